@@ -1,0 +1,188 @@
+/**
+ * Stage 5: carries out the plan in the staging directory. Each file is copied once, piece by piece, with its edits
+ * made on the way; what does not fit in place goes through patchelf afterwards; then every edited ELF file is parsed
+ * again and compared with what was planned.
+ */
+import { createHash } from 'node:crypto'
+import { checkEdited } from './checks/fidelity.ts'
+import { type ElfEdit, editInPlace, emptyRpath, type Write } from './elf/edit.ts'
+import { type PatchelfJob, patchelf } from './elf/patchelf.ts'
+import { BundleError } from './errors.ts'
+import type { Progress } from './io/progress.ts'
+import type { Staging } from './io/staging.ts'
+import { filePieces, pieces, withFile } from './io/store.ts'
+import type { BundlePath, BundlePlan, DependencyGraph, Edit, ElfFacts, Finding, PlanOptions, Step } from './model.ts'
+
+/** A file of the bundle as it was written. */
+export interface WrittenFile {
+  readonly at: BundlePath
+  readonly type: 'file' | 'link'
+  readonly executable: boolean
+  /** In bytes; of a link, the length of its text. */
+  readonly size: number
+  /** SHA-256 in hexadecimal of a file's contents, null for a link. */
+  readonly sha256: string | null
+  readonly target: string | null
+}
+
+/**
+ * Writes the planned tree into staging.
+ * @returns what was written, in the plan's order, and the differences from the plan
+ */
+export async function apply(
+  plan: BundlePlan,
+  graph: DependencyGraph,
+  options: PlanOptions,
+  jobs: number,
+  staging: Staging,
+  progress: Progress,
+): Promise<{ files: WrittenFile[]; findings: Finding[] }> {
+  const files: WrittenFile[] = new Array(plan.steps.length)
+  const patches: PatchelfJob[] = []
+  const patched: { index: number; at: BundlePath; scratch: string }[] = []
+  const findings: Finding[] = []
+
+  await eachWithJobs(plan.steps, jobs, async (step, index) => {
+    progress.update(`writing ${index + 1} of ${plan.steps.length} files`)
+    staging.makeParents(step.at)
+    if (step.do === 'symlink') {
+      staging.symlink(step.at, step.to)
+      files[index] = {
+        at: step.at,
+        type: 'link',
+        executable: false,
+        size: step.to.length,
+        sha256: null,
+        target: step.to,
+      }
+      return
+    }
+    const hash = createHash('sha256')
+    let size = 0
+    const count = (piece: Uint8Array): Uint8Array => {
+      hash.update(piece)
+      size += piece.length
+      return piece
+    }
+    if (step.do === 'write') staging.write(step.at, count(step.bytes))
+    else {
+      const facts = elfFacts(graph, step)
+      const edits = step.edits.filter((e): e is ElfEdit => e.op !== 'overwrite')
+      const { writes, left } =
+        options.patcher === 'patchelf' || facts === null ? { writes: [], left: edits } : editInPlace(facts, edits)
+      const rpathLeft = facts !== null && left.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
+      await staging.writePieces(step.at, editedPieces(step, [...writes, ...rpathLeft], count))
+      if (left.length > 0) {
+        // patchelf gets a name that any argument vector can carry.
+        const scratch = staging.scratch(`patchelf-${index}`)
+        patches.push({ file: scratch, edits: left, about: step.from })
+        patched.push({ index, at: step.at, scratch })
+      } else if (facts !== null && edits.length > 0)
+        findings.push(...checkEdited(step.from, staging.path(step.at), facts, edits, true))
+    }
+    files[index] = {
+      at: step.at,
+      type: 'file',
+      executable: step.executable,
+      size,
+      sha256: hash.digest('hex'),
+      target: null,
+    }
+  })
+
+  for (const { at, scratch } of patched) staging.move(staging.path(at), scratch)
+  await patchelf(patches)
+  for (const { index, at, scratch } of patched) {
+    staging.move(scratch, staging.path(at))
+    files[index] = { ...files[index]!, ...digestOf(staging.path(at)) }
+    const step = plan.steps[index]!
+    if (step.do !== 'copy') continue
+    const facts = elfFacts(graph, step)!
+    findings.push(
+      ...checkEdited(
+        step.from,
+        staging.path(at),
+        facts,
+        step.edits.filter((e): e is ElfEdit => e.op !== 'overwrite'),
+        false,
+      ),
+    )
+  }
+  return { files, findings }
+}
+
+/** Size and SHA-256 of a file. */
+export function digestOf(path: string): { size: number; sha256: string } {
+  return withFile(path, source => {
+    const hash = createHash('sha256')
+    for (const piece of pieces(source)) hash.update(piece)
+    return { size: source.size, sha256: hash.digest('hex') }
+  })
+}
+
+function elfFacts(graph: DependencyGraph, step: Step): ElfFacts | null {
+  const facts = step.do === 'copy' ? graph.files.get(step.from)?.facts : undefined
+  return facts?.format === 'elf' ? facts : null
+}
+
+/** The input piece by piece with the overwrites made; each is checked against the bytes that the scan saw. */
+async function* editedPieces(
+  step: Step & { do: 'copy' },
+  writes: readonly Write[],
+  count: (piece: Uint8Array) => Uint8Array,
+): AsyncGenerator<Uint8Array> {
+  const edits = [
+    ...step.edits.filter((e): e is Edit & { op: 'overwrite' } => e.op === 'overwrite'),
+    ...writes.map(w => ({ offset: w.offset, from: null, to: w.bytes })),
+  ].sort((a, b) => a.offset - b.offset)
+  let first = 0
+  let base = 0
+  for await (const piece of filePieces(step.from)) {
+    const end = base + piece.length
+    for (let i = first; i < edits.length && edits[i]!.offset < end; i++) {
+      const edit = edits[i]!
+      if (edit.offset + edit.to.length <= base) first = i + 1
+      else overlay(piece, base, edit.offset, edit.to, edit.from, step.from)
+    }
+    base = end
+    yield count(piece)
+  }
+}
+
+/** Puts the part of `to` that falls into the piece there. */
+function overlay(
+  piece: Buffer,
+  base: number,
+  offset: number,
+  to: Uint8Array,
+  from: Uint8Array | null,
+  path: string,
+): void {
+  const start = Math.max(offset, base)
+  const end = Math.min(offset + to.length, base + piece.length)
+  if (from !== null && !piece.subarray(start - base, end - base).equals(from.subarray(start - offset, end - offset)))
+    throw new BundleError('unreadable', 'changed while it was being bundled', { path, hint: 'run it again' })
+  piece.set(to.subarray(start - offset, end - offset), start - base)
+}
+
+/** Runs `jobs` at a time; after a failure none is started, and it is thrown when the others have come to an end. */
+async function eachWithJobs<T>(
+  items: readonly T[],
+  jobs: number,
+  run: (item: T, index: number) => Promise<void>,
+): Promise<void> {
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++
+      try {
+        await run(items[index]!, index)
+      } catch (error) {
+        next = items.length
+        throw error
+      }
+    }
+  }
+  const workers = Array.from({ length: Math.max(1, Math.min(jobs, items.length)) }, worker)
+  for (const result of await Promise.allSettled(workers)) if (result.status === 'rejected') throw result.reason
+}

@@ -1,0 +1,264 @@
+/**
+ * The pipeline: a target becomes entries, entries become a graph, the graph becomes a plan, the plan becomes a staged
+ * tree, the tree is verified, and only a verified tree is published.
+ */
+import { availableParallelism } from 'node:os'
+import { apply, type WrittenFile } from './apply.ts'
+import { compareChoices } from './checks/choices.ts'
+import { BundleError } from './errors.ts'
+import { fromText, toText } from './io/bytes.ts'
+import { type Progress, silent } from './io/progress.ts'
+import { Staging } from './io/staging.ts'
+import { sameContents, stat } from './io/store.ts'
+import { countOutcomes, MANIFEST, makeManifest, manifestBytes } from './manifest.ts'
+import type { BundlePlan, DependencyGraph, Finding, Outcome, PlanOptions, Target } from './model.ts'
+import { closureOf } from './nix/build.ts'
+import { storePathOf } from './nix/store-path.ts'
+import { type Packed, pack } from './pack/archive.ts'
+import type { Compression } from './pack/compress.ts'
+import { plan as makePlan } from './plan.ts'
+import { scan } from './scan.ts'
+import { resolveTarget } from './target.ts'
+import { verify } from './verify.ts'
+import { VERSION } from './version.ts'
+
+export const FORMATS = ['dir', 'tar', 'tar.gz', 'tar.zst'] as const
+export type Format = (typeof FORMATS)[number]
+
+export interface BundleOptions {
+  /** Where the bundle goes; by default `./<name>-<version>-<system>` with the format's ending. */
+  output?: string
+  /** By default what `output` ends in, else `tar.gz`. */
+  format?: Format
+  /** Make a bundle for one fixed absolute place instead of a relocatable one. */
+  prefix?: string
+  /** How programs find their loader; `auto` is the best there is for the CPU. */
+  launcher?: 'auto' | 'shell'
+  /** Who edits ELF files: `auto` works in place and asks patchelf only for what does not fit. */
+  patcher?: 'auto' | 'patchelf'
+  /** Replaces the target's own name. */
+  name?: string
+  /** Replace what is at `output`. */
+  force?: boolean
+  /** Files that are written at a time. */
+  jobs?: number
+  /** Directory that relative paths start from. */
+  cwd?: string
+  progress?: Progress
+  /** Show what Nix prints while it builds. */
+  showNix?: boolean
+}
+
+/** What was made. Sizes are in bytes. */
+export interface BundleReport {
+  readonly name: string
+  readonly version: string | null
+  readonly system: string
+  /** What the target was taken for: `nix attribute nginx`. */
+  readonly label: string
+  readonly prefix: string | null
+  /** Absolute path of what was published; null when a finding of severity error stood against it. */
+  readonly output: string | null
+  readonly format: Format
+  readonly counts: { readonly programs: number; readonly libraries: number; readonly data: number }
+  readonly references: Readonly<Record<Outcome, number>>
+  readonly sizes: { readonly closure: number | null; readonly bundle: number; readonly output: number }
+  /** SHA-256 of the tar, before compression; null for a directory. */
+  readonly tarSha256: string | null
+  readonly findings: readonly Finding[]
+}
+
+/**
+ * Makes a bundle of a target: a path (with a slash) or a Nix attribute.
+ * @throws BundleError when it cannot be made at all; what is wrong with the program itself is in the findings
+ */
+export async function bundle(word: string, options: BundleOptions = {}): Promise<BundleReport> {
+  const progress = options.progress ?? silent
+  const planOptions = checkOptions(options)
+  const cwd = options.cwd ?? process.cwd()
+
+  const target = await resolveTarget(word, cwd, options.showNix ?? false)
+  // Every entry is a program that exists.
+  const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
+  const graph = scan(target.entries, target.roots, progress)
+  // No input is read for facts after this point.
+  const plan = makePlan(graph, planOptions, sameContents)
+  // Every byte that will differ from its input is named in the plan.
+  const title = titleOf(target, graph, options.name)
+  const report = reportOn(title, target, plan, planOptions, graph, cwd, options)
+  if (plan.findings.some(f => f.severity === 'error')) {
+    await closure
+    return report(null, plan.findings, [], null)
+  }
+
+  const { destination, format } = destinationOf(title, options, cwd)
+  const staging = new Staging(destination, options.force ?? false)
+  try {
+    const written = await apply(plan, graph, planOptions, options.jobs ?? availableParallelism(), staging, progress)
+    // Staging holds exactly the plan's steps.
+    const known = await closure
+    const manifest = manifestBytes(
+      makeManifest(
+        { ...title, tool: `storefree ${VERSION}` },
+        graph,
+        plan,
+        planOptions,
+        known?.hashes ?? new Set(),
+        written.files,
+      ),
+    )
+    staging.write(MANIFEST, manifest)
+    staging.seal([
+      ...written.files.map(f => ({ at: f.at, executable: f.executable, link: f.type === 'link' })),
+      { at: MANIFEST, executable: false, link: false },
+    ])
+
+    const verified = await verify(staging.tree, progress, { has: hash => graph.hashes.has(hash) })
+    const findings = [
+      ...plan.findings,
+      ...written.findings,
+      ...verified.findings,
+      ...compareChoices(graph, plan, verified.linkMaps),
+    ]
+    if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known?.size)
+    // Nothing below runs when a finding is an error: an unverified bundle is never published.
+    const packed = await publish(staging, format, title, written.files, manifest, options.force ?? false, progress)
+    return report(destination, findings, written.files, packed, known?.size)
+  } finally {
+    staging.remove()
+    progress.done()
+  }
+}
+
+async function publish(
+  staging: Staging,
+  format: Format,
+  title: Title,
+  files: readonly WrittenFile[],
+  manifest: Buffer,
+  force: boolean,
+  progress: Progress,
+): Promise<Packed | null> {
+  if (format === 'dir') {
+    staging.publish({ tree: true }, force)
+    return null
+  }
+  progress.update('packing')
+  const all = [
+    ...files,
+    { at: MANIFEST, type: 'file' as const, executable: false, size: manifest.length, target: null },
+  ]
+  const packed = await pack(staging.tree, all, fullName(title), staging.scratch('archive'), COMPRESSION[format])
+  staging.publish({ scratch: 'archive' }, force)
+  return packed
+}
+
+const COMPRESSION: Readonly<Record<Exclude<Format, 'dir'>, Compression>> = {
+  tar: 'none',
+  'tar.gz': 'gzip',
+  'tar.zst': 'zstd',
+}
+
+interface Title {
+  readonly name: string
+  readonly version: string | null
+  readonly system: string
+}
+
+const fullName = ({ name, version }: Title): string => (version === null ? name : `${name}-${version}`)
+
+function titleOf(target: Target, graph: DependencyGraph, name: string | undefined): Title {
+  const arch = new Set<string>()
+  for (const { facts } of graph.files.values()) if (facts.format === 'elf' && facts.program) arch.add(facts.arch)
+  const entry = graph.entries[0]
+  const first = entry && graph.files.get(graph.links.get(entry.source)?.target ?? entry.source)?.facts
+  const own = first?.format === 'elf' ? first.arch : ([...arch][0] ?? 'any')
+  return name === undefined
+    ? {
+        name: toText(target.name),
+        version: target.version === null ? null : toText(target.version),
+        system: `${own}-linux`,
+      }
+    : { name, version: null, system: `${own}-linux` }
+}
+
+function checkOptions({ prefix, patcher = 'auto' }: BundleOptions): PlanOptions {
+  if (prefix === undefined) return { prefix: null, patcher }
+  const bytes = fromText(prefix.replace(/(?<=.)\/+$/, ''))
+  const wrong = !bytes.startsWith('/')
+    ? 'is not absolute'
+    : bytes === '/' || bytes.split('/').some((part, i) => part === '.' || part === '..' || (part === '' && i > 0))
+      ? 'is no plain directory name'
+      : /[\s:$"'\\\x00-\x1f]/.test(bytes)
+        ? 'holds a character that a search path or a #! line cannot hold'
+        : bytes.startsWith('/nix/store')
+          ? 'lies in the store'
+          : null
+  if (wrong !== null)
+    throw new BundleError('prefix-unusable', wrong, {
+      path: bytes,
+      hint: 'give a plain absolute directory, such as --prefix /opt/app',
+    })
+  return { prefix: bytes, patcher }
+}
+
+/** The absolute destination and its format. */
+function destinationOf(title: Title, options: BundleOptions, cwd: string): { destination: string; format: Format } {
+  const output = options.output
+  const ending = output === undefined ? undefined : FORMATS.find(f => f !== 'dir' && output.endsWith(`.${f}`))
+  const format = options.format ?? ending ?? (output === undefined ? 'tar.gz' : guessFormat(output))
+  const name = output ?? `${fullName(title)}-${title.system}${format === 'dir' ? '' : `.${format}`}`
+  const path = fromText(name.startsWith('/') ? name : `${cwd}/${name}`).replace(/(?<=.)\/+$/, '')
+  const status = stat(path)
+  if (output?.endsWith('/') && status?.type === 'directory' && format !== 'dir')
+    return { destination: `${path}/${fullName(title)}-${title.system}.${format}`, format }
+  return { destination: path, format }
+}
+
+function guessFormat(output: string): Format {
+  if (output.endsWith('.tgz')) return 'tar.gz'
+  if (output.endsWith('/')) return 'dir'
+  if (/\.[a-z0-9]{1,4}$/i.test(output) && !/\.\d+$/.test(output))
+    throw new BundleError('usage', `${output}: its ending names none of the formats ${FORMATS.join(', ')}`, {
+      hint: 'give the format with -f',
+    })
+  return 'dir'
+}
+
+function reportOn(
+  title: Title,
+  target: Target,
+  plan: BundlePlan,
+  { prefix }: PlanOptions,
+  graph: DependencyGraph,
+  cwd: string,
+  options: BundleOptions,
+) {
+  return (
+    output: string | null,
+    findings: readonly Finding[],
+    files: readonly WrittenFile[],
+    packed: Packed | null,
+    closure: number | null = null,
+  ): BundleReport => {
+    const size = files.reduce((sum, f) => sum + (f.type === 'file' ? f.size : 0), 0)
+    const libraries = plan.steps.filter(
+      s =>
+        s.do === 'copy' && graph.files.get(s.from)?.facts.format === 'elf' && !plan.programs.some(p => p.elf === s.at),
+    ).length
+    const programs = new Set(graph.entries.map(e => e.at)).size
+    const copies = plan.steps.filter(s => s.do === 'copy').length
+    return {
+      ...title,
+      label: target.label,
+      prefix: prefix === null ? null : toText(prefix),
+      output: output === null ? null : toText(output),
+      format: destinationOf(title, options, cwd).format,
+      counts: { programs, libraries, data: copies - libraries - plan.programs.length },
+      references: countOutcomes(plan),
+      sizes: { closure, bundle: size, output: packed === null || output === null ? size : (stat(output)?.size ?? 0) },
+      tarSha256: packed?.tarSha256 ?? null,
+      findings,
+    }
+  }
+}

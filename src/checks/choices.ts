@@ -1,0 +1,34 @@
+/**
+ * Each program of a bundle loads the same libraries, in the same order, as its original does.
+ */
+import type { BundlePath, BundlePlan, DependencyGraph, Finding, LinkMap } from '../model.ts'
+
+/** @param linkMaps what the bundled programs load, by their ELF files' bundle paths */
+export function compareChoices(
+  graph: DependencyGraph,
+  plan: BundlePlan,
+  linkMaps: ReadonlyMap<BundlePath, LinkMap>,
+): Finding[] {
+  return plan.programs.flatMap(({ elf, source }): Finding[] => {
+    const original = graph.linkMaps.get(source)
+    const bundled = linkMaps.get(elf)
+    if (!original || !bundled) return []
+    return original.objects.slice(1).flatMap((object, i): Finding[] => {
+      const expected: string = plan.placed.get(object.path)!
+      const found: string = bundled.objects[i + 1]?.path ?? 'nothing'
+      return expected === found
+        ? []
+        : [
+            {
+              code: 'choice-changed',
+              severity: 'error',
+              file: elf,
+              program: elf,
+              name: object.name ?? expected,
+              expected,
+              found,
+            },
+          ]
+    })
+  })
+}

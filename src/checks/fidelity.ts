@@ -1,0 +1,61 @@
+/**
+ * Fidelity: what was written is what was planned. Whatever did the edit, the file is parsed again and every fact
+ * compared; a difference that is not in the plan is an error. This is what makes an imperfect tool safe to use.
+ */
+
+import { PT } from '../elf/constants.ts'
+import { type EditableFacts, type ElfEdit, editable, editedFacts } from '../elf/edit.ts'
+import { parseElf, symbolNames } from '../elf/parse.ts'
+import { withFile } from '../io/store.ts'
+import type { ElfFacts, Finding } from '../model.ts'
+
+/**
+ * Compares an edited copy with its original.
+ * @param inPlace true when nothing may have moved
+ */
+export function checkEdited(
+  original: string,
+  copy: string,
+  facts: ElfFacts,
+  edits: readonly ElfEdit[],
+  inPlace: boolean,
+): Finding[] {
+  const after = withFile(copy, source => parseElf(source, copy))
+  const differences: [fact: string, expected: string, found: string][] = []
+  const expect = (fact: string, expected: unknown, found: unknown): void => {
+    const [e, f] = [JSON.stringify(expected), JSON.stringify(found)]
+    if (e !== f) differences.push([fact, e, f])
+  }
+
+  const wanted = editedFacts(facts, edits)
+  const got = editable(after)
+  for (const key of Object.keys(wanted) as (keyof EditableFacts)[]) expect(key, wanted[key], got[key])
+  for (const key of ['class', 'little', 'machine', 'type', 'flags1'] as const) expect(key, facts[key], after[key])
+  expect(
+    'verneed versions',
+    facts.verneed.map(v => v.versions),
+    after.verneed.map(v => v.versions),
+  )
+  if (inPlace) expect('program headers', facts.segments, after.segments)
+  else expect('alignment of segments', alignments(facts), alignments(after))
+
+  const renamed = new Map(edits.flatMap(e => (e.op === 'replace-needed' ? [[e.from, e.to] as const] : [])))
+  const names = withFile(original, source => symbolNames(source, original)).map(name => renamed.get(name) ?? name)
+  const namesAfter = withFile(copy, source => symbolNames(source, copy))
+  const changed = names.findIndex((name, i) => name !== namesAfter[i])
+  if (changed >= 0) expect(`symbol or version name ${changed}`, names[changed], namesAfter[changed] ?? null)
+  else expect('number of symbol and version names', names.length, namesAfter.length)
+
+  return differences.map(([fact, expected, found]) => ({
+    code: 'edit-outside-plan',
+    severity: 'error',
+    file: original,
+    fact,
+    expected,
+    found,
+  }))
+}
+
+/** The distinct alignments of loaded segments: an editor may add a segment, but not change what pages it needs. */
+const alignments = (facts: ElfFacts): number[] =>
+  [...new Set(facts.segments.filter(s => s.type === PT.load).map(s => s.align))].sort((a, b) => a - b)

@@ -1,0 +1,154 @@
+/**
+ * The command line: argv -> options -> one call -> report -> exit code. Standard output is the result, standard error
+ * is progress and messages.
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { type BundleOptions, bundle, FORMATS } from './bundle.ts'
+import { BundleError, EXIT } from './errors.ts'
+import { fromText } from './io/bytes.ts'
+import { type Progress, silent, terminalProgress } from './io/progress.ts'
+import { removeStaged } from './io/staging.ts'
+import { abortTools } from './io/tool.ts'
+import type { Finding } from './model.ts'
+import { bundleSummary, errorText, jsonFinding, line, toJson, verifySummary } from './report.ts'
+import { verify } from './verify.ts'
+import { VERSION } from './version.ts'
+
+interface OutputOptions {
+  json?: boolean
+  quiet?: boolean
+  verbose?: boolean
+}
+
+const program = new Command('bundle')
+  .description('Turn a program built with Nix into a bundle that runs where there is no Nix.')
+  .version(VERSION)
+  .exitOverride()
+  .configureHelp({ showGlobalOptions: true })
+  .showHelpAfterError('(bundle --help for the options)')
+
+const withOutput = (command: Command): Command =>
+  command
+    .option('--json', 'print one JSON document on standard output')
+    .option('-q, --quiet', 'print nothing but errors')
+    .option('-v, --verbose', 'print notes too')
+
+withOutput(program.command('make', { isDefault: true }))
+  .description('make a bundle of a program')
+  .argument('<target>', 'a path with a slash in it (./result, /nix/store/...), or a Nix attribute (nginx)')
+  .option('-o, --output <path>', 'where the bundle goes (default: ./<name>-<version>-<system>.tar.gz)')
+  .addOption(new Option('-f, --format <format>', 'what it is (default: what --output ends in)').choices(FORMATS))
+  .option('--prefix <directory>', 'make it for one fixed absolute place instead of any')
+  .addOption(
+    new Option('--launcher <kind>', 'how programs find their loader').choices(['auto', 'shell']).default('auto'),
+  )
+  .addOption(new Option('--patcher <tool>', 'who edits ELF files').choices(['auto', 'patchelf']).default('auto'))
+  .option('--name <name>', "the bundle's name (default: the target's)", parseName)
+  .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
+  .option('--force', 'replace what is at the destination')
+  .action(async (target: string, options: BundleOptions & OutputOptions) => {
+    const progress = progressFor(options)
+    const report = await bundle(target, {
+      ...options,
+      progress,
+      showNix: !options.quiet && !options.json && process.stderr.isTTY,
+    })
+    progress.done()
+    printFindings(report.findings, options)
+    if (options.json) print(toJson({ ...report, findings: report.findings.map(jsonFinding) }))
+    else if (report.output === null) process.stderr.write('nothing was written: there are errors\n')
+    else if (!options.quiet) print(bundleSummary(report))
+    process.exitCode = report.output === null ? EXIT.findings : EXIT.ok
+  })
+
+withOutput(program.command('verify'))
+  .description('prove that a bundle holds no store reference and needs nothing from outside')
+  .argument('<path...>', 'directories or tar archives (plain, gzip, zstd)')
+  .action(async (paths: string[], options: OutputOptions) => {
+    const results = []
+    for (const path of paths) {
+      const progress = progressFor(options)
+      const result = await verify(fromText(path), progress)
+      progress.done()
+      printFindings(result.findings, options)
+      if (!options.json && !options.quiet) print(verifySummary(path, result))
+      results.push({ path, ...result })
+    }
+    if (options.json)
+      print(
+        toJson({
+          results: results.map(({ path, findings, files, bytes, manifest }) => ({
+            path,
+            files,
+            bytes,
+            name: manifest?.name ?? null,
+            findings: findings.map(jsonFinding),
+          })),
+        }),
+      )
+    process.exitCode = results.some(r => r.findings.some(f => f.severity === 'error')) ? EXIT.findings : EXIT.ok
+  })
+
+function parseCount(text: string): number {
+  const n = Number(text)
+  if (!Number.isInteger(n) || n < 1 || n > 1024)
+    throw new InvalidArgumentError('a whole number from 1 to 1024 is wanted')
+  return n
+}
+
+function parseName(text: string): string {
+  if (!/^[^/\x00-\x1f]+$/.test(text) || text.startsWith('.') || text.startsWith('-'))
+    throw new InvalidArgumentError('a plain file name is wanted')
+  return text
+}
+
+const progressFor = ({ json, quiet }: OutputOptions): Progress =>
+  process.stderr.isTTY && !json && !quiet && !process.env.CI ? terminalProgress(process.stderr) : silent
+
+function printFindings(findings: readonly Finding[], { json, quiet, verbose }: OutputOptions): void {
+  if (json) return
+  for (const finding of findings)
+    if (finding.severity === 'error' || (!quiet && (finding.severity === 'warning' || verbose)))
+      process.stderr.write(`${line(finding)}\n`)
+}
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`)
+
+/** The last act on a signal: nothing half-made is left, no tool runs on. */
+function onSignal(signal: NodeJS.Signals, code: number): void {
+  process.once(signal, () => {
+    abortTools()
+    removeStaged()
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K')
+    process.stderr.write('interrupted: nothing was written\n')
+    process.exit(code)
+  })
+}
+
+async function main(): Promise<void> {
+  onSignal('SIGINT', EXIT.interrupted)
+  onSignal('SIGTERM', 143)
+  onSignal('SIGHUP', 129)
+  // Whoever reads our output may have enough of it (`| head`).
+  process.stdout.on('error', error => {
+    if ('code' in error && error.code === 'EPIPE') process.exit()
+    throw error
+  })
+  try {
+    await program.parseAsync()
+  } catch (error) {
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.failed
+    else if (error instanceof BundleError) {
+      if (process.argv.includes('--json'))
+        print(
+          toJson({
+            error: { code: error.code, path: error.path ?? null, message: error.message, hint: error.hint ?? null },
+          }),
+        )
+      process.stderr.write(`${errorText(error)}\n`)
+      process.exitCode = error.code === 'interrupted' ? EXIT.interrupted : EXIT.failed
+    } else throw error
+  }
+}
+
+void main()

@@ -1,0 +1,49 @@
+/** The numbers of elf(5), glibc's elf.h and the System V gABI that this tool reads or writes. */
+
+export const ET = { exec: 2, dyn: 3 } as const
+
+export const PT = { load: 1, dynamic: 2, interp: 3, note: 4 } as const
+
+export const PF = { x: 1, w: 2, r: 4 } as const
+
+export const DT = {
+  null: 0,
+  needed: 1,
+  hash: 4,
+  strtab: 5,
+  symtab: 6,
+  strsz: 10,
+  soname: 14,
+  rpath: 15,
+  debug: 21,
+  runpath: 29,
+  gnuHash: 0x6ffffef5,
+  depaudit: 0x6ffffefb,
+  audit: 0x6ffffefc,
+  flags1: 0x6ffffffb,
+  verdef: 0x6ffffffc,
+  verdefnum: 0x6ffffffd,
+  verneed: 0x6ffffffe,
+  verneednum: 0x6fffffff,
+  auxiliary: 0x7ffffffd,
+  filter: 0x7fffffff,
+} as const
+
+export const DF_1 = { nodeflib: 0x800, pie: 0x08000000 } as const
+
+/** e_machine -> the CPU part of a Nix system string. */
+const ARCH: Readonly<Record<number, string>> = {
+  3: 'i686',
+  8: 'mips',
+  20: 'powerpc',
+  21: 'powerpc64',
+  22: 's390x',
+  40: 'armv7l',
+  62: 'x86_64',
+  183: 'aarch64',
+  243: 'riscv64',
+  258: 'loongarch64',
+}
+
+export const archName = (machine: number, bits: 32 | 64): string =>
+  machine === 243 && bits === 32 ? 'riscv32' : (ARCH[machine] ?? `machine-${machine}`)

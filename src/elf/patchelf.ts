@@ -1,0 +1,94 @@
+/**
+ * patchelf, for the edits that do not fit in place.
+ *
+ * One operation a call (patchelf#359: two in one call mix up their strings before 0.14.5), several files with the same
+ * operation together. It writes through the inode it is given, so it only ever sees private copies. Its result is
+ * parsed and compared afterwards (checks/fidelity.ts), because it has been wrong with exit code 0 before.
+ */
+import { BundleError } from '../errors.ts'
+import { runTool } from '../io/tool.ts'
+import type { ElfEdit } from './edit.ts'
+
+/** 0.13 and before misplace segments (patchelf#244, patchelf#319). */
+const MINIMUM = [0, 14] as const
+const HINT = 'install patchelf (nix-env -iA nixpkgs.patchelf, apt-get install patchelf) so that it is on PATH'
+
+export interface PatchelfJob {
+  /** Path of the private copy, plain ASCII. */
+  readonly file: string
+  readonly edits: readonly ElfEdit[]
+  /** Whom to name when patchelf is not there: an input's path. */
+  readonly about: string
+}
+
+/**
+ * Carries out the jobs.
+ * @throws BundleError('patchelf-missing' | 'patchelf-old' | 'tool-failed')
+ */
+export async function patchelf(jobs: readonly PatchelfJob[]): Promise<void> {
+  const first = jobs[0]
+  if (!first) return
+  await checkVersion(first)
+  const calls = new Map<string, { args: string[]; files: string[] }>()
+  for (const { file, edits } of jobs)
+    for (const edit of edits) {
+      const args = operation(edit)
+      const call = calls.get(args.join('\0'))
+      if (call) call.files.push(file)
+      else calls.set(args.join('\0'), { args, files: [file] })
+    }
+  for (const { args, files } of calls.values()) {
+    const result = await runTool('patchelf', [...args, ...files])
+    if (result.code !== 0)
+      throw new BundleError('tool-failed', `patchelf ${args.join(' ')} failed: ${result.stderr.trim()}`, {
+        path: first.about,
+      })
+  }
+}
+
+/** An edit in a person's words. */
+export const describeEdit = (edit: ElfEdit): string =>
+  edit.op === 'set-interp'
+    ? `set its interpreter to ${edit.to}`
+    : edit.op === 'set-rpath'
+      ? `set its RPATH to ${edit.to}`
+      : `replace its needed ${edit.from} by ${edit.to}`
+
+function operation(edit: ElfEdit): string[] {
+  switch (edit.op) {
+    case 'set-interp':
+      return ['--set-interpreter', text(edit.to)]
+    case 'set-rpath':
+      return ['--force-rpath', '--set-rpath', text(edit.to)]
+    case 'replace-needed':
+      return ['--replace-needed', text(edit.from), text(edit.to)]
+  }
+}
+
+const text = (bytes: string): string => Buffer.from(bytes, 'latin1').toString('utf8')
+
+async function checkVersion({ about, edits }: PatchelfJob): Promise<void> {
+  const why = `patchelf is needed to ${describeEdit(edits[0]!)}, which does not fit in place`
+  let printed: string
+  try {
+    printed = (await runTool('patchelf', ['--version'])).stdout.trim()
+  } catch (error) {
+    if (!(error instanceof BundleError) || error.code !== 'tool-missing') throw error
+    throw new BundleError('patchelf-missing', `${why}, and it is not on PATH`, {
+      path: about,
+      hint: HINT,
+      cause: error,
+    })
+  }
+  const version = /(\d+)\.(\d+)/.exec(printed)
+  const [major, minor] = [Number(version?.[1] ?? 0), Number(version?.[2] ?? 0)]
+  if (major < MINIMUM[0] || (major === MINIMUM[0] && minor < MINIMUM[1]))
+    throw new BundleError(
+      'patchelf-old',
+      `${why}; found ${printed || 'an unknown version'}, wanted ${MINIMUM.join('.')} or newer`,
+      {
+        path: about,
+        hint: HINT,
+      },
+    )
+}

@@ -1,0 +1,70 @@
+/**
+ * The shell launcher: a `/bin/sh` script in a program's place that runs the program with the bundle's own loader. It
+ * serves any CPU.
+ *
+ * It finds the bundle's root by walking up from where it was started until its own path in the bundle leads to the very
+ * file that was started (`-ef`: one device, one inode). So links inside the bundle cost no tool, and only a link from
+ * outside needs `readlink`. argv[0] becomes what the shell sees as $0: the path that was run, with the name of the link
+ * it was run by, so programs that look at their name still see it.
+ *
+ * What a shell launcher cannot do: `/proc/self/exe` and the process name are the loader's.
+ */
+import type { BundlePath } from '../model.ts'
+
+export interface Launch {
+  /** Where the launcher itself lies. */
+  readonly at: BundlePath
+  readonly loader: BundlePath
+  /** The ELF program that the loader runs. */
+  readonly program: BundlePath
+  /** A script that the program interprets, with the argument of its `#!` line. */
+  readonly script: { readonly at: BundlePath; readonly argument: string | null } | null
+  /** Whether the loader knows `--argv0`. */
+  readonly argv0: boolean
+}
+
+/** The launcher's text. */
+export function shellLauncher({ at, loader, program, script, argv0 }: Launch): Buffer {
+  const inRoot = (path: string): string => `"$_storefree_root"${quote(`/${path}`)}`
+  const arguments_ = [
+    inRoot(loader),
+    // A script's interpreter is told its own path, as the kernel does for a #! line.
+    ...(argv0 ? ['--argv0', script ? inRoot(program) : '"$0"'] : []),
+    inRoot(program),
+    ...(script?.argument ? [quote(script.argument)] : []),
+    ...(script ? [inRoot(script.at)] : []),
+    '"$@"',
+  ]
+  return Buffer.from(
+    TEMPLATE.replace('@SELF@', () => quote(`/${at}`)).replace('@EXEC@', () => arguments_.join(' ')),
+    'latin1',
+  )
+}
+
+const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
+
+// $(...) drops newlines at the end of a directory's name, so an x is put behind it and taken off again.
+const TEMPLATE = `#!/bin/sh
+# Runs a program of this bundle with the bundle's own loader and libraries, wherever the bundle lies.
+_storefree_self=$0
+case $_storefree_self in */*) ;; *) _storefree_self=./$_storefree_self ;; esac
+while :; do
+  _storefree_root=$(CDPATH= cd -P -- "\${_storefree_self%/*}/" && pwd -P && echo x) || exit 127
+  _storefree_root=\${_storefree_root%??}
+  while [ -n "$_storefree_root" ] && ! [ "$_storefree_root"@SELF@ -ef "$_storefree_self" ]; do
+    _storefree_root=\${_storefree_root%/*}
+  done
+  [ "$_storefree_root"@SELF@ -ef "$_storefree_self" ] && break
+  if ! [ -h "$_storefree_self" ] || ! command -v readlink >/dev/null; then
+    echo "$0: cannot find its bundle: run it from inside the unpacked bundle, or by a link to it (needs readlink)" >&2
+    exit 127
+  fi
+  _storefree_link=$(readlink -- "$_storefree_self" && echo x) || exit 127
+  _storefree_link=\${_storefree_link%??}
+  case $_storefree_link in
+    /*) _storefree_self=$_storefree_link ;;
+    *) _storefree_self=\${_storefree_self%/*}/$_storefree_link ;;
+  esac
+done
+exec @EXEC@
+`

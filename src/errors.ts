@@ -1,0 +1,59 @@
+/**
+ * The one error for "we cannot go on". What is merely true about an input or a bundle is a Finding (model.ts);
+ * anything else that is thrown is a bug and keeps its stack.
+ */
+import { toText } from './io/bytes.ts'
+
+/** Exit codes: done or clean, findings of severity error, could not run, interrupted (128 + SIGINT). */
+export const EXIT = { ok: 0, findings: 1, failed: 2, interrupted: 130 } as const
+
+export type ErrorCode =
+  | 'usage'
+  | 'not-found'
+  | 'not-executable'
+  | 'not-a-program'
+  | 'no-programs'
+  | 'broken-link'
+  | 'malformed'
+  | 'unreadable'
+  | 'unsupported'
+  | 'destination-exists'
+  | 'destination-unwritable'
+  | 'write-failed'
+  | 'nix-missing'
+  | 'nix-failed'
+  | 'patchelf-missing'
+  | 'patchelf-old'
+  | 'tool-missing'
+  | 'tool-failed'
+  | 'edit-refused'
+  | 'prefix-unusable'
+  | 'archive-unreadable'
+  | 'interrupted'
+
+interface ErrorDetails {
+  /** Byte string: the file it is about. */
+  path?: string
+  /** The next thing to type or to do. */
+  hint?: string
+  cause?: unknown
+}
+
+/** We cannot go on: one is thrown, with a code for machines, the file, the reason and the next thing to do. */
+export class BundleError extends Error {
+  readonly code: ErrorCode
+  readonly path: string | undefined
+  readonly hint: string | undefined
+
+  constructor(code: ErrorCode, reason: string, details: ErrorDetails = {}) {
+    super(details.path === undefined ? reason : `${toText(details.path)}: ${reason}`, { cause: details.cause })
+    this.name = 'BundleError'
+    this.code = code
+    this.path = details.path
+    this.hint = details.hint
+  }
+}
+
+/** The errno of what Node's fs threw, such as ENOENT; undefined for anything else. */
+export const errno = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined

@@ -1,0 +1,27 @@
+/**
+ * storefree as a library: `bundle` makes a bundle, `verify` proves one.
+ *
+ *     import { bundle, describe, verify } from 'storefree'
+ *     const report = await bundle('./result', { output: 'app.tar.gz' })
+ *     for (const finding of report.findings) console.log(finding.severity, describe(finding))
+ */
+import { fromText } from './io/bytes.ts'
+import { type Progress, silent } from './io/progress.ts'
+import { type Verification, verify as verifyBytes } from './verify.ts'
+
+export { type BundleOptions, type BundleReport, bundle, FORMATS, type Format } from './bundle.ts'
+export { BundleError, type ErrorCode, EXIT } from './errors.ts'
+export type { Progress } from './io/progress.ts'
+export type { Manifest } from './manifest.ts'
+export type { Finding, FindingCode, Outcome, Severity } from './model.ts'
+export { describe } from './report.ts'
+export type { Verification } from './verify.ts'
+export { VERSION } from './version.ts'
+
+/**
+ * Verifies a bundle: a directory or a tar archive (plain, gzip, zstd), read as a stream.
+ * @returns what is wrong with it, and how much was read
+ * @throws BundleError when it cannot be read
+ */
+export const verify = (path: string, options: { progress?: Progress } = {}): Promise<Verification> =>
+  verifyBytes(fromText(path), options.progress ?? silent)

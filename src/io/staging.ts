@@ -1,0 +1,203 @@
+/**
+ * Writing: everything that is written goes into one staging directory beside the destination, and is published from
+ * there by one rename or link, or removed. Paths are byte strings.
+ */
+
+import { randomBytes } from 'node:crypto'
+import * as fs from 'node:fs'
+import { BundleError, errno } from '../errors.ts'
+import type { BundlePath } from '../model.ts'
+import { native } from './store.ts'
+
+/** As in a Nix store: one second after the epoch (some .pyc files record their source's time). */
+const MTIME = 1
+
+/** Staging directories that are to be removed when the process ends early. */
+const live = new Set<Staging>()
+
+/** Removes what is staged. For signal handlers: synchronous. */
+export function removeStaged(): void {
+  for (const staging of live) staging.remove()
+}
+
+export class Staging {
+  /** The directory beside the destination; the bundle's tree lies in `tree` below it. */
+  readonly #directory: string
+  readonly destination: string
+
+  /** @throws BundleError('destination-exists' | 'destination-unwritable') */
+  constructor(destination: string, force: boolean) {
+    this.destination = destination
+    const parent = parentOf(destination)
+    const name = destination.slice(destination.lastIndexOf('/') + 1)
+    if (!force && fs.lstatSync(native(destination), { throwIfNoEntry: false })) throw existing(destination)
+    this.#directory = `${parent}/.${name}.${process.pid}-${randomBytes(4).toString('hex')}.partial`
+    try {
+      fs.mkdirSync(native(this.#directory), { mode: 0o700 })
+    } catch (error) {
+      throw unwritable(parent, error)
+    }
+    live.add(this)
+  }
+
+  /** Absolute path of the staged bundle tree. */
+  get tree(): string {
+    return `${this.#directory}/tree`
+  }
+
+  /** Absolute path of a scratch file in the staging directory, outside the tree. */
+  scratch(name: string): string {
+    return `${this.#directory}/${name}`
+  }
+
+  path(at: BundlePath): string {
+    return `${this.tree}/${at}`
+  }
+
+  makeParents(at: BundlePath): void {
+    this.#writing(at, () => fs.mkdirSync(native(parentOf(this.path(at))), { recursive: true, mode: 0o755 }))
+  }
+
+  symlink(at: BundlePath, to: string): void {
+    this.#writing(at, () => fs.symlinkSync(native(to), native(this.path(at))))
+  }
+
+  write(at: BundlePath, bytes: Uint8Array): void {
+    this.#writing(at, () => fs.writeFileSync(native(this.path(at)), bytes, { flag: 'wx' }))
+  }
+
+  /** Writes the pieces to a new file, waiting for each. */
+  async writePieces(at: BundlePath, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+    await this.#writingAsync(at, async () => {
+      const file = await fs.promises.open(native(this.path(at)), 'wx', 0o644)
+      try {
+        for await (const piece of pieces)
+          for (let done = 0; done < piece.length; ) done += (await file.write(piece, done)).bytesWritten
+      } finally {
+        await file.close()
+      }
+    })
+  }
+
+  /** Overwrites bytes of a staged file. */
+  overwrite(path: string, writes: readonly { offset: number; bytes: Uint8Array }[]): void {
+    const fd = fs.openSync(native(path), 'r+')
+    try {
+      for (const { offset, bytes } of writes) fs.writeSync(fd, bytes, 0, bytes.length, offset)
+    } finally {
+      fs.closeSync(fd)
+    }
+  }
+
+  /** Gives a staged path another name within the staging directory. */
+  move(from: string, to: string): void {
+    fs.renameSync(native(from), native(to))
+  }
+
+  /** Sets modes and times: umask and clock leave no trace. */
+  seal(files: readonly { at: BundlePath; executable: boolean; link: boolean }[]): void {
+    const directories = new Set<string>([''])
+    for (const { at, executable, link } of files) {
+      const path = native(this.path(at))
+      if (link) fs.lutimesSync(path, MTIME, MTIME)
+      else {
+        fs.chmodSync(path, executable ? 0o755 : 0o644)
+        fs.utimesSync(path, MTIME, MTIME)
+      }
+      for (let d = at.lastIndexOf('/'); d > 0; d = at.lastIndexOf('/', d - 1)) directories.add(at.slice(0, d))
+    }
+    // Deepest first: a directory's own time is set after its last child's.
+    for (const directory of [...directories].sort().reverse()) {
+      const path = native(directory === '' ? this.tree : `${this.tree}/${directory}`)
+      fs.chmodSync(path, 0o755)
+      fs.utimesSync(path, MTIME, MTIME)
+    }
+  }
+
+  /**
+   * Publishes the staged tree, or the staged scratch file, under the destination's name: whole, or not at all.
+   * @throws BundleError('destination-exists')
+   */
+  publish(what: { tree: true } | { scratch: string }, force: boolean): void {
+    const to = native(this.destination)
+    try {
+      if ('scratch' in what) {
+        const from = native(this.scratch(what.scratch))
+        fs.chmodSync(from, 0o666 & ~process.umask())
+        // rename(2) replaces a file silently; link(2) does not.
+        if (force) fs.renameSync(from, to)
+        else linkOrRename(from, to)
+      } else {
+        if (force && fs.lstatSync(to, { throwIfNoEntry: false })) fs.renameSync(to, native(this.scratch('replaced')))
+        fs.renameSync(native(this.tree), to)
+      }
+    } catch (error) {
+      const code = errno(error)
+      if (code === 'EEXIST' || code === 'ENOTEMPTY' || code === 'ENOTDIR' || code === 'EISDIR')
+        throw existing(this.destination)
+      throw unwritable(this.destination, error)
+    }
+    this.remove()
+  }
+
+  /** Removes the staging directory and all that is in it. */
+  remove(): void {
+    live.delete(this)
+    fs.rmSync(native(this.#directory), { recursive: true, force: true })
+  }
+
+  #writing<T>(at: BundlePath, call: () => T): T {
+    try {
+      return call()
+    } catch (error) {
+      throw failed(this.path(at), error)
+    }
+  }
+
+  async #writingAsync<T>(at: BundlePath, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call()
+    } catch (error) {
+      throw failed(this.path(at), error)
+    }
+  }
+}
+
+/** Not every file system has hard links. */
+function linkOrRename(from: Buffer, to: Buffer): void {
+  try {
+    fs.linkSync(from, to)
+  } catch (error) {
+    const code = errno(error)
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP') throw error
+    if (fs.lstatSync(to, { throwIfNoEntry: false })) throw existing(to.toString('latin1'))
+    fs.renameSync(from, to)
+  }
+}
+
+const parentOf = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf('/')))
+
+const existing = (path: string): BundleError =>
+  new BundleError('destination-exists', 'exists already', {
+    path,
+    hint: 'give another --output, or --force to replace it',
+  })
+
+function unwritable(path: string, error: unknown): unknown {
+  const code = errno(error)
+  if (code === undefined || error instanceof BundleError) return error
+  const reason =
+    code === 'ENOENT' ? 'no such directory' : code === 'ENOTDIR' ? 'not a directory' : `cannot be written to (${code})`
+  return new BundleError('destination-unwritable', reason, { path, cause: error, hint: 'give another --output' })
+}
+
+function failed(path: string, error: unknown): unknown {
+  const code = errno(error)
+  if (code === undefined || error instanceof BundleError) return error
+  const reason = code === 'ENOSPC' ? 'no space left on the device' : `cannot be written (${code})`
+  return new BundleError('write-failed', reason, {
+    path,
+    cause: error,
+    hint: 'give an --output on another file system',
+  })
+}

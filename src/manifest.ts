@@ -1,0 +1,138 @@
+/**
+ * `bundle.json`: what a bundle says of itself. Its schema is versioned; names are text, with the bytes beside them in
+ * base64 where they are no UTF-8. It names packages and bundle paths only: like every file of the bundle it holds
+ * neither `/nix/store` nor a store hash. Of the closure's hashes it has digests, so that whoever verifies the bundle
+ * on another machine can still tell that none of them is left.
+ */
+import { createHash } from 'node:crypto'
+import * as v from 'valibot'
+import type { WrittenFile } from './apply.ts'
+import { toText } from './io/bytes.ts'
+import type { BundlePath, BundlePlan, DependencyGraph, Finding, Outcome, PlanOptions } from './model.ts'
+
+export const MANIFEST = 'bundle.json' as BundlePath
+export const SCHEMA = 1
+
+/** A path: text, and `bytes` (base64) where the text alone would not give it back. */
+const Path = v.object({ path: v.string(), bytes: v.optional(v.string()) })
+
+const ManifestSchema = v.object({
+  schema: v.literal(SCHEMA),
+  tool: v.string(),
+  name: v.string(),
+  version: v.nullable(v.string()),
+  system: v.string(),
+  /** Null: relocatable. */
+  prefix: v.nullable(v.string()),
+  launcher: v.picklist(['shell', 'none']),
+  programs: v.array(v.object({ at: Path, elf: Path, loader: Path })),
+  packages: v.array(v.object({ name: v.string(), tree: v.boolean() })),
+  /** How many references had which outcome. */
+  references: v.object({ fixed: v.number(), blanked: v.number(), 'host-path-blanked': v.number() }),
+  /** The first 16 hexadecimal digits of the SHA-256 of each hash of the closure. */
+  closure: v.array(v.string()),
+  findings: v.array(v.looseObject({ code: v.string(), severity: v.string(), file: v.string() })),
+  files: v.array(
+    v.object({
+      ...Path.entries,
+      type: v.picklist(['file', 'link']),
+      executable: v.boolean(),
+      size: v.number(),
+      sha256: v.nullable(v.string()),
+      target: v.nullable(Path),
+    }),
+  ),
+})
+
+export type Manifest = v.InferOutput<typeof ManifestSchema>
+
+/** A path of the manifest as a byte string. */
+export const pathBytes = ({ path, bytes }: { path: string; bytes?: string | undefined }): BundlePath =>
+  (bytes === undefined ? Buffer.from(path, 'utf8') : Buffer.from(bytes, 'base64')).toString('latin1') as BundlePath
+
+const pathText = (bytes: string): { path: string; bytes?: string } => {
+  const path = toText(bytes)
+  const same = Buffer.from(path, 'utf8').toString('latin1') === bytes
+  return same ? { path } : { path, bytes: Buffer.from(bytes, 'latin1').toString('base64') }
+}
+
+export const digestOfHash = (hash: string): string => createHash('sha256').update(hash).digest('hex').slice(0, 16)
+
+/** What the manifest says that neither plan nor graph know. */
+export interface Title {
+  readonly tool: string
+  readonly name: string
+  readonly version: string | null
+  readonly system: string
+}
+
+export function makeManifest(
+  title: Title,
+  graph: DependencyGraph,
+  plan: BundlePlan,
+  options: PlanOptions,
+  closure: ReadonlySet<string>,
+  files: readonly WrittenFile[],
+): Manifest {
+  const hashes = new Set(closure)
+  for (const { hash } of graph.packages) if (hash !== null) hashes.add(hash)
+  for (const { references } of graph.files.values())
+    for (const { hash } of references) if (hash !== null) hashes.add(hash)
+  return {
+    schema: SCHEMA,
+    ...title,
+    prefix: options.prefix === null ? null : toText(options.prefix),
+    launcher: options.prefix === null ? 'shell' : 'none',
+    programs: plan.programs.map(p => ({ at: pathText(p.at), elf: pathText(p.elf), loader: pathText(p.loader) })),
+    packages: graph.packages.map(p => ({ name: toText(p.name), tree: p.tree })),
+    references: countOutcomes(plan),
+    closure: [...hashes].map(digestOfHash).sort(),
+    findings: plan.findings.map(f => withoutStorePaths(f, plan)),
+    files: files.map(f => ({
+      ...pathText(f.at),
+      type: f.type,
+      executable: f.executable,
+      size: f.size,
+      sha256: f.sha256,
+      target: f.target === null ? null : pathText(f.target),
+    })),
+  }
+}
+
+export function countOutcomes(plan: BundlePlan): Record<Outcome, number> {
+  const counts: Record<Outcome, number> = { fixed: 0, blanked: 0, 'host-path-blanked': 0 }
+  for (const step of plan.steps)
+    if (step.do === 'copy') for (const edit of step.edits) if (edit.op === 'overwrite') counts[edit.outcome]++
+  return counts
+}
+
+export const manifestBytes = (manifest: Manifest): Buffer =>
+  Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`, 'utf8')
+
+/** The manifest in these bytes, or why there is none. */
+export function readManifest(bytes: Buffer): { manifest: Manifest } | { reason: string } {
+  let json: unknown
+  try {
+    json = JSON.parse(bytes.toString('utf8'))
+  } catch {
+    return { reason: 'it is not JSON' }
+  }
+  const parsed = v.safeParse(ManifestSchema, json)
+  if (parsed.success) return { manifest: parsed.output }
+  const issue = parsed.issues[0]
+  return { reason: `${v.getDotPath(issue) ?? 'the document'}: ${issue.message}` }
+}
+
+/** A finding in the bundle's own terms: bundle paths for inputs that are in it, package names for the others. */
+function withoutStorePaths(finding: Finding, plan: BundlePlan): Manifest['findings'][number] {
+  const strip = (value: unknown): unknown => {
+    if (typeof value === 'string') {
+      const at = plan.placed.get(value as never)
+      return toText(at ?? value.replace(/\/nix\/store\/(?:[0-9a-df-np-sv-z]{32}-)?/g, ''))
+    }
+    return Array.isArray(value) ? value.map(strip) : value
+  }
+  return Object.fromEntries(
+    Object.entries(finding).map(([k, value]) => [k, strip(value)]),
+  ) as Manifest['findings'][number]
+}

@@ -1,0 +1,329 @@
+/**
+ * Every noun of the pipeline, types only.
+ *
+ * Strings that come from files and file systems are byte strings (io/bytes.ts).
+ */
+
+declare const brand: unique symbol
+/** Absolute path of an input. Inputs are never written to. A byte string. */
+export type SourcePath = string & { readonly [brand]: 'source' }
+/** Path in a bundle: relative, normal, no leading '/', no '..'. A byte string. */
+export type BundlePath = string & { readonly [brand]: 'bundle' }
+
+// ---- Facts: what a file says of itself -------------------------------------------------------------------------
+
+/** A string in a binary with where it lives, so that an edit is judged before it is made. */
+export interface Located {
+  readonly value: string
+  /** File offset of the first byte. */
+  readonly offset: number
+  /** Bytes from `offset`, with the NUL, that belong to this string alone: a suffix-merged neighbour may end it early. */
+  readonly capacity: number
+}
+
+/** One program header (elf(5), Elf64_Phdr). */
+export interface Segment {
+  readonly type: number
+  readonly flags: number
+  readonly offset: number
+  readonly vaddr: number
+  readonly filesz: number
+  readonly memsz: number
+  readonly align: number
+}
+
+/** One entry of the dynamic section with the file offsets of its d_tag and d_val. */
+export interface DynamicEntry {
+  readonly tag: number
+  readonly value: number
+  readonly offset: number
+}
+
+/** One entry of a `.note.dlopen` note (UAPI.12): any one of `sonames` serves the feature. */
+export interface DlopenNote {
+  readonly sonames: readonly string[]
+  readonly priority: 'required' | 'recommended' | 'suggested'
+}
+
+export interface ElfFacts {
+  readonly format: 'elf'
+  readonly class: 32 | 64
+  readonly little: boolean
+  /** e_machine, and its name as in Nix system strings (`x86_64`) or `machine-<n>`. */
+  readonly machine: number
+  readonly arch: string
+  /** e_type: 2 is ET_EXEC, 3 is ET_DYN. */
+  readonly type: number
+  readonly segments: readonly Segment[]
+  readonly interp: Located | null
+  readonly soname: Located | null
+  readonly needed: readonly Located[]
+  readonly rpath: Located | null
+  readonly runpath: Located | null
+  /** DF_1_* bits of DT_FLAGS_1. */
+  readonly flags1: number
+  /** File names of DT_VERNEED with the versions asked of each. */
+  readonly verneed: readonly { readonly file: string; readonly versions: readonly string[] }[]
+  readonly dlopenNotes: readonly DlopenNote[]
+  readonly dynamic: readonly DynamicEntry[]
+  /** Where DT_STRTAB lies in the file; null without a dynamic section. */
+  readonly dynstr: { readonly offset: number; readonly size: number } | null
+  /** True for what the kernel starts: has PT_INTERP and is no library, or is a static program. */
+  readonly program: boolean
+}
+
+export interface ScriptFacts {
+  readonly format: 'script'
+  /** The interpreter of the `#!` line and its one argument, as execve(2) splits them. */
+  readonly interpreter: Located
+  readonly argument: string | null
+}
+
+export interface DataFacts {
+  readonly format: 'data'
+}
+
+export type FileFacts = ElfFacts | ScriptFacts | DataFacts
+
+export type Encoding = 'utf8' | 'utf16le' | 'utf16be' | 'utf32le' | 'utf32be'
+
+/** A store path or a bare store hash inside a file. */
+export interface Reference {
+  /** File offset of its first byte: of `/nix/store`, or of the hash when it stands bare. */
+  readonly offset: number
+  readonly encoding: Encoding
+  /** The 32 characters of the hash; null where `/nix/store` is not followed by a store path's name. */
+  readonly hash: string | null
+  /** True for a hash without `/nix/store/` before it. */
+  readonly bare: boolean
+  /** The text from `offset` to the first character that ends a path, at most 4096 characters. */
+  readonly text: string
+}
+
+// ---- Graph: what needs what ------------------------------------------------------------------------------------
+
+/** What a file is in the bundle for. */
+export type Role =
+  | 'tree' /* member of a bundled package's own tree */
+  | 'library' /* loaded by a program */
+  | 'loader' /* a program's PT_INTERP */
+  | 'program' /* started by name */
+
+export interface FileNode {
+  /** Real path: no component of it is a symbolic link. */
+  readonly path: SourcePath
+  readonly size: number
+  readonly executable: boolean
+  readonly facts: FileFacts
+  readonly references: readonly Reference[]
+}
+
+/** A symbolic link of a package tree, kept as one. */
+export interface LinkNode {
+  readonly path: SourcePath
+  /** Its final target with every link resolved. */
+  readonly target: SourcePath
+  /** The link text as it stands. */
+  readonly text: string
+  readonly directory: boolean
+}
+
+export type DependencyKind = 'interp' | 'needed' | 'variant' | 'dlopen' | 'shebang' | 'link'
+
+export interface Dependency {
+  readonly from: SourcePath
+  readonly kind: DependencyKind
+  /** The name that was asked for: soname, interpreter, link text. */
+  readonly name: string
+  readonly to: SourcePath | null
+  /** How it was found, such as `RUNPATH[2]`; null when it was not. */
+  readonly via: string | null
+}
+
+/** One object in a program's link map, in load order (ld.so(8), "Search order"). */
+export interface LoadedObject {
+  /** The path by which it was opened, links unresolved. */
+  readonly opened: string
+  readonly path: SourcePath
+  /** The name asked for by the object that first needed it; null for the program. */
+  readonly name: string | null
+  readonly by: SourcePath | null
+  readonly via: string | null
+}
+
+/** What is compiled into a dynamic loader (elf/loader.ts). */
+export interface LoaderFacts {
+  /** Default directories without a trailing slash. */
+  readonly directories: readonly string[]
+  /** Whether it knows `--argv0` (glibc 2.33, musl 1.2.0). */
+  readonly argv0: boolean
+  /** The host paths in it, each with a string of the same length that names nothing. */
+  readonly hostPaths: readonly { readonly offset: number; readonly from: string; readonly to: string }[]
+}
+
+/** What the dynamic loader does for one program. */
+export interface LinkMap {
+  readonly program: SourcePath
+  readonly loader: SourcePath
+  readonly objects: readonly LoadedObject[]
+}
+
+/** Something that is started by name: `bin/nginx`. */
+export interface Entry {
+  /** Where its link lies in the bundle: `bin/nginx`. */
+  readonly at: BundlePath
+  /** The file as it lies in its package, links unresolved. */
+  readonly source: SourcePath
+}
+
+export interface PackageRoot {
+  /** Its directory (or file) in the store, or the directory of a target outside a store. */
+  readonly root: SourcePath
+  /** The name without the hash: `nginx-1.22.1`. */
+  readonly name: string
+  /** True when its own tree is bundled; else only single files of it are. */
+  readonly tree: boolean
+}
+
+export interface Package extends PackageRoot {
+  /** The store hash; null outside a store. */
+  readonly hash: string | null
+}
+
+/** What the user typed, resolved. */
+export interface Target {
+  /** Which rule of cli.md's list it was resolved by, in a person's words: `nix attribute nginx`. */
+  readonly label: string
+  readonly name: string
+  readonly version: string | null
+  /** Sorted by `at`, which is unique. */
+  readonly entries: readonly Entry[]
+  readonly roots: readonly PackageRoot[]
+}
+
+export interface DependencyGraph {
+  readonly entries: readonly Entry[]
+  /** By root, sorted: own trees first. */
+  readonly packages: readonly Package[]
+  readonly files: ReadonlyMap<SourcePath, FileNode>
+  readonly links: ReadonlyMap<SourcePath, LinkNode>
+  readonly edges: readonly Dependency[]
+  readonly linkMaps: ReadonlyMap<SourcePath, LinkMap>
+  readonly loaders: ReadonlyMap<SourcePath, LoaderFacts>
+  /** Names of the store directory at the time of the scan: hashes that no bundle may hold. */
+  readonly hashes: ReadonlySet<string>
+  readonly findings: readonly Finding[]
+}
+
+// ---- Plan: what will be written --------------------------------------------------------------------------------
+
+/** A change to a file. The same plan is carried out in place or by patchelf, printed, and checked afterwards. */
+export type Edit =
+  | { readonly op: 'set-interp'; readonly to: string }
+  | { readonly op: 'set-rpath'; readonly to: string }
+  | { readonly op: 'replace-needed'; readonly from: string; readonly to: string }
+  | {
+      readonly op: 'overwrite'
+      readonly offset: number
+      readonly from: Uint8Array
+      readonly to: Uint8Array
+      readonly outcome: Outcome
+    }
+
+/** What became of a reference (docs/references.md). */
+export type Outcome = 'fixed' | 'blanked' | 'host-path-blanked'
+
+export type Step =
+  | {
+      readonly do: 'copy'
+      readonly at: BundlePath
+      readonly from: SourcePath
+      readonly executable: boolean
+      readonly edits: readonly Edit[]
+    }
+  | { readonly do: 'symlink'; readonly at: BundlePath; readonly to: string }
+  | { readonly do: 'write'; readonly at: BundlePath; readonly bytes: Uint8Array; readonly executable: boolean }
+
+/** A program of the bundle: what is typed, the ELF file that runs, and the loader that runs it. */
+export interface PlannedProgram {
+  readonly at: BundlePath
+  readonly elf: BundlePath
+  readonly loader: BundlePath
+  /** The original, whose choices of libraries the bundle has to repeat. */
+  readonly source: SourcePath
+}
+
+/** How a bundle is made. */
+export interface PlanOptions {
+  /** The fixed place a bundle is made for, a byte string without a trailing slash; null for a relocatable one. */
+  readonly prefix: string | null
+  readonly patcher: 'auto' | 'patchelf'
+}
+
+export interface BundlePlan {
+  /** Sorted by `at`, which is unique. */
+  readonly steps: readonly Step[]
+  readonly programs: readonly PlannedProgram[]
+  readonly placed: ReadonlyMap<SourcePath, BundlePath>
+  readonly findings: readonly Finding[]
+}
+
+// ---- Findings: what is true about an input or a bundle -----------------------------------------------------------
+
+export type Severity = 'error' | 'warning' | 'note'
+
+interface FindingBase {
+  readonly severity: Severity
+  /** The file it is about: a byte string, an input's path or a bundle path. */
+  readonly file: string
+}
+
+/** Words for these live in report.ts only. */
+export type Finding = FindingBase &
+  (
+    | { readonly code: 'library-missing'; readonly name: string; readonly chain: readonly string[] }
+    | { readonly code: 'dlopen-missing'; readonly name: string; readonly priority: string }
+    | { readonly code: 'elf-unreadable'; readonly reason: string }
+    | { readonly code: 'link-broken'; readonly target: string }
+    | { readonly code: 'link-outside'; readonly target: string }
+    | { readonly code: 'special-file' }
+    | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
+    | {
+        readonly code: 'reference-blanked'
+        readonly target: string
+        readonly offset: number
+        readonly count: number
+      }
+    | { readonly code: 'argv0-unsupported'; readonly loader: string }
+    | { readonly code: 'same-soname'; readonly soname: string; readonly at: string }
+    | {
+        readonly code: 'choice-changed'
+        readonly program: string
+        readonly name: string
+        readonly expected: string
+        readonly found: string
+      }
+    | { readonly code: 'edit-outside-plan'; readonly fact: string; readonly expected: string; readonly found: string }
+    | {
+        readonly code: 'store-reference'
+        readonly where: 'contents' | 'name' | 'link' | 'header'
+        readonly text: string
+        readonly offset: number
+        readonly encoding: Encoding
+      }
+    | {
+        readonly code: 'store-hash'
+        readonly where: 'contents' | 'name' | 'link' | 'header'
+        readonly text: string
+        readonly offset: number
+      }
+    | { readonly code: 'interp-unresolved'; readonly interp: string }
+    | { readonly code: 'needed-unresolved'; readonly name: string; readonly program: string | null }
+    | { readonly code: 'link-escapes'; readonly target: string }
+    | { readonly code: 'link-dangling'; readonly target: string }
+    | { readonly code: 'entry-unsafe'; readonly reason: string }
+    | { readonly code: 'manifest-missing' }
+    | { readonly code: 'manifest-mismatch'; readonly reason: string }
+  )
+
+export type FindingCode = Finding['code']

@@ -1,0 +1,43 @@
+/**
+ * Store paths: `/nix/store/<hash>-<name>` (Nix manual, "Store Path"). The hash is 160 bits in Nix's base 32: 32
+ * characters of an alphabet without e, o, t and u. Byte strings all.
+ */
+
+export const STORE_DIR = '/nix/store'
+export const HASH_LENGTH = 32
+/** Length of `/nix/store/<hash>-`. */
+export const STORE_PREFIX_LENGTH = STORE_DIR.length + 1 + HASH_LENGTH + 1
+
+export const HASH_ALPHABET = '0123456789abcdfghijklmnpqrsvwxyz'
+
+const STORE_PATH = /^\/nix\/store\/([0-9a-df-np-sv-z]{32})-([0-9A-Za-z+\-._?=]+)/
+
+export interface StorePath {
+  /** `/nix/store/<hash>-<name>` */
+  readonly root: string
+  readonly hash: string
+  readonly name: string
+}
+
+/** The store path that a path lies in; null when it lies in none. */
+export function storePathOf(path: string): StorePath | null {
+  const match = STORE_PATH.exec(path)
+  const next = match && path[match[0].length]
+  return match && (next === undefined || next === '/') ? { root: match[0], hash: match[1]!, name: match[2]! } : null
+}
+
+/** The store path at the start of a text, whatever follows it; null when there is none. */
+export function storePathPrefix(text: string): StorePath | null {
+  const match = STORE_PATH.exec(text)
+  return match && { root: match[0], hash: match[1]!, name: match[2]! }
+}
+
+/**
+ * `nginx-1.22.1` -> name and version, split at the first dash that no letter follows (Nix's parseDrvName). The name
+ * of an output (`-bin`) belongs to neither.
+ */
+export function parseName(full: string): { name: string; version: string | null } {
+  const match = /^(.*?)-([^A-Za-z].*)$/.exec(full)
+  if (!match) return { name: full, version: null }
+  return { name: match[1]!, version: match[2]!.replace(/-(?:bin|out|lib|dev|doc|man|info|static|debug)$/, '') }
+}

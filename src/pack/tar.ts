@@ -1,0 +1,103 @@
+/**
+ * Writing tar: POSIX ustar (pax(1), "ustar Interchange Format") with pax extended headers only where a name, link or
+ * size does not fit. Names are byte strings and go out as they are, which no tar package on npm allows; and every
+ * field is fixed (owner 0, no names, mtime 1, mode 0755 or 0644), so equal trees give equal bytes.
+ */
+
+export interface TarEntry {
+  /** Byte string without a trailing slash. */
+  readonly name: string
+  readonly type: 'file' | 'link' | 'directory'
+  readonly executable: boolean
+  /** In bytes; 0 for links and directories. */
+  readonly size: number
+  /** Text of a symbolic link. */
+  readonly target: string
+}
+
+export const BLOCK = 512
+const MTIME = 1
+/** The largest size that eleven octal digits hold. */
+const SIZE_MAX = 0o77777777777
+/** Archives end with two blocks of zeros and are padded to records of 20 blocks. */
+const RECORD = 20 * BLOCK
+
+/** The header blocks of an entry. */
+export function tarHeader(entry: TarEntry): Buffer {
+  const name = entry.type === 'directory' ? `${entry.name}/` : entry.name
+  const split = splitName(name)
+  const records = [
+    ...(split === null ? [paxRecord('path', name)] : []),
+    ...(entry.target.length > 100 ? [paxRecord('linkpath', entry.target)] : []),
+    ...(entry.size > SIZE_MAX ? [paxRecord('size', String(entry.size))] : []),
+  ]
+  const typeflag = entry.type === 'file' ? '0' : entry.type === 'link' ? '2' : '5'
+  const mode = entry.type === 'link' ? 0o777 : entry.executable || entry.type === 'directory' ? 0o755 : 0o644
+  const header = block({
+    ...(split ?? { prefix: '', name: name.slice(-100) }),
+    mode,
+    size: entry.size > SIZE_MAX ? 0 : entry.size,
+    typeflag,
+    target: entry.target.slice(0, 100),
+  })
+  if (records.length === 0) return header
+  const body = Buffer.from(records.join(''), 'latin1')
+  const pax = block({ prefix: '', name: '@PaxHeader', mode: 0o644, size: body.length, typeflag: 'x', target: '' })
+  return Buffer.concat([pax, body, tarPadding(body.length), header])
+}
+
+/** The zeros that fill an entry's contents up to a whole block. */
+export const tarPadding = (size: number): Buffer => Buffer.alloc((BLOCK - (size % BLOCK)) % BLOCK)
+
+/** The end of an archive of which `written` bytes are out. */
+export const tarEnd = (written: number): Buffer =>
+  Buffer.alloc(Math.ceil((written + 2 * BLOCK) / RECORD) * RECORD - written)
+
+/** A name in the header's two fields: at most 155 bytes, a slash, at most 100 bytes; null when it does not fit. */
+function splitName(name: string): { prefix: string; name: string } | null {
+  if (name.length <= 100) return { prefix: '', name }
+  const slash = name.indexOf('/', name.length - 101)
+  return slash <= 0 || slash > 155 || slash === name.length - 1
+    ? null
+    : { prefix: name.slice(0, slash), name: name.slice(slash + 1) }
+}
+
+/** `<length> <key>=<value>\n`, where the length counts itself. */
+function paxRecord(key: string, value: string): string {
+  const rest = ` ${key}=${value}\n`
+  let length = rest.length
+  while (String(length).length + rest.length !== length) length = String(length).length + rest.length
+  return length + rest
+}
+
+interface Fields {
+  readonly prefix: string
+  readonly name: string
+  readonly mode: number
+  readonly size: number
+  readonly typeflag: string
+  readonly target: string
+}
+
+function block({ prefix, name, mode, size, typeflag, target }: Fields): Buffer {
+  const bytes = Buffer.alloc(BLOCK)
+  const octal = (at: number, width: number, value: number): void => {
+    bytes.write(value.toString(8).padStart(width - 1, '0'), at, 'latin1')
+  }
+  bytes.write(name, 0, 'latin1')
+  octal(100, 8, mode)
+  octal(108, 8, 0)
+  octal(116, 8, 0)
+  octal(124, 12, size)
+  octal(136, 12, MTIME)
+  bytes.write(' '.repeat(8), 148, 'latin1')
+  bytes.write(typeflag, 156, 'latin1')
+  bytes.write(target, 157, 'latin1')
+  bytes.write('ustar\x0000', 257, 'latin1')
+  octal(329, 8, 0)
+  octal(337, 8, 0)
+  bytes.write(prefix, 345, 'latin1')
+  const sum = bytes.reduce((a, b) => a + b, 0)
+  bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+  return bytes
+}

@@ -1,0 +1,131 @@
+/**
+ * Stage 7: words. Findings and reports become text for people, or JSON for machines; nothing else in this code base
+ * makes sentences about them.
+ */
+import type { BundleReport } from './bundle.ts'
+import type { BundleError } from './errors.ts'
+import { toText } from './io/bytes.ts'
+import type { Finding, Severity } from './model.ts'
+import type { Verification } from './verify.ts'
+
+/** Version of the JSON that `--json` prints. */
+export const JSON_SCHEMA = 1
+
+/** A finding in one sentence. */
+export function describe(finding: Finding): string {
+  switch (finding.code) {
+    case 'library-missing':
+      return `${t(finding.name)} is not found; it is needed by ${finding.chain.map(t).reverse().join(', needed by ')}`
+    case 'dlopen-missing':
+      return `would open ${t(finding.name)} when it runs (${finding.priority}), which is not found`
+    case 'elf-unreadable':
+      return `looks like ELF and is none, so it is copied as data: ${finding.reason}`
+    case 'link-broken':
+      return `a link that leads nowhere (to ${t(finding.target)}); left out`
+    case 'link-outside':
+      return `a link out of the store (to ${t(finding.target)}); left out`
+    case 'special-file':
+      return 'a device, pipe or socket; left out'
+    case 'interpreter-unreachable':
+      return `its #! line names ${t(finding.interpreter)}, which a relocatable bundle cannot; run it through that interpreter, or bundle with --prefix`
+    case 'reference-blanked':
+      return `names ${t(finding.target)}${finding.count > 1 ? ` (and ${finding.count - 1} more such)` : ''} at offset ${finding.offset}, which is in the bundle but cannot be found under that name wherever the bundle is unpacked; give the place on the program's command line, or bundle with --prefix`
+    case 'argv0-unsupported':
+      return `its loader ${t(finding.loader)} is older than glibc 2.33: the program sees its own path as argv[0]`
+    case 'same-soname':
+      return `${t(finding.soname)} is the name of another library too; kept apart in ${t(finding.at)}/`
+    case 'choice-changed':
+      return `would load ${t(finding.found)} for ${t(finding.name)}, where the original loads ${t(finding.expected)}`
+    case 'edit-outside-plan':
+      return `editing it changed ${finding.fact}: expected ${t(finding.expected)}, found ${t(finding.found)}`
+    case 'store-reference':
+      return `holds ${t(finding.text)} (${PLACES[finding.where]}, offset ${finding.offset}, ${finding.encoding})`
+    case 'store-hash':
+      return `holds the store hash ${t(finding.text)} (${PLACES[finding.where]}, offset ${finding.offset})`
+    case 'interp-unresolved':
+      return `its interpreter ${t(finding.interp)} is not in the bundle`
+    case 'needed-unresolved':
+      return `needs ${t(finding.name)}, which is not found inside the bundle${finding.program === null ? '' : ` (run as ${t(finding.program)})`}`
+    case 'link-escapes':
+      return `a link out of the bundle (to ${t(finding.target)})`
+    case 'link-dangling':
+      return `a link that leads nowhere (to ${t(finding.target)})`
+    case 'entry-unsafe':
+      return finding.reason
+    case 'manifest-missing':
+      return 'there is no bundle.json: only store references were looked for'
+    case 'manifest-mismatch':
+      return finding.reason
+  }
+}
+
+const t = toText
+const PLACES = {
+  contents: 'in its contents',
+  name: 'in its name',
+  link: 'in its link text',
+  header: 'in its header',
+} as const
+const LABELS: Readonly<Record<Severity, string>> = { error: 'error', warning: 'warning', note: 'note' }
+
+/** A finding as a line. */
+export const line = (finding: Finding): string =>
+  `${LABELS[finding.severity]}: ${toText(finding.file)}: ${describe(finding)}`
+
+/** An error as lines: what, why, and what to do. */
+export const errorText = (error: BundleError): string =>
+  `error: ${error.message}${error.hint === undefined ? '' : `\n  try: ${error.hint}`}`
+
+const MEGABYTE = 1e6
+/** `12.3 MB`, in units of 10^6 bytes. */
+export const megabytes = (bytes: number): string => `${(bytes / MEGABYTE).toFixed(1)} MB`
+
+/** The summary of a bundle that was published. */
+export function bundleSummary(report: BundleReport): string {
+  const { counts, references, sizes } = report
+  const output = report.output ?? ''
+  const shown = output.slice(output.lastIndexOf('/') + 1)
+  const rewritten = references.fixed + references.blanked + references['host-path-blanked']
+  const outcomes = [
+    references.fixed > 0 && `${references.fixed} fixed to ${report.prefix}`,
+    references.blanked > 0 && `${references.blanked} blanked`,
+    references['host-path-blanked'] > 0 && `${references['host-path-blanked']} host paths of the loader blanked`,
+  ].filter(part => part !== false)
+  const warnings = report.findings.filter(f => f.severity === 'warning').length
+  const archive = report.format === 'dir' ? shown : `${shown} ${megabytes(sizes.output)}`
+  return [
+    `${report.name}${report.version === null ? '' : ` ${report.version}`}  ${report.system}  (${report.label})`,
+    `  programs ${counts.programs}   libraries ${counts.libraries}   data files ${counts.data}`,
+    `  ${sizes.closure === null ? '' : `Nix closure ${megabytes(sizes.closure)}  ->  `}bundle ${megabytes(sizes.bundle)}  ->  ${archive}`,
+    `  0 store references (${rewritten} rewritten${outcomes.length === 0 ? '' : `: ${outcomes.join(', ')}`})`,
+    ...(report.tarSha256 === null ? [] : [`  sha256 of the tar ${report.tarSha256}`]),
+    ...(report.prefix === null ? [] : [`  made for ${report.prefix}: unpack it there`]),
+    ...(warnings === 0 ? [] : [`  warnings: ${warnings}`]),
+  ].join('\n')
+}
+
+/** The verdict of `verify`. */
+export function verifySummary(path: string, { files, bytes, findings, manifest }: Verification): string {
+  const errors = findings.filter(f => f.severity === 'error').length
+  const title =
+    manifest === null
+      ? ''
+      : `  ${manifest.name}${manifest.version === null ? '' : ` ${manifest.version}`} ${manifest.system}`
+  const verdict = errors === 0 ? 'clean: 0 store references' : `${errors} ${errors === 1 ? 'error' : 'errors'}`
+  return `${path}:${title}  ${files} files, ${megabytes(bytes)}: ${verdict}${errors === 0 && manifest ? ', everything resolves inside' : ''}`
+}
+
+/** A value as a JSON document; byte strings in findings become text. */
+export const toJson = (value: object): string =>
+  JSON.stringify({ schema: JSON_SCHEMA, ...value }, (_, v: unknown) => (v instanceof Map ? undefined : v), 2)
+
+/** A finding with its words, for JSON. */
+export const jsonFinding = (finding: Finding): object => ({
+  ...Object.fromEntries(
+    Object.entries(finding).map(([k, v]) => [
+      k,
+      typeof v === 'string' ? toText(v) : Array.isArray(v) ? v.map(x => (typeof x === 'string' ? toText(x) : x)) : v,
+    ]),
+  ),
+  message: describe(finding),
+})

@@ -1,0 +1,416 @@
+/**
+ * Stage 2: from entries to the graph of everything they need. Reads, classifies, parses and resolves; decides
+ * nothing. Each file is read once and its facts never change.
+ *
+ * A file comes in as a member of a bundled package's tree, as an object of a program's link map, as the interpreter
+ * of a script, as the far end of a link, or by being opened at run time (a soname or a store path in an object's
+ * read-only data, a `.note.dlopen`).
+ */
+
+import { parseCache } from './elf/cache.ts'
+import { sonameStrings } from './elf/dlopen.ts'
+import { readLoader } from './elf/loader.ts'
+import { isElf, parseElf } from './elf/parse.ts'
+import { type Disk, type LoaderSettings, type Opened, Process, sameMachine } from './elf/search.ts'
+import { BundleError } from './errors.ts'
+import type { Progress } from './io/progress.ts'
+import { list, lstat, pieces, readLink, realPath, stat, withFile } from './io/store.ts'
+import type {
+  Dependency,
+  DependencyGraph,
+  ElfFacts,
+  Entry,
+  FileFacts,
+  FileNode,
+  Finding,
+  LinkMap,
+  LinkNode,
+  LoaderFacts,
+  Package,
+  PackageRoot,
+  SourcePath,
+} from './model.ts'
+import { STORE_DIR, storePathOf } from './nix/store-path.ts'
+import { scanReferences } from './references/scan.ts'
+import { parseScript, SHEBANG_MAX } from './script/parse.ts'
+import { walkTree } from './tree.ts'
+
+/** The loader cache of a machine whose own programs are bundled. */
+const LD_SO_CACHE = '/etc/ld.so.cache'
+
+/**
+ * The graph of all that the entries need.
+ * @param roots packages that are known beforehand; the others are found by their store paths
+ * @throws BundleError when an entry is no program, or a file cannot be read
+ */
+export function scan(entries: readonly Entry[], roots: readonly PackageRoot[], progress: Progress): DependencyGraph {
+  const scanner = new Scanner(roots, progress)
+  for (const { root, tree } of roots) if (tree) scanner.addTree(root)
+  for (const entry of entries) scanner.addEntry(entry)
+  scanner.run()
+  return scanner.graph(entries)
+}
+
+class Scanner implements Disk {
+  readonly #roots: readonly PackageRoot[]
+  readonly #progress: Progress
+  readonly #hashes = storeHashes()
+  readonly #files = new Map<SourcePath, FileNode>()
+  readonly #links = new Map<SourcePath, LinkNode>()
+  readonly #edges: Dependency[] = []
+  readonly #edgeKeys = new Set<string>()
+  readonly #findings: Finding[] = []
+  readonly #linkMaps = new Map<SourcePath, LinkMap>()
+  /** The first process in which an object was seen: what its names mean is asked there. */
+  readonly #contexts = new Map<SourcePath, Process>()
+  readonly #processes: Process[] = []
+  readonly #opened = new Map<string, Opened | null>()
+  readonly #facts = new Map<SourcePath, FileFacts>()
+  readonly #loaders = new Map<SourcePath, { file: Opened; compiled: LoaderFacts; settings: LoaderSettings }>()
+  readonly #pending: FileNode[] = []
+
+  constructor(roots: readonly PackageRoot[], progress: Progress) {
+    this.#roots = roots
+    this.#progress = progress
+  }
+
+  addTree(root: SourcePath): void {
+    for (const member of walkTree(root)) {
+      if (member.type === 'file') this.#addFile(member.path)
+      else if (member.type === 'link') this.#addLink(member.path)
+      else this.#findings.push({ code: 'special-file', severity: 'warning', file: member.path })
+    }
+  }
+
+  addEntry(entry: Entry): void {
+    this.#add(entry.source)
+    const path = realPath(entry.source)
+    const node = this.#addFile(path)
+    // What is typed has to run: here a damaged file is an error, in a tree it is data with a finding.
+    if (node.facts.format === 'data')
+      withFile(path, source => {
+        if (isElf(source.read(0, 4))) parseElf(source, path)
+      })
+  }
+
+  /** Resolves until nothing new comes in: programs first, for an object's names mean what they mean in a process. */
+  run(): void {
+    const objects: FileNode[] = []
+    for (;;) {
+      const node = this.#pending.shift()
+      if (node !== undefined) {
+        this.#progress.update(`reading ${this.#files.size} files`)
+        if (node.facts.format === 'script') this.#followShebang(node)
+        else if (node.facts.format === 'elf') {
+          if (node.facts.program && node.facts.interp) this.#startProgram(node, node.facts)
+          objects.push(node)
+        }
+        continue
+      }
+      const known = objects.findIndex(o => this.#contexts.has(o.path))
+      const [object] = objects.splice(Math.max(known, 0), 1)
+      if (!object) return
+      this.#examine(object)
+    }
+  }
+
+  graph(entries: readonly Entry[]): DependencyGraph {
+    return {
+      entries,
+      packages: this.#packages(),
+      files: new Map([...this.#files].sort(([a], [b]) => compare(a, b))),
+      links: new Map([...this.#links].sort(([a], [b]) => compare(a, b))),
+      edges: this.#edges,
+      linkMaps: this.#linkMaps,
+      loaders: new Map([...this.#loaders].map(([path, { compiled }]) => [path, compiled])),
+      hashes: this.#hashes,
+      findings: this.#findings,
+    }
+  }
+
+  // ---- Files and links -----------------------------------------------------------------------------------------
+
+  /** Adds what a path names: a link with what is at its end, or a file. */
+  #add(path: SourcePath): void {
+    if (lstat(path)?.type === 'link') this.#addLink(path)
+    else this.#addFile(realPath(path))
+  }
+
+  #addFile(path: SourcePath): FileNode {
+    const known = this.#files.get(path)
+    if (known) return known
+    const facts = this.#factsOf(path)
+    const status = stat(path)
+    const node: FileNode = {
+      path,
+      size: status?.size ?? 0,
+      executable: ((status?.mode ?? 0) & 0o111) !== 0,
+      facts,
+      references: withFile(path, source => scanReferences(pieces(source), this.#hashes)),
+    }
+    this.#files.set(path, node)
+    this.#pending.push(node)
+    return node
+  }
+
+  #addLink(path: SourcePath): void {
+    if (this.#links.has(path)) return
+    const text = readLink(path)
+    const status = stat(path)
+    if (status === null) {
+      this.#findings.push({ code: 'link-broken', severity: 'warning', file: path, target: text })
+      return
+    }
+    const target = realPath(path)
+    if (storePathOf(path) !== null && storePathOf(target) === null) {
+      this.#findings.push({ code: 'link-outside', severity: 'warning', file: path, target })
+      return
+    }
+    this.#links.set(path, { path, target, text, directory: status.type === 'directory' })
+    this.#edge({ from: path, kind: 'link', name: text, to: target, via: null })
+    if (this.#roots.some(({ root, tree }) => tree && target.startsWith(`${root}/`))) return // the tree brings it
+    if (status.type === 'directory') this.addTree(target)
+    else if (status.type === 'file') this.#addFile(target)
+  }
+
+  /** Facts of a file. What looks like ELF and is not well-formed is data, with a finding. */
+  #factsOf(path: SourcePath): FileFacts {
+    const known = this.#facts.get(path)
+    if (known) return known
+    const facts = withFile(path, (source): FileFacts => {
+      const head = source.read(0, SHEBANG_MAX)
+      if (!isElf(head)) return parseScript(head) ?? { format: 'data' }
+      try {
+        return parseElf(source, path)
+      } catch (error) {
+        if (!(error instanceof BundleError) || error.code !== 'malformed') throw error
+        this.#findings.push({ code: 'elf-unreadable', severity: 'warning', file: path, reason: error.message })
+        return { format: 'data' }
+      }
+    })
+    this.#facts.set(path, facts)
+    return facts
+  }
+
+  /** A file as the loader sees it (elf/search.ts). */
+  open(path: string): Opened | null {
+    const known = this.#opened.get(path)
+    if (known !== undefined) return known
+    let opened: Opened | null = null
+    if (stat(path)?.type === 'file') {
+      const real = realPath(path)
+      const facts = this.#factsOf(real)
+      if (facts.format === 'elf') opened = { path: real, facts }
+    }
+    this.#opened.set(path, opened)
+    return opened
+  }
+
+  // ---- Programs and what they load -----------------------------------------------------------------------------
+
+  #startProgram(node: FileNode, facts: ElfFacts): void {
+    const interp = facts.interp!.value
+    const loader = this.#loader(interp)
+    if (loader === null) {
+      this.#missing(interp, [node.path], 'error')
+      return
+    }
+    this.#edge({ from: node.path, kind: 'interp', name: interp, to: loader.file.path, via: 'PT_INTERP' })
+    this.#addFile(loader.file.path)
+    const process = this.#start({ path: node.path, facts }, loader)
+    this.#linkMaps.set(node.path, process.linkMap)
+    for (const { name, by } of process.missing) this.#missing(name, chainTo(process.linkMap, by), 'error')
+  }
+
+  #start(program: Opened, loader: { file: Opened; settings: LoaderSettings }): Process {
+    const process = new Process(program, loader.file, loader.settings, this)
+    this.#processes.push(process)
+    this.#admit(process)
+    return process
+  }
+
+  /** Brings in every object of a process. */
+  #admit(process: Process): void {
+    for (const object of process.linkMap.objects) {
+      this.#addFile(object.path)
+      if (!this.#contexts.has(object.path)) this.#contexts.set(object.path, process)
+    }
+  }
+
+  #loader(interp: string): { file: Opened; settings: LoaderSettings } | null {
+    const file = this.open(interp)
+    if (!file) return null
+    const known = this.#loaders.get(file.path)
+    if (known) return known
+    const compiled = withFile(file.path, source => readLoader(source, file.facts))
+    const loader = { file, compiled, settings: loaderSettings(file.path, compiled) }
+    this.#loaders.set(file.path, loader)
+    return loader
+  }
+
+  /** Follows what one object asks for: NEEDED by its own search, notes, sonames and paths in its read-only data. */
+  #examine({ path, facts, references }: FileNode): void {
+    if (facts.format !== 'elf' || [...this.#loaders.values()].some(l => l.file.path === path)) return
+    const process = this.#contexts.get(path) ?? this.#adopt({ path, facts })
+    if (process === null) return
+    for (const { value: name } of facts.needed) {
+      const own = process.ownChoice(name, path)
+      const to = own?.path ?? process.loaded(name) ?? null
+      if (to === null) continue
+      this.#edge({ from: path, kind: 'needed', name, to, via: own?.via ?? 'already loaded' })
+      this.#addFile(to)
+      if (own) this.#addVariants(path, name, own.opened, facts)
+    }
+    const noted = new Map(facts.dlopenNotes.flatMap(note => note.sonames.map(name => [name, note.priority] as const)))
+    for (const note of facts.dlopenNotes) {
+      if (note.priority === 'suggested') continue
+      const found = note.sonames.filter(name => this.#follow(process, path, name))
+      if (found.length === 0 && note.sonames.length > 0)
+        this.#findings.push({
+          code: 'dlopen-missing',
+          severity: 'warning',
+          file: path,
+          name: note.sonames.join(' or '),
+          priority: note.priority,
+        })
+    }
+    for (const name of withFile(path, source => sonameStrings(source, facts)))
+      if (!noted.has(name) && name !== facts.soname?.value) this.#follow(process, path, name)
+    for (const reference of references)
+      if (!inDynstr(facts, reference.offset) && /\.so[.0-9]*$/.test(reference.text))
+        this.#followPath(path, facts, reference.text)
+  }
+
+  /** A dlopen of `name` by the object at `from`; false when nothing is found. */
+  #follow(process: Process, from: SourcePath, name: string): boolean {
+    const found = process.ownChoice(name, from)
+    if (!found) return false
+    this.#edge({ from, kind: 'dlopen', name, to: found.path, via: found.via })
+    const before = process.missing.length
+    process.dlopen(name, from)
+    for (const missing of process.missing.slice(before)) this.#missing(missing.name, [from, missing.by], 'warning')
+    this.#admit(process)
+    this.#addFile(found.path)
+    return true
+  }
+
+  /** A shared object that is named by its store path. */
+  #followPath(from: SourcePath, facts: ElfFacts, name: string): void {
+    const opened = this.open(name)
+    if (!opened || opened.facts.program || !sameMachine(opened.facts, facts)) return
+    this.#edge({ from, kind: 'dlopen', name, to: opened.path, via: 'path' })
+    this.#add((realPath(name.slice(0, name.lastIndexOf('/'))) + name.slice(name.lastIndexOf('/'))) as SourcePath)
+  }
+
+  /** An object that no process loads (a plugin in a tree): looked at as if it were loaded by itself. */
+  #adopt(object: Opened): Process | null {
+    const loader = [...this.#loaders.values()].find(l => sameMachine(l.file.facts, object.facts))
+    if (!loader || object.facts.type !== 3) return null
+    const process = new Process(object, loader.file, loader.settings, this)
+    // Whoever loads it may have brought the name along.
+    for (const { name, by } of process.missing)
+      if (!this.#processes.some(p => p.loaded(name) !== undefined)) this.#missing(name, [object.path, by], 'warning')
+    this.#admit(process)
+    return process
+  }
+
+  /** The variants of a library for newer CPUs (ld.so(8), "glibc-hwcaps"): all of them come along. */
+  #addVariants(from: SourcePath, name: string, opened: string, facts: ElfFacts): void {
+    const directory = `${opened.slice(0, opened.lastIndexOf('/'))}/glibc-hwcaps`
+    if (stat(directory)?.type !== 'directory') return
+    for (const level of list(directory)) {
+      const variant = this.open(`${directory}/${level}/${name}`)
+      if (!variant || !sameMachine(variant.facts, facts)) continue
+      this.#edge({
+        from,
+        kind: 'variant',
+        name: `glibc-hwcaps/${level}/${name}`,
+        to: variant.path,
+        via: 'glibc-hwcaps',
+      })
+      this.#addFile(variant.path)
+    }
+  }
+
+  #followShebang({ path, facts, executable }: FileNode): void {
+    if (facts.format !== 'script' || !executable || storePathOf(facts.interpreter.value) === null) return
+    const name = facts.interpreter.value
+    if (stat(name)?.type !== 'file') {
+      this.#missing(name, [path], 'warning')
+      return
+    }
+    this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang' })
+    this.#add((realPath(name.slice(0, name.lastIndexOf('/'))) + name.slice(name.lastIndexOf('/'))) as SourcePath)
+  }
+
+  // ---- Book-keeping --------------------------------------------------------------------------------------------
+
+  #edge(edge: Dependency): void {
+    const key = `${edge.kind}\0${edge.from}\0${edge.name}\0${edge.to}`
+    if (this.#edgeKeys.has(key)) return
+    this.#edgeKeys.add(key)
+    this.#edges.push(edge)
+  }
+
+  #missing(name: string, chain: readonly SourcePath[], severity: 'error' | 'warning'): void {
+    const file = chain.at(-1)!
+    if (this.#findings.some(f => f.code === 'library-missing' && f.file === file && f.name === name)) return
+    this.#findings.push({ code: 'library-missing', severity, file, name, chain })
+  }
+
+  /** The packages that files were taken from: own trees in the order given, then the others by path. */
+  #packages(): Package[] {
+    const roots = new Map<SourcePath, Package>()
+    for (const { root, name, tree } of this.#roots)
+      roots.set(root, { root, name, hash: storePathOf(root)?.hash ?? null, tree })
+    for (const path of [...this.#files.keys(), ...this.#links.keys()].sort(compare)) {
+      if ([...roots.keys()].some(root => path === root || path.startsWith(`${root}/`))) continue
+      const root = (storePathOf(path)?.root ?? path.slice(0, path.lastIndexOf('/'))) as SourcePath
+      const name = storePathOf(root)?.name ?? (root.slice(root.lastIndexOf('/') + 1) || 'root')
+      roots.set(root, { root, name, hash: storePathOf(root)?.hash ?? null, tree: false })
+    }
+    return [...roots.values()]
+  }
+}
+
+/** The hashes of everything in this machine's store: a superset of any closure, known without Nix. */
+function storeHashes(): ReadonlySet<string> {
+  const hashes = new Set<string>()
+  if (stat(STORE_DIR)?.type !== 'directory') return hashes
+  for (const name of list(STORE_DIR)) {
+    const store = storePathOf(`${STORE_DIR}/${name}`)
+    if (store) hashes.add(store.hash)
+  }
+  return hashes
+}
+
+/**
+ * Where a loader looks by default. One that lies in a store looks beside itself, whatever host it was built on: the
+ * host's directories and cache are what a bundle must not depend on.
+ */
+function loaderSettings(path: SourcePath, compiled: LoaderFacts): LoaderSettings {
+  const inStore = storePathOf(path) !== null
+  const own = path.slice(0, path.lastIndexOf('/'))
+  const directories = inStore
+    ? [own, ...compiled.directories.filter(d => storePathOf(d) !== null && d !== own)]
+    : compiled.directories
+  const cache =
+    !inStore && stat(LD_SO_CACHE)?.type === 'file' ? withFile(LD_SO_CACHE, parseCache) : new Map<string, string[]>()
+  const multiarch = compiled.directories.find(d => /^\/lib\/[^/]+-linux-[^/]+$/.test(d))
+  return { directories, cache, lib: multiarch?.slice(1) ?? (compiled.directories.includes('/lib64') ? 'lib64' : 'lib') }
+}
+
+/** The objects from the program down to the one at `path`, each loaded by the one before it. */
+function chainTo(linkMap: LinkMap, path: SourcePath): SourcePath[] {
+  const chain: SourcePath[] = []
+  for (let at: SourcePath | null = path; at !== null && !chain.includes(at); ) {
+    chain.unshift(at)
+    at = linkMap.objects.find(o => o.path === at)?.by ?? null
+  }
+  return chain
+}
+
+const inDynstr = ({ dynstr }: ElfFacts, offset: number): boolean =>
+  dynstr !== null && offset >= dynstr.offset && offset < dynstr.offset + dynstr.size
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

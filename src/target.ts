@@ -1,0 +1,159 @@
+/**
+ * Stage 1: what the user typed becomes entries. A word with a slash is a path, always; a word without one is an
+ * attribute that Nix builds, never a path.
+ */
+import { isElf, parseElf } from './elf/parse.ts'
+import { BundleError } from './errors.ts'
+import { fromText } from './io/bytes.ts'
+import { list, lstat, readLink, realPath, type Status, stat, withFile } from './io/store.ts'
+import type { BundlePath, Entry, PackageRoot, SourcePath, Target } from './model.ts'
+import { buildAttribute, isAttribute } from './nix/build.ts'
+import { parseName, storePathOf } from './nix/store-path.ts'
+
+/** Where a package keeps what is started by name. */
+const PROGRAM_DIRECTORIES = ['bin', 'sbin', 'libexec'] as const
+
+/**
+ * The entries of a target.
+ * @param word what was typed
+ * @param cwd absolute directory that relative paths start from
+ * @param shown whether Nix's own messages are shown while it builds
+ */
+export async function resolveTarget(word: string, cwd: string, shown: boolean): Promise<Target> {
+  if (word.includes('#'))
+    throw new BundleError('unsupported', `${word}: flake references are not supported yet`, {
+      hint: `nix build '${word}' && bundle ./result`,
+    })
+  if (word.includes('/')) return pathTarget(word, cwd)
+  if (!isAttribute(word))
+    throw new BundleError('usage', `${word}: neither a path (it has no /) nor a Nix attribute`, {
+      hint: `for a file of this name: bundle ./${word}`,
+    })
+  const outputs = await buildAttribute(word, shown)
+  return merge(
+    outputs.map(output => directoryEntries(output as SourcePath)),
+    outputs[0] as SourcePath,
+    `nix attribute ${word}`,
+    word,
+  )
+}
+
+function pathTarget(word: string, cwd: string): Target {
+  const path = (word.startsWith('/') ? fromText(word) : `${fromText(cwd)}/${fromText(word)}`) as SourcePath
+  if (lstat(path) === null) throw new BundleError('not-found', 'no such file or directory', { path })
+  const status = stat(path)
+  if (status === null)
+    throw new BundleError('broken-link', `a link that leads nowhere (to ${readLink(path)})`, { path })
+  const label = storePathOf(realPath(path)) ? 'store path' : 'path'
+  if (status.type === 'directory') {
+    const real = realPath(path)
+    return merge([directoryEntries(real)], real, `${label} ${word}`, word)
+  }
+  return fileTarget(path, status, `${label} ${word}`)
+}
+
+/** A single program: the path as it was typed, links followed until one lies in a package. */
+function fileTarget(path: SourcePath, status: Status, label: string): Target {
+  assertProgram(path, status)
+  const typed = path.slice(path.lastIndexOf('/') + 1)
+  const source = intoPackage(path)
+  const real = realPath(source)
+  const store = storePathOf(real)
+  const directory = source.slice(0, source.lastIndexOf('/')).split('/').at(-1) ?? ''
+  const kind = PROGRAM_DIRECTORIES.find(d => d === directory) ?? 'bin'
+  const name = store && store.root === real ? store.name : typed
+  const root: PackageRoot = store
+    ? { root: store.root as SourcePath, name: store.name, tree: true }
+    : { root: real.slice(0, real.lastIndexOf('/')) as SourcePath, name: typed, tree: false }
+  return {
+    label,
+    ...(store ? parseName(store.name) : { name: typed, version: null }),
+    entries: [{ at: `${kind}/${name}` as BundlePath, source }],
+    roots: [root],
+  }
+}
+
+/** Links outside a store are followed; a link inside a package is a program's name and stays. */
+function intoPackage(path: SourcePath): SourcePath {
+  let at: string = path
+  for (;;) {
+    const slash = at.lastIndexOf('/')
+    const name = at.slice(slash + 1)
+    const directory = realPath(at.slice(0, slash) || '/')
+    at = `${directory === '/' ? '' : directory}/${name}`
+    if (storePathOf(at) !== null || lstat(at)?.type !== 'link') return at as SourcePath
+    const text = readLink(at)
+    at = text.startsWith('/') ? text : `${directory}/${text}`
+  }
+}
+
+function assertProgram(path: SourcePath, status: Status): void {
+  if (status.type !== 'file') throw new BundleError('not-a-program', 'neither a file nor a directory', { path })
+  const head = withFile(path, source => source.read(0, 4))
+  if (isElf(head)) {
+    const facts = withFile(path, source => parseElf(source, path))
+    if (!facts.program)
+      throw new BundleError('not-a-program', 'a shared library or object file, not a program', {
+        path,
+        hint: 'give the program that uses it',
+      })
+  } else if (head.toString('latin1', 0, 2) !== '#!')
+    throw new BundleError('not-a-program', 'neither an ELF program nor a script with a #! line', { path })
+  if ((status.mode & 0o111) === 0)
+    throw new BundleError('not-executable', 'not executable', { path, hint: 'chmod +x it, or give another file' })
+}
+
+interface Entries {
+  readonly entries: readonly Entry[]
+  readonly roots: readonly PackageRoot[]
+}
+
+/** Everything executable in `bin`, `sbin` and `libexec` of a directory; a file is its own only entry. */
+function directoryEntries(root: SourcePath): Entries {
+  const status = stat(root)
+  if (status === null) throw new BundleError('not-found', 'no such file or directory', { path: root })
+  if (status.type !== 'directory') return fileTarget(root, status, '')
+  const entries: Entry[] = []
+  const roots = new Map<string, PackageRoot>()
+  const addRoot = (path: SourcePath): void => {
+    const store = storePathOf(path)
+    const at = (store?.root ?? root) as SourcePath
+    roots.set(at, { root: at, name: store?.name ?? at.slice(at.lastIndexOf('/') + 1), tree: true })
+  }
+  addRoot(root)
+  for (const kind of PROGRAM_DIRECTORIES) {
+    const directory = `${root}/${kind}`
+    if (stat(directory)?.type !== 'directory') continue
+    const real = realPath(directory)
+    for (const name of list(directory)) {
+      const source = `${real}/${name}` as SourcePath
+      const program = stat(source)
+      if (program?.type !== 'file' || (program.mode & 0o111) === 0) continue
+      entries.push({ at: `${kind}/${name}` as BundlePath, source })
+      // A package of links (buildEnv, symlinkJoin): what it links to comes with its own tree.
+      if (storePathOf(realPath(source)) !== null) addRoot(realPath(source))
+    }
+  }
+  return { entries, roots: [...roots.values()] }
+}
+
+function merge(parts: readonly Entries[], first: SourcePath, label: string, word: string): Target {
+  const entries = new Map<BundlePath, Entry>()
+  const roots = new Map<SourcePath, PackageRoot>()
+  for (const part of parts.filter(p => p.entries.length > 0)) {
+    for (const entry of part.entries) if (!entries.has(entry.at)) entries.set(entry.at, entry)
+    for (const root of part.roots) roots.set(root.root, root)
+  }
+  if (entries.size === 0)
+    throw new BundleError('no-programs', 'holds no programs: nothing is executable in its bin/, sbin/ or libexec/', {
+      path: first,
+      hint: word.includes('/') ? 'give the program itself' : `choose another output, such as ${word.split('^')[0]}^bin`,
+    })
+  const store = storePathOf(first)
+  return {
+    label,
+    ...parseName(store?.name ?? first.slice(first.lastIndexOf('/') + 1)),
+    entries: [...entries.values()].sort((a, b) => (a.at < b.at ? -1 : 1)),
+    roots: [...roots.values()],
+  }
+}
