@@ -13,7 +13,7 @@ let
   make = import ./build/make.nix;
   base = import ./pkgs/base.nix { inherit make; };
   upstream = import ./pkgs/upstream.nix { inherit make base; };
-  programs = import ./pkgs/programs.nix { inherit make base upstream; };
+  programs = import ./pkgs/programs.nix { inherit make base; };
   scripts = import ./pkgs/scripts.nix { inherit make base upstream programs; };
 
   packages = base // upstream // programs // scripts;

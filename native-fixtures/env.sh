@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The Nix settings the fixtures are built and read with: source it (sh, bash,
 # dash) or `eval "$(cat native-fixtures/env.sh)"`.
 #

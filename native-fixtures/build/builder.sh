@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the variables come from the derivation
 # Builds one package: sets up flags as nixpkgs' stdenv does, runs the package's
 # own $buildScript, then brings every output into the shape of a nixpkgs output
 # and refuses what does not have it.
@@ -11,7 +12,9 @@
 #   includes, libs  dependencies' outputs with include/ and with lib/
 #   glibc           the C library everything is linked to
 #   bash            the shell for shebangs, where the package may have scripts
+#   sources         files of this folder, copied to the build under their names
 #   keepRpath       1: no --shrink-rpath (libraries only dlopened)
+#   dontStrip       1: no strip (Debian's files, which patchelf has edited)
 #   keepShebangs    names of scripts whose first line stays as written
 set -euo pipefail
 shopt -s nullglob
@@ -31,7 +34,7 @@ export CC=cc CXX=c++
 NIX_CFLAGS_COMPILE=
 NIX_LDFLAGS="-Wl,--enable-new-dtags -Wl,-z,relro,-z,now"
 for dir in ${includes-}; do NIX_CFLAGS_COMPILE+=" -isystem $dir/include"; done
-# -fno-* : nothing of the build's place or day goes into the code.
+# Nothing of the build's place goes into the code.
 NIX_CFLAGS_COMPILE+=" -ffile-prefix-map=$NIX_BUILD_TOP=. -frandom-seed=${out##*/}"
 NIX_LDFLAGS+=" -Wl,-rpath,$lib_output/lib"
 if [ -n "${glibc-}" ]; then
@@ -102,12 +105,10 @@ fix_output() {
   [ -d "$output" ] || fail "$output was not made"
   while IFS= read -r -d '' file; do
     if is_elf "$file"; then
-      readelf -d "$file" 2> /dev/null | grep -q '(NEEDED)\|(SONAME)' || continue
-      [ -z "${glibc-}" ] || {
-        strip -S "$file"
-        [ -n "${keepRpath-}" ] || patchelf --shrink-rpath "$file"
-        check_elf "$file"
-      }
+      [ -n "${glibc-}" ] || continue
+      [ -n "${dontStrip-}" ] || strip -S "$file"
+      [ -n "${keepRpath-}" ] || patchelf --shrink-rpath "$file"
+      check_elf "$file"
     elif [ -x "$file" ] && [ "$(head -c 2 "$file" | tr -d '\0')" = '#!' ]; then
       patch_shebang "$file"
     fi
@@ -118,6 +119,12 @@ fix_output() {
 cd "$NIX_BUILD_TOP"
 mkdir work
 cd work
+# Under a plain name: the compiler writes it into the symbol table, where a name
+# with a hash would be a reference.
+for file in ${sources-}; do
+  plain=${file##*/}
+  cp "$file" "${plain#*-}"
+done
 eval "$buildScript"
 
 cd "$NIX_BUILD_TOP"

@@ -23,10 +23,11 @@ for arg; do
   esac
 done
 
+# Debian's gcc links --as-needed, nixpkgs' does not.
 # Word splitting is meant: the variables are lists of flags.
 # shellcheck disable=SC2086
 if [ $link = yes ] && [ $input = yes ]; then
-  exec $real $NIX_CFLAGS_COMPILE "$@" $NIX_LDFLAGS
+  exec $real $NIX_CFLAGS_COMPILE -Wl,--no-as-needed "$@" $NIX_LDFLAGS
 else
   exec $real $NIX_CFLAGS_COMPILE "$@"
 fi

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the variables come from the derivation
 # Downloads the upstream tarball of one Debian source package into $out.
 #
 # No hash is fixed: Debian's mirrors drop a version as soon as it is

@@ -37,7 +37,7 @@ rec {
     , script              # shell commands
     , deps ? [ ]          # packages whose headers and libraries are used
     , outputs ? [ "out" ]
-    , mainProgram ? pname
+    , mainProgram ? null  # what `nix run` would run
     , ...
     }@args:
     derivation ((removeAttrs args [ "pname" "version" "script" "deps" "mainProgram" ]) // {
@@ -52,8 +52,7 @@ rec {
       inherit outputs;
     }) // {
       inherit pname version;
-      meta = {
-        inherit mainProgram;
+      meta = (if mainProgram == null then { } else { inherit mainProgram; }) // {
         outputsToInstall = [ (if builtins.elem "bin" outputs then "bin" else "out") ];
       };
     };

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154,SC2016 # $bash is the build's; "$0" is meant
 # Wrappers as nixpkgs' makeWrapper and makeBinaryWrapper leave them in the
 # store: the text (spacing included) is what a bundler has to read.
 

@@ -12,7 +12,7 @@ in
     pname = "scripts";
     mainProgram = "hello-sh";
     inherit probe;
-    sources = make.file ../src/scripts;
+    texts = make.file ../src/scripts;
     # nixpkgs would patch these two as well; programs that write scripts at run
     # time, and packages built elsewhere, have such first lines.
     keepShebangs = [ "env-sh" "plain-sh" ];
@@ -20,7 +20,7 @@ in
       mkdir -p $out/bin $out/lib/scripts $out/libexec/scripts $out/share/scripts
       echo "one line of data" > $out/share/scripts/data.txt
       echo "1.0" > $out/share/scripts/version.txt
-      for file in $sources/*; do
+      for file in $texts/*; do
         case $file in
         */common.sh) target=$out/lib/scripts/common.sh ;;
         */helper) target=$out/libexec/scripts/helper ;;
@@ -34,6 +34,7 @@ in
 
   wrapped = package {
     pname = "wrapped";
+    mainProgram = "wrapped";
     inherit probe multicall wrappers;
     script = ''
       . $wrappers
@@ -63,6 +64,7 @@ in
 
   binwrapped = package {
     pname = "binwrapped";
+    mainProgram = "binwrapped";
     inherit probe multicall wrappers;
     script = ''
       . $wrappers

@@ -40,6 +40,7 @@ rec {
   # the name must be known before the source is fetched.
   openssl = package {
     pname = "openssl";
+    mainProgram = "openssl";
     version = "3.0";
     outputs = [ "bin" "dev" "out" ];
     src = make.fetch "openssl";
@@ -69,7 +70,6 @@ rec {
     pname = "ncurses";
     version = "6.4";
     outputs = [ "out" "dev" ];
-    mainProgram = "infocmp";
     src = make.fetch "ncurses";
     script = ''
       unpack
@@ -117,6 +117,7 @@ rec {
 
   bash = package {
     pname = "bash";
+    mainProgram = "bash";
     version = "5.2.15";
     deps = [ ncurses readline ];
     src = make.fetch "bash";
@@ -136,6 +137,7 @@ rec {
 
   nginx = package {
     pname = "nginx";
+    mainProgram = "nginx";
     version = "1.22.1";
     deps = [ zlib pcre2 openssl libxcrypt ];
     src = make.fetch "nginx";

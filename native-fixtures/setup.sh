@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Prepares a Debian 12 machine for the tests and builds their Nix fixtures.
+#
+#   native-fixtures/setup.sh            everything
+#   native-fixtures/setup.sh nginx ...  these attributes of default.nix and what
+#                                       they need
+#
+# Missing Debian packages are named and installed. A Nix that is there, its
+# configuration and its store stay; what is built already is reused. The store
+# paths go to standard output, everything else to standard error.
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+started=$SECONDS
+
+say() { printf '%s\n' "$*" >&2; }
+die() {
+  say "setup.sh: $*"
+  exit 1
+}
+
+case ${1-} in
+-h | --help)
+  sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
+  exit
+  ;;
+-*) die "no option $1; setup.sh [attribute...]" ;;
+esac
+
+# What there must be, and the Debian package that has it. A command counts
+# wherever it comes from: a Nix from its own installer is as good as nix-bin.
+needs=(
+  # for the fixtures
+  nix-build:nix-bin
+  gcc:gcc
+  g++:g++
+  make:make
+  readelf:binutils
+  patchelf:patchelf
+  perl:perl          # openssl's Configure
+  xz:xz-utils
+  bzip2:bzip2        # zlib's tarball
+  /usr/include/stdio.h:libc6-dev
+  # for the tests: the store is hidden, what a program opens is traced
+  bwrap:bubblewrap
+  strace:strace
+  curl:curl
+  file:file
+  zstd:zstd
+)
+
+# Nix from its own installer is often only in the login shell's PATH.
+for dir in /nix/var/nix/profiles/default/bin "${HOME:-/root}/.nix-profile/bin"; do
+  [ ! -x "$dir/nix-build" ] || PATH=$PATH:$dir
+done
+
+missing=()
+for need in "${needs[@]}"; do
+  what=${need%%:*}
+  case $what in
+  /*) [ -e "$what" ] || missing+=("${need#*:}") ;;
+  perl)
+    # Debian's perl-base is always there and lacks most modules.
+    perl -MIPC::Cmd -e1 2> /dev/null || missing+=("${need#*:}")
+    ;;
+  *) command -v "$what" > /dev/null || missing+=("${need#*:}") ;;
+  esac
+done
+
+[ "$(uname -sm)" = "Linux x86_64" ] ||
+  die "the fixtures are for x86_64 Linux, this is $(uname -sm)"
+release=$(. /etc/os-release && printf '%s %s' "${ID-}" "${VERSION_ID-}") 2> /dev/null || release=unknown
+[ "$release" = "debian 12" ] ||
+  die "the fixtures need Debian 12 (its C library and its source packages), this is '$release'.
+Missing packages: ${missing[*]:-none}"
+
+if ((${#missing[@]})); then
+  [ "$(id -u)" = 0 ] ||
+    die "missing Debian packages: ${missing[*]}
+Run it as root, or install them first: apt-get install --no-install-recommends ${missing[*]}"
+  say "Installing: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp)
+  {
+    apt-get -q update &&
+      apt-get -q install -y --no-install-recommends "${missing[@]}"
+  } > "$log" 2>&1 || {
+    tail -n 20 "$log" >&2
+    die "apt-get failed, its whole output is in $log"
+  }
+  rm -f "$log"
+fi
+
+[ "$(id -u)" = 0 ] || [ -w /nix/store ] ||
+  die "run it as root: /nix/store is not yours to write"
+
+# shellcheck source=native-fixtures/env.sh
+. "$here/env.sh"
+command -v nix-build > /dev/null || die "nix-build is not in PATH"
+
+attributes=()
+for attribute in "${@:-all}"; do attributes+=(-A "$attribute"); done
+
+# -Q: builders' output goes to Nix's log, which an error shows the end of.
+# Nix says "building '/nix/store/HASH-NAME.drv'..." for each derivation.
+total=0
+count=0
+progress() {
+  local line name
+  while IFS= read -r line; do
+    case $line in
+    'these '*' derivations will be built:')
+      total=${line#these }
+      total=${total%% *}
+      say "$total derivations to build"
+      ;;
+    'this derivation will be built:') total=1 ;;
+    "building '/nix/store/"*)
+      name=${line#*/nix/store/*-}
+      count=$((count + 1))
+      say "$(printf '%4ds [%d/%d] %s' "$((SECONDS - started))" "$count" "$total" "${name%.drv*}")"
+      ;;
+    '  /nix/store/'*.drv | '') ;;
+    *) say "$line" ;;
+    esac
+  done
+}
+
+# Standard output stays Nix's own (3 is setup.sh's).
+{
+  nix-build "$here" "${attributes[@]}" --no-out-link -Q 2>&1 >&3 3>&- | progress
+} 3>&1 || die "nix-build failed"
+say "Fixtures ready in $((SECONDS - started)) s"
