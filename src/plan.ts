@@ -25,7 +25,7 @@ import type {
   Step,
 } from './model.ts'
 import { storePathOf } from './nix/store-path.ts'
-import { rewrite, type Target } from './references/rewrite.ts'
+import { blank, rewrite, type Target } from './references/rewrite.ts'
 
 /**
  * The plan for a graph.
@@ -157,7 +157,7 @@ class Planner {
     const argv0 = this.#graph.loaders.get(loaderSource)?.argv0 ?? false
     if (!argv0)
       this.#findings.push({ code: 'argv0-unsupported', severity: 'warning', file: source, loader: loaderSource })
-    this.#add({ do: 'write', at, bytes: shellLauncher({ at, loader, program, script, argv0 }), executable: true })
+    this.#add({ do: 'write', at, bytes: shellLauncher({ loader, program, script, argv0 }), executable: true })
   }
 
   #loaderOf(program: SourcePath): BundlePath | null {
@@ -171,7 +171,11 @@ class Planner {
     const edits: ElfEdit[] = []
     const { prefix } = this.#options
     const loader = this.#loaderOf(node.path)
-    if (facts.interp && prefix !== null && loader) edits.push({ op: 'set-interp', to: `${prefix}/${loader}` })
+    if (facts.interp) {
+      // The kernel takes no relative interpreter: in a relocatable bundle it names nothing, and a launcher stands in.
+      const to = prefix !== null && loader ? `${prefix}/${loader}` : blank(facts.interp.value)
+      if (to !== facts.interp.value) edits.push({ op: 'set-interp', to })
+    }
     for (const { value } of facts.needed) {
       const name = value.slice(value.lastIndexOf('/') + 1)
       if (name !== value) edits.push({ op: 'replace-needed', from: value, to: name })

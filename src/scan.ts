@@ -277,7 +277,11 @@ class Scanner implements Disk {
     for (const name of withFile(path, source => sonameStrings(source, facts)))
       if (!noted.has(name) && name !== facts.soname?.value) this.#follow(process, path, name)
     for (const reference of references)
-      if (!inDynstr(facts, reference.offset) && /\.so[.0-9]*$/.test(reference.text))
+      if (
+        reference.offset !== facts.interp?.offset &&
+        !inDynstr(facts, reference.offset) &&
+        /\.so[.0-9]*$/.test(reference.text)
+      )
         this.#followPath(path, facts, reference.text)
   }
 

@@ -2,18 +2,16 @@
  * The shell launcher: a `/bin/sh` script in a program's place that runs the program with the bundle's own loader. It
  * serves any CPU.
  *
- * It finds the bundle's root by walking up from where it was started until its own path in the bundle leads to the very
- * file that was started (`-ef`: one device, one inode). So links inside the bundle cost no tool, and only a link from
- * outside needs `readlink`. argv[0] becomes what the shell sees as $0: the path that was run, with the name of the link
- * it was run by, so programs that look at their name still see it.
+ * It finds the bundle's root by walking up from where it was started until the program it stands for is below. So links
+ * inside the bundle cost no tool, and only a link from outside needs `readlink`. argv[0] becomes what the shell sees as
+ * $0: the path that was run, with the name of the link it was run by, so programs that look at their name still see it.
+ * Nothing but what POSIX has: busybox' shell knows no `-ef`.
  *
  * What a shell launcher cannot do: `/proc/self/exe` and the process name are the loader's.
  */
 import type { BundlePath } from '../model.ts'
 
 export interface Launch {
-  /** Where the launcher itself lies. */
-  readonly at: BundlePath
   readonly loader: BundlePath
   /** The ELF program that the loader runs. */
   readonly program: BundlePath
@@ -24,7 +22,7 @@ export interface Launch {
 }
 
 /** The launcher's text. */
-export function shellLauncher({ at, loader, program, script, argv0 }: Launch): Buffer {
+export function shellLauncher({ loader, program, script, argv0 }: Launch): Buffer {
   const inRoot = (path: string): string => `"$_storefree_root"${quote(`/${path}`)}`
   const arguments_ = [
     inRoot(loader),
@@ -36,7 +34,9 @@ export function shellLauncher({ at, loader, program, script, argv0 }: Launch): B
     '"$@"',
   ]
   return Buffer.from(
-    TEMPLATE.replace('@SELF@', () => quote(`/${at}`)).replace('@EXEC@', () => arguments_.join(' ')),
+    TEMPLATE.replaceAll('@PROGRAM@', () => quote(`/${script?.at ?? program}`)).replace('@EXEC@', () =>
+      arguments_.join(' '),
+    ),
     'latin1',
   )
 }
@@ -51,10 +51,10 @@ case $_storefree_self in */*) ;; *) _storefree_self=./$_storefree_self ;; esac
 while :; do
   _storefree_root=$(CDPATH= cd -P -- "\${_storefree_self%/*}/" && pwd -P && echo x) || exit 127
   _storefree_root=\${_storefree_root%??}
-  while [ -n "$_storefree_root" ] && ! [ "$_storefree_root"@SELF@ -ef "$_storefree_self" ]; do
+  while ! [ -f "$_storefree_root"@PROGRAM@ ] && [ -n "$_storefree_root" ]; do
     _storefree_root=\${_storefree_root%/*}
   done
-  [ "$_storefree_root"@SELF@ -ef "$_storefree_self" ] && break
+  [ -f "$_storefree_root"@PROGRAM@ ] && break
   if ! [ -h "$_storefree_self" ] || ! command -v readlink >/dev/null; then
     echo "$0: cannot find its bundle: run it from inside the unpacked bundle, or by a link to it (needs readlink)" >&2
     exit 127

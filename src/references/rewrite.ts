@@ -35,6 +35,10 @@ export function rewrite(reference: Reference, target: Target | null): Edit & { o
     : overwrite(reference, `${STORE_DIR}/${reference.hash}`, `${BLANK_DIR}/${BLANK_HASH}`, 'blanked')
 }
 
+/** A text with every store path in it blanked. */
+export const blank = (text: string): string =>
+  text.replace(/\/nix\/store(\/[0-9a-df-np-sv-z]{32}(?=-))?/g, (_, hash) => BLANK_DIR + (hash ? `/${BLANK_HASH}` : ''))
+
 /** The new root, filled up with slashes to the old one's length. */
 export function fill({ root, prefix, path }: Target): string {
   return prefix + '/'.repeat(root.length - prefix.length - path.length) + path

@@ -1,0 +1,23 @@
+/** Decisions are made in pure code: these modules touch no file and no process. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+
+const PURE = [
+  'src/plan.ts',
+  'src/layout.ts',
+  'src/elf/parse.ts',
+  'src/elf/search.ts',
+  'src/elf/edit.ts',
+  'src/elf/loader.ts',
+  'src/elf/cache.ts',
+  'src/elf/dlopen.ts',
+  'src/entry/shell.ts',
+  'src/pack/tar.ts',
+  ...readdirSync('src/references').map(name => `src/references/${name}`),
+  ...readdirSync('src/script').map(name => `src/script/${name}`),
+]
+
+test.each(PURE)('%s imports no file system and no process', file => {
+  const imports = [...readFileSync(file, 'utf8').matchAll(/from '([^']+)'/g)].map(match => match[1])
+  expect(imports.filter(name => /^(node:(fs|child_process|process).*|execa|.*\/io\/(?!bytes).*)$/.test(name!))).toEqual([])
+})

@@ -1,0 +1,21 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    projects: [
+      // Pure code and small files: seconds.
+      { test: { name: 'unit', include: ['test/*.test.ts'], testTimeout: 60_000 } },
+      // The built command on the real store of native-fixtures/, in roots of its own.
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/*.test.ts'],
+          globalSetup: ['test/e2e/setup.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 600_000,
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+})
