@@ -128,7 +128,7 @@ export interface LinkNode {
   readonly directory: boolean
 }
 
-export type DependencyKind = 'interp' | 'needed' | 'variant' | 'dlopen' | 'shebang' | 'link'
+export type DependencyKind = 'interp' | 'needed' | 'variant' | 'dlopen' | 'shebang' | 'link' | 'reference'
 
 export interface Dependency {
   readonly from: SourcePath

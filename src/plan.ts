@@ -52,6 +52,8 @@ class Planner {
   readonly #edgesFrom: ReadonlyMap<SourcePath, readonly Dependency[]>
   readonly #targets: ReadonlyMap<string, Target>
   readonly #entrySources: ReadonlySet<SourcePath>
+  /** Directories of the inputs that something was taken from. */
+  readonly #directories = new Set<string>()
 
   constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions) {
     this.#graph = graph
@@ -59,6 +61,9 @@ class Planner {
     this.#options = options
     this.#findings = [...graph.findings, ...layout.findings]
     this.#edgesFrom = edgesByOrigin(graph.edges)
+    for (const path of [...graph.files.keys(), ...graph.links.keys()])
+      for (let d = directoryOf(path); d !== '' && !this.#directories.has(d); d = directoryOf(d))
+        this.#directories.add(d)
     this.#targets = targets(graph, layout, options.prefix)
     this.#entrySources = new Set(graph.entries.map(entry => graph.links.get(entry.source)?.target ?? entry.source))
   }
@@ -246,7 +251,7 @@ class Planner {
       const edit = rewrite(reference, this.#options.prefix === null ? null : (target ?? null))
       end = edit.offset + edit.from.length
       edits.push(edit)
-      if (edit.outcome === 'blanked' && target && !reference.bare && !isShebang(node, reference)) {
+      if (edit.outcome === 'blanked' && target && this.#misses(reference) && !isShebang(node, reference)) {
         const known = blanked.get(target.root)
         if (known) known.count++
         else blanked.set(target.root, { reference, count: 1 })
@@ -262,6 +267,12 @@ class Planner {
         count,
       })
     return edits
+  }
+
+  /** Whether what a reference names is in the bundle: then the program misses it when the reference is blanked. */
+  #misses({ bare, text }: Reference): boolean {
+    const path = text.replace(/\/+$/, '') as SourcePath
+    return !bare && (this.#graph.files.has(path) || this.#graph.links.has(path) || this.#directories.has(path))
   }
 
   // ---- Links and steps -----------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ export function describe(finding: Finding): string {
     case 'interpreter-unreachable':
       return `its #! line names ${t(finding.interpreter)}, which a relocatable bundle cannot; run it through that interpreter, or bundle with --prefix`
     case 'reference-blanked':
-      return `names ${t(finding.target)}${finding.count > 1 ? ` (and ${finding.count - 1} more such)` : ''} at offset ${finding.offset}, which is in the bundle but cannot be found under that name wherever the bundle is unpacked; give the place on the program's command line, or bundle with --prefix`
+      return `finds ${shortPath(finding.target)}${finding.count > 1 ? ` and ${finding.count - 1} more` : ''} by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix`
     case 'argv0-unsupported':
       return `its loader ${t(finding.loader)} is older than glibc 2.33: the program sees its own path as argv[0]`
     case 'same-soname':
@@ -60,6 +60,8 @@ export function describe(finding: Finding): string {
 }
 
 const t = toText
+/** A store path without the part that no person reads. */
+const shortPath = (path: string): string => t(path.replace(/^\/nix\/store\/[^/]{32}-/, ''))
 const PLACES = {
   contents: 'in its contents',
   name: 'in its name',

@@ -3,8 +3,8 @@
  * nothing. Each file is read once and its facts never change.
  *
  * A file comes in as a member of a bundled package's tree, as an object of a program's link map, as the interpreter
- * of a script, as the far end of a link, or by being opened at run time (a soname or a store path in an object's
- * read-only data, a `.note.dlopen`).
+ * of a script, as the far end of a link, or by being opened at run time (a soname or a file's store path in an object,
+ * a `.note.dlopen`).
  */
 
 import { parseCache } from './elf/cache.ts'
@@ -33,7 +33,7 @@ import type {
 import { STORE_DIR, storePathOf } from './nix/store-path.ts'
 import { scanReferences } from './references/scan.ts'
 import { parseScript, SHEBANG_MAX } from './script/parse.ts'
-import { walkTree } from './tree.ts'
+import { leftOut, walkTree } from './tree.ts'
 
 /** The loader cache of a machine whose own programs are bundled. */
 const LD_SO_CACHE = '/etc/ld.so.cache'
@@ -277,11 +277,7 @@ class Scanner implements Disk {
     for (const name of withFile(path, source => sonameStrings(source, facts)))
       if (!noted.has(name) && name !== facts.soname?.value) this.#follow(process, path, name)
     for (const reference of references)
-      if (
-        reference.offset !== facts.interp?.offset &&
-        !inDynstr(facts, reference.offset) &&
-        /\.so[.0-9]*$/.test(reference.text)
-      )
+      if (reference.offset !== facts.interp?.offset && !inDynstr(facts, reference.offset))
         this.#followPath(path, facts, reference.text)
   }
 
@@ -298,12 +294,20 @@ class Scanner implements Disk {
     return true
   }
 
-  /** A shared object that is named by its store path. */
+  /**
+   * What an object names by its full store path: a shared object that it opens, or a data file that it reads. Programs
+   * and directories are not followed: they are mostly what the build was configured with.
+   */
   #followPath(from: SourcePath, facts: ElfFacts, name: string): void {
-    const opened = this.open(name)
-    if (!opened || opened.facts.program || !sameMachine(opened.facts, facts)) return
-    this.#edge({ from, kind: 'dlopen', name, to: opened.path, via: 'path' })
-    this.#add((realPath(name.slice(0, name.lastIndexOf('/'))) + name.slice(name.lastIndexOf('/'))) as SourcePath)
+    const store = storePathOf(name)
+    if (store === null || stat(name)?.type !== 'file' || leftOut(name.slice(store.root.length + 1)) !== null) return
+    const object = this.open(name)
+    const program = object
+      ? object.facts.program || !sameMachine(object.facts, facts)
+      : (stat(name)!.mode & 0o111) !== 0
+    if (program) return
+    this.#edge({ from, kind: object ? 'dlopen' : 'reference', name, to: realPath(name), via: 'path' })
+    this.#add(inRealDirectory(name))
   }
 
   /** An object that no process loads (a plugin in a tree): looked at as if it were loaded by itself. */
@@ -344,7 +348,7 @@ class Scanner implements Disk {
       return
     }
     this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang' })
-    this.#add((realPath(name.slice(0, name.lastIndexOf('/'))) + name.slice(name.lastIndexOf('/'))) as SourcePath)
+    this.#add(inRealDirectory(name))
   }
 
   // ---- Book-keeping --------------------------------------------------------------------------------------------
@@ -376,6 +380,10 @@ class Scanner implements Disk {
     return [...roots.values()]
   }
 }
+
+/** A path whose directory is free of links; its last component may be one. */
+const inRealDirectory = (path: string): SourcePath =>
+  (realPath(path.slice(0, path.lastIndexOf('/'))) + path.slice(path.lastIndexOf('/'))) as SourcePath
 
 /** The hashes of everything in this machine's store: a superset of any closure, known without Nix. */
 function storeHashes(): ReadonlySet<string> {
