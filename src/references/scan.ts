@@ -109,7 +109,7 @@ export class ReferenceScanner {
    */
   #findHashes(bytes: Buffer, from: number, limit: number, hashes: HashSet): void {
     const end = Math.min(bytes.length, limit + HASH_LENGTH - 1)
-    let last = ''
+    let unknown = ''
     for (let start = from; start + HASH_LENGTH <= end; ) {
       let i = start + HASH_LENGTH - 1
       while (i >= start && IS_HASH[bytes[i]!] === 1) i--
@@ -119,9 +119,10 @@ export class ReferenceScanner {
       }
       const hash = bytes.toString('latin1', start, start + HASH_LENGTH)
       // A run of one character (a table of zeros) is asked for once.
-      if (hash !== last && hashes.has(hash) && !followsStoreDir(bytes, start))
+      const known = hash !== unknown && hashes.has(hash)
+      if (!known) unknown = hash
+      else if (!followsStoreDir(bytes, start))
         this.#emit({ offset: this.#base + start, encoding: 'utf8', hash, bare: true, text: hash })
-      last = hash
       start++
     }
   }
