@@ -19,5 +19,7 @@ const PURE = [
 
 test.each(PURE)('%s imports no file system and no process', file => {
   const imports = [...readFileSync(file, 'utf8').matchAll(/from '([^']+)'/g)].map(match => match[1])
-  expect(imports.filter(name => /^(node:(fs|child_process|process).*|execa|.*\/io\/(?!bytes).*)$/.test(name!))).toEqual([])
+  expect(imports.filter(name => /^(node:(fs|child_process|process).*|execa|.*\/io\/(?!bytes).*)$/.test(name!))).toEqual(
+    [],
+  )
 })
