@@ -72,7 +72,7 @@ done
 release=$(. /etc/os-release && printf '%s %s' "${ID-}" "${VERSION_ID-}") 2> /dev/null || release=unknown
 [ "$release" = "debian 12" ] ||
   die "the fixtures need Debian 12 (its C library and its source packages), this is '$release'.
-Missing packages: ${missing[*]:-none}"
+Packages it would install here: ${missing[*]:-none}"
 
 if ((${#missing[@]})); then
   [ "$(id -u)" = 0 ] ||
