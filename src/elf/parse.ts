@@ -23,8 +23,13 @@ export const isElf = (head: Uint8Array): boolean =>
 
 /** The longest PT_INTERP the kernel takes (fs/binfmt_elf.c: PATH_MAX). */
 const INTERP_MAX = 4096
-/** Notes are small; a PT_NOTE beyond this is not read. In bytes. */
+/** Notes are small; what lies beyond this in all PT_NOTEs together is not read. In bytes. */
 const NOTE_MAX = 1 << 20
+/** A thousand needed libraries take 16 KiB; Chromium's debug build has 25 MB of dynamic symbols. In bytes. */
+const DYNAMIC_MAX = 4 << 20
+const TABLE_MAX = 256 << 20
+/** A symbol's version is an index of 15 bits, so there are no more of them, and no more files to need them from. */
+const VERSION_RECORDS_MAX = 1 << 16
 
 /**
  * The facts of an ELF file.
@@ -37,14 +42,14 @@ export function parseElf(source: ByteSource, path: string): ElfFacts {
   const strings = readStrings(image)
   const versions = strings ? readVersions(image) : NO_VERSIONS
   const starts = strings && stringStarts(image, versions, strings)
-  const located = (tag: number): Located[] =>
+  const located = (tag: number, owners: number): Located[] =>
     strings === null || starts === null
       ? []
-      : dynamic.filter(e => e.tag === tag).map(e => locate(strings, starts, e.value))
+      : dynamic.filter(e => e.tag === tag).map(e => locate(strings, starts, e.value, owners))
 
   const interp = readInterp(image)
-  const soname = located(DT.soname).at(-1) ?? null
-  const flags1 = dynamic.find(e => e.tag === DT.flags1)?.value ?? 0
+  const soname = located(DT.soname, OWNER.file | OWNER.other).at(-1) ?? null
+  const flags1 = value(dynamic, DT.flags1) ?? 0
   const pie = header.type === ET.dyn && (flags1 & DF_1.pie) !== 0
   return {
     format: 'elf',
@@ -56,13 +61,13 @@ export function parseElf(source: ByteSource, path: string): ElfFacts {
     segments,
     interp,
     soname,
-    needed: located(DT.needed),
-    rpath: located(DT.rpath).at(-1) ?? null,
-    runpath: located(DT.runpath).at(-1) ?? null,
+    needed: located(DT.needed, OWNER.file),
+    rpath: located(DT.rpath, OWNER.path).at(-1) ?? null,
+    runpath: located(DT.runpath, OWNER.path).at(-1) ?? null,
     flags1,
     verneed: versions.needs.map(need => ({
-      file: strings?.view.cstring(need.file) ?? '',
-      versions: need.names.map(name => strings?.view.cstring(name) ?? ''),
+      file: strings?.at(need.file) ?? '',
+      versions: need.names.map(name => strings?.at(name) ?? ''),
     })),
     dlopenNotes: readDlopenNotes(image),
     dynamic,
@@ -86,7 +91,7 @@ export function symbolNames(source: ByteSource, path: string): string[] {
     ...versions.needs.flatMap(need => [need.file, ...need.names]),
     ...versions.defined,
   ]
-  return offsets.map(offset => strings.view.cstring(offset))
+  return offsets.map(strings.at)
 }
 
 /** The file offset of a virtual address, through the PT_LOAD that has it; undefined when none has it in the file. */
@@ -200,6 +205,7 @@ function readDynamic(
 ): readonly DynamicEntry[] {
   const segment = segments.find(s => s.type === PT.dynamic)
   if (!segment || segment.filesz === 0) return []
+  if (segment.filesz > DYNAMIC_MAX) throw malformed(path, `a dynamic section of ${segment.filesz} bytes`)
   const view = viewAt(source, segment.offset, segment.filesz, header.little, 'PT_DYNAMIC', path)
   const word = header.class / 8
   const entries: DynamicEntry[] = []
@@ -218,10 +224,13 @@ function readDynamic(
 interface Strings {
   readonly view: View
   readonly offset: number
+  /** The string at an offset of the table. */
+  readonly at: (offset: number) => string
 }
 
+/** Of a tag that stands twice, the loader takes the last. */
 const value = (dynamic: readonly DynamicEntry[], tag: number): number | undefined =>
-  dynamic.find(e => e.tag === tag)?.value
+  dynamic.findLast(e => e.tag === tag)?.value
 
 /** The file offset of what a dynamic entry points to; undefined without that entry. */
 function pointee(image: Image, tag: number, what: string): number | undefined {
@@ -237,47 +246,66 @@ function readStrings(image: Image): Strings | null {
   const offset = pointee(image, DT.strtab, 'the dynamic string table')
   const size = value(dynamic, DT.strsz)
   if (offset === undefined || size === undefined) return null
-  return { view: viewAt(source, offset, size, header.little, 'the dynamic string table', path), offset }
+  if (size > TABLE_MAX) throw malformed(path, `a dynamic string table of ${size} bytes`)
+  const view = viewAt(source, offset, size, header.little, 'the dynamic string table', path)
+  // Many names may be tails of one string. That they sum to a multiple of the file is no linker's doing, and would
+  // take time and memory without bound.
+  let budget = 4 * source.size + 65536
+  const at = (offset: number): string => {
+    const string = view.cstring(offset)
+    budget -= string.length + 1
+    if (budget < 0) throw malformed(path, 'the dynamic string table: names sum to more than the file can hold')
+    return string
+  }
+  return { view, offset, at }
 }
 
-/** One byte for each byte of the string table: 1 where something's name begins. */
+/** Who uses a string. Only those that an edit changes together may have it in common. */
+const OWNER = { file: 1, path: 2, other: 4 } as const
+
+/** One byte for each byte of the string table: the owners of the strings that begin there. */
 function stringStarts(image: Image, versions: Versions, strings: Strings): Uint8Array {
   const starts = new Uint8Array(strings.view.size)
-  const mark = (offset: number): void => {
-    if (offset < starts.length) starts[offset] = 1
+  const mark = (offset: number, owner: number): void => {
+    if (offset < starts.length) starts[offset]! |= owner
   }
-  for (const { tag, value } of image.dynamic) if (STRING_TAGS.has(tag)) mark(value)
-  for (const offset of symbolNameOffsets(image)) mark(offset)
+  for (const { tag, value } of image.dynamic) {
+    const owner = STRING_TAGS.get(tag)
+    if (owner !== undefined) mark(value, owner)
+  }
+  for (const offset of symbolNameOffsets(image)) mark(offset, OWNER.other)
   for (const need of versions.needs) {
-    mark(need.file)
-    need.names.forEach(mark)
+    mark(need.file, OWNER.file)
+    for (const name of need.names) mark(name, OWNER.other)
   }
-  versions.defined.forEach(mark)
+  for (const name of versions.defined) mark(name, OWNER.other)
   return starts
 }
 
-const STRING_TAGS: ReadonlySet<number> = new Set([
-  DT.needed,
-  DT.soname,
-  DT.rpath,
-  DT.runpath,
-  DT.auxiliary,
-  DT.filter,
-  DT.audit,
-  DT.depaudit,
+const STRING_TAGS: ReadonlyMap<number, number> = new Map([
+  [DT.needed, OWNER.file],
+  [DT.soname, OWNER.other],
+  [DT.rpath, OWNER.path],
+  [DT.runpath, OWNER.path],
+  [DT.auxiliary, OWNER.other],
+  [DT.filter, OWNER.other],
+  [DT.audit, OWNER.other],
+  [DT.depaudit, OWNER.other],
 ])
 
-function locate(strings: Strings, starts: Uint8Array, at: number): Located {
-  const value = strings.view.cstring(at)
+function locate(strings: Strings, starts: Uint8Array, at: number, owners: number): Located {
+  const value = strings.at(at)
   // Suffix merging: a name may begin inside this one, and those bytes are not ours to overwrite (patchelf#162).
-  const shared = starts.subarray(at + 1, at + value.length + 1).indexOf(1)
+  const shared = starts.subarray(at + 1, at + value.length + 1).findIndex(owner => owner !== 0)
   // Nor are they when this string is itself the tail of a longer one: then its first byte is somebody's middle,
   // but overwriting from the first byte on would change that longer string.
   const tail = at > 0 && strings.view.u8(at - 1) !== 0
+  // Nor when it is the whole name of something else, such as a symbol that is called as the library is.
+  const foreign = (starts[at]! & ~owners) !== 0
   return {
     value,
     offset: strings.offset + at,
-    capacity: tail ? 0 : shared < 0 ? value.length + 1 : shared + 1,
+    capacity: tail || foreign ? 0 : shared < 0 ? value.length + 1 : shared + 1,
   }
 }
 
@@ -289,34 +317,35 @@ function symbolNameOffsets(image: Image): Uint32Array {
   const at = pointee(image, DT.symtab, 'the dynamic symbol table')
   if (at === undefined) return new Uint32Array()
   const size = header.class === 64 ? 24 : 16
-  const count = symbolCount(image, size)
+  const count = symbolCount(image)
+  if (count * size > TABLE_MAX) throw malformed(path, `a dynamic symbol table of ${count} symbols`)
   const view = viewAt(source, at, count * size, header.little, 'the dynamic symbol table', path)
   return Uint32Array.from({ length: count }, (_, i) => view.u32(i * size))
 }
 
-/** ELF has no count of dynamic symbols: it is read off the hash tables, as every tool without section headers must. */
-function symbolCount(image: Image, size: number): number {
-  const { source, header, dynamic, path } = image
+/** ELF has no count of dynamic symbols: it is read off the tables that point to them, as by the loader. */
+function symbolCount(image: Image): number {
+  const { source, header, path } = image
   const sysv = pointee(image, DT.hash, 'the hash table')
   if (sysv !== undefined) return viewAt(source, sysv, 8, header.little, 'the hash table', path).u32(4)
   const gnu = pointee(image, DT.gnuHash, 'the GNU hash table')
-  if (gnu !== undefined) return gnuHashSymbolCount(image, gnu)
-  // Without a hash table nothing is looked up in this object; linkers put the strings right behind the symbols.
-  const symbols = value(dynamic, DT.symtab) ?? 0
-  const strings = value(dynamic, DT.strtab) ?? 0
-  return strings > symbols && strings - symbols <= source.size ? Math.floor((strings - symbols) / size) : 0
+  return gnu === undefined ? relocatedSymbolCount(image) : gnuHashSymbolCount(image, gnu)
 }
 
 /** The highest symbol of any bucket's chain, plus one; the unhashed symbols come first in the table. */
-function gnuHashSymbolCount({ source, header, path }: Image, at: number): number {
+function gnuHashSymbolCount(image: Image, at: number): number {
+  const { source, header, path } = image
   const what = 'the GNU hash table'
   const head = viewAt(source, at, 16, header.little, what, path)
   const [bucketCount, firstHashed, bloomWords] = [head.u32(0), head.u32(4), head.u32(8)]
   const bucketsAt = at + 16 + bloomWords * (header.class / 8)
+  if (bucketCount * 4 > TABLE_MAX) throw malformed(path, `${what}: ${bucketCount} buckets`)
   const buckets = viewAt(source, bucketsAt, bucketCount * 4, header.little, what, path)
   let last = 0
   for (let i = 0; i < bucketCount; i++) last = Math.max(last, buckets.u32(i * 4))
-  if (last < firstHashed) return firstHashed
+  // Without exports ld.bfd writes an empty table that knows of no imports either (a program linked with -no-pie):
+  // those are named by relocations only.
+  if (last < firstHashed || last === 0) return Math.max(firstHashed, relocatedSymbolCount(image))
   const chainsAt = bucketsAt + bucketCount * 4
   const BLOCK = 1024
   for (let index = last - firstHashed; ; ) {
@@ -326,6 +355,31 @@ function gnuHashSymbolCount({ source, header, path }: Image, at: number): number
     const chain = viewAt(source, from, length, header.little, what, path)
     for (let i = 0; i < length; i += 4, index++) if (chain.u32(i) & 1) return firstHashed + index + 1
   }
+}
+
+/** The highest symbol of any relocation, plus one; at least the null symbol, which every table begins with. */
+function relocatedSymbolCount(image: Image): number {
+  const { source, header, dynamic, path } = image
+  const what = 'the relocations'
+  const wide = header.class === 64
+  const plt = value(dynamic, DT.pltrel) ?? DT.rela
+  let count = 1
+  for (const [table, bytes, kind] of [
+    [DT.rela, DT.relasz, DT.rela],
+    [DT.rel, DT.relsz, DT.rel],
+    [DT.jmprel, DT.pltrelsz, plt],
+  ] as const) {
+    const at = pointee(image, table, what)
+    const length = value(dynamic, bytes) ?? 0
+    if (at === undefined || length === 0) continue
+    if (length > TABLE_MAX) throw malformed(path, `${what}: ${length} bytes`)
+    const view = viewAt(source, at, length, header.little, what, path)
+    const size = (wide ? 8 : 4) * (kind === DT.rela ? 3 : 2)
+    // r_info: the symbol is its upper half, or its upper 24 of 32 bits.
+    for (let i = 0; i + size <= length; i += size)
+      count = Math.max(count, 1 + (wide ? view.u32(i + (header.little ? 12 : 8)) : view.u32(i + 4) >>> 8))
+  }
+  return count
 }
 
 /** String table offsets of the names in DT_VERNEED and DT_VERDEF. */
@@ -339,8 +393,8 @@ function readVersions(image: Image): Versions {
   const { source, header, dynamic, path } = image
   const needs: { file: number; names: number[] }[] = []
   const defined: number[] = []
-  // The records are linked lists of relative offsets; a budget of one record per 8 bytes of file ends any cycle.
-  let budget = Math.ceil(source.size / 8)
+  // The records are linked lists of relative offsets, which may overlap: a budget ends any walk.
+  let budget = VERSION_RECORDS_MAX
   const record = (at: number, size: number, what: string): View => {
     if (budget-- <= 0) throw malformed(path, `${what}: the list does not end`)
     return viewAt(source, at, size, header.little, what, path)
@@ -381,8 +435,10 @@ const NOTE_DLOPEN = 0x407c0c0a
 
 function readDlopenNotes({ source, header, segments, path }: Image): readonly DlopenNote[] {
   const notes: DlopenNote[] = []
+  let budget = NOTE_MAX
   for (const segment of segments) {
-    if (segment.type !== PT.note || segment.filesz > NOTE_MAX || segment.offset + segment.filesz > source.size) continue
+    if (segment.type !== PT.note || segment.filesz > budget || segment.offset + segment.filesz > source.size) continue
+    budget -= segment.filesz
     const view = viewAt(source, segment.offset, segment.filesz, header.little, 'PT_NOTE', path)
     const align = segment.align === 8 ? 8 : 4
     const pad = (n: number): number => Math.ceil(n / align) * align
