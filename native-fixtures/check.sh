@@ -163,6 +163,10 @@ multicall=$(path multicall)
 same "multicall's links" "multicall multicall $multicall/bin/multicall ../bin/multicall ../../bin/multicall" \
   "$(readlink "$multicall"/bin/{alpha,beta,gamma} "$multicall"/sbin/delta "$multicall"/libexec/multicall/epsilon | paste -sd' ')"
 
+empty "no link points nowhere" "$(
+  for link in "$all"/*; do find "$(readlink "$link")" -xtype l; done
+)"
+
 # ---- references --------------------------------------------------------------
 
 # references ATTR: names without hashes
@@ -208,6 +212,9 @@ same "plugin-host" 'hello: hello from its own package
 extra: extra from another package, with data of its own
 codec: codec from libcodec.so.1
 noted: noted from libnoted.so.1' "$("$plugin_host/bin/plugin-host")"
+hidden=$(bwrap --bind / / --tmpfs "$(path codec)" --dev /dev --proc /proc "$plugin_host/bin/plugin-host" 2> /dev/null || echo "status $?")
+holds "plugin-host without codec" "$hidden" 'codec: missing'
+holds "plugin-host without codec fails" "$hidden" 'status 1'
 same "twins: red" red "$("$(path twins)/bin/red")"
 same "twins: blue" blue "$("$(path twins)/bin/blue")"
 same "twins: both, the first loaded wins" $'user-red: red\nuser-blue: red' "$("$(path twins)/bin/both")"
@@ -238,6 +245,9 @@ same "probe --exit" 7 "$("$probe" --exit 7 > /dev/null; echo $?)"
 same "probe --signal" 143 "$(bash -c '"$1" --signal 15 > /dev/null; exit $?' - "$probe" 2> /dev/null; echo $?)"
 "$probe" --self "$work/self" > /dev/null
 same "probe --self" 0 "$(cmp "$probe" "$work/self" > /dev/null; echo $?)"
+same "probe --thread-exit" 'thread exited' "$("$probe" --thread-exit | head -n 1)"
+same "probe --user" 'user root uid 0' "$("$probe" --user root | head -n 1)"
+same "probe --resolve" 'address "127.0.0.1"' "$("$probe" --resolve 127.0.0.1 | head -n 1)"
 empty "probe --maps: nothing from the host" "$("$probe" --no-env --maps | grep '^map' | grep -v '"/nix/store/' || true)"
 
 scripts=$(path scripts)

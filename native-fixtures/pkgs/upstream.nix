@@ -90,10 +90,6 @@ rec {
       for name in ncurses curses tinfo; do
         ln -s libncursesw.so $out/lib/lib$name.so
       done
-      ln -s ncursesw $dev/include/ncurses
-      for header in $dev/include/ncursesw/*.h; do
-        ln -s ncursesw/''${header##*/} $dev/include/
-      done
       trim $out
     '';
   };

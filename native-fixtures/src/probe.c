@@ -9,6 +9,10 @@
  *   --auxv       auxv execfn "...", auxv secure N
  *   --cwd        cwd "..."                 --fds       open descriptors
  *   --maps       every mapped file, sorted and once
+ *   --thread-exit   a thread that ends by pthread_exit, for which libc opens
+ *                   libgcc_s.so.1
+ *   --user NAME     user NAME uid N (getpwnam: NSS)
+ *   --resolve NAME  address "..." (getaddrinfo: NSS), numeric, the first one
  *   --self FILE  copies /proc/self/exe to FILE: what a program sees that reads
  *                its own bytes
  *   --exec FILE ARG...  executes FILE with argv[0] kept and the ARGs, printing
@@ -21,6 +25,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +125,39 @@ static void copy_self(const char *target) {
   close(to);
 }
 
+static void *thread(void *unused) {
+  pthread_exit(unused);
+}
+
+static void thread_exit(void) {
+  pthread_t id;
+  if ((errno = pthread_create(&id, NULL, thread, NULL))) die("pthread_create");
+  if ((errno = pthread_join(id, NULL))) die("pthread_join");
+  puts("thread exited");
+}
+
+static void print_user(const char *name) {
+  errno = ENOENT;
+  struct passwd *p = getpwnam(name);
+  if (!p) die(name);
+  printf("user %s uid %ld\n", name, (long)p->pw_uid);
+}
+
+static void print_address(const char *name) {
+  struct addrinfo *list, hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+  char host[256];
+  int error = getaddrinfo(name, NULL, &hints, &list);
+  if (!error)
+    error = getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST);
+  if (error) {
+    fprintf(stderr, "probe: %s: %s\n", name, gai_strerror(error));
+    exit(125);
+  }
+  fputs("address ", stdout);
+  put(host);
+  freeaddrinfo(list);
+}
+
 int main(int argc, char **argv) {
   int env = 1, sorted = 0, auxv = 0, cwd = 0, fds = 0, maps = 0;
   int status = 0, sig = 0;
@@ -130,6 +170,9 @@ int main(int argc, char **argv) {
     else if (!strcmp(a, "--cwd")) cwd = 1;
     else if (!strcmp(a, "--fds")) fds = 1;
     else if (!strcmp(a, "--maps")) maps = 1;
+    else if (!strcmp(a, "--thread-exit")) thread_exit();
+    else if (!strcmp(a, "--user") && next) print_user(argv[++i]);
+    else if (!strcmp(a, "--resolve") && next) print_address(argv[++i]);
     else if (!strcmp(a, "--exit") && next) status = atoi(argv[++i]);
     else if (!strcmp(a, "--signal") && next) sig = atoi(argv[++i]);
     else if (!strcmp(a, "--self") && next) copy_self(argv[++i]);
