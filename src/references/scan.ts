@@ -2,16 +2,30 @@
  * References: store paths and bare store hashes in bytes, whatever the bytes are.
  *
  * Nix itself knows a reference by the 32 characters of its hash (libstore/references.cc). A bundle may hold neither
- * these nor `/nix/store`, so both are looked for: `/nix/store` in UTF-8, UTF-16 and UTF-32 of both byte orders, and
- * the hashes of known store paths in UTF-8.
+ * these nor `/nix/store`, so both are looked for, in UTF-8, UTF-16 and UTF-32 of both byte orders. Of a character of
+ * either text, a wide encoding has the same byte as UTF-8 and zeros beside it; so a text is a row of bytes that lie
+ * one, two or four apart (its *width*), with zeros between them.
  *
- * The scan is a stream: bytes are pushed in pieces of any size, and memory stays flat. A reference that lies across
- * two pieces is found because the last LOOKAHEAD bytes of what came are kept until what follows is there.
+ * **`/nix/store`: one look at every ninth byte.** The text has nine pairs of a character and the byte behind it: its
+ * next character in UTF-8, a zero in the wide encodings. These pairs begin `width` bytes apart. Nine is odd, so of nine
+ * places in a row that are `width` apart, a walk in steps of nine bytes meets one and only one, for each width and
+ * wherever the text begins. So it is enough to look at the pair of bytes at each ninth place. Few of them are pairs of
+ * the text, and only around these the whole text is compared. What is found is found once.
+ *
+ * **Hashes in wide encodings** are found by the same looks: a character of a hash with a zero behind it may be one of
+ * the first nine of a hash.
+ *
+ * **Hashes in UTF-8: one look at every 32nd byte.** Where the last byte of a window of 32 is no character of a hash,
+ * none of the 32 windows over it is a hash, and the search goes on behind it.
+ *
+ * The scan is a stream: bytes are pushed in pieces of any size and are copied through one window that fits into a
+ * CPU's cache, so memory stays flat and a piece may be filled again as soon as push() is back. A reference that lies
+ * across two pieces is whole in the window: what begins in its last LOOKAHEAD bytes waits for what follows.
  */
 import type { Encoding, Reference } from '../model.ts'
 import { HASH_ALPHABET, HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
 
-/** The hashes that must not appear. `has` is asked for every run of 32 hash characters that `mayHave` lets through. */
+/** The hashes that must not appear. `has` is asked for every run of 32 hash characters. */
 export interface HashSet {
   has(hash: string): boolean
 }
@@ -21,23 +35,32 @@ export const WIDTH: Readonly<Record<Encoding, number>> = { utf8: 1, utf16le: 2, 
 
 /** Characters of a reference's text that are kept: a path is never longer (PATH_MAX). */
 const TEXT_MAX = 4096
+const WIDTHS = [1, 2, 4] as const
+const WIDE = [2, 4] as const
 /** Bytes that may be needed behind the first byte of a reference. */
 const LOOKAHEAD = TEXT_MAX * 4
+/** Bytes that are looked at before a bare hash, to tell it from a store path's: `/nix/store/` in UTF-32. */
+const LOOKBACK = (STORE_DIR.length + 1) * 4
+/** Beyond the level 2 cache of common CPUs the copy would cost as much as the search. In bytes. */
+const WINDOW = 128 * 1024
 
-const PATTERN8 = Buffer.from(STORE_DIR, 'latin1')
-/** `nix/store` with zeros between its characters: UTF-16 of either byte order holds it. */
-const PATTERN16 = spread('nix/store', 2)
-const PATTERN32 = spread('nix/store', 4)
-
-function spread(text: string, width: number): Buffer {
-  const bytes = Buffer.alloc((text.length - 1) * width + 1)
-  for (let i = 0; i < text.length; i++) bytes[i * width] = text.charCodeAt(i)
-  return bytes
-}
-
+const STORE = Buffer.from(STORE_DIR, 'latin1')
+const STORE_SLASH = Buffer.from(`${STORE_DIR}/`, 'latin1')
 /** 1 for each byte of the hash alphabet. */
 const IS_HASH = new Uint8Array(256)
 for (const c of HASH_ALPHABET) IS_HASH[c.charCodeAt(0)] = 1
+
+/** Pairs of neighbours in STORE, and so the bytes from one look to the next. */
+const STEP = STORE.length - 1
+/** What a pair of bytes, the first one lower, may be part of. */
+const PART_OF_STORE = 1
+const PART_OF_WIDE_HASH = 2
+const PAIRS = new Uint8Array(0x10000)
+for (let c = 0; c < 256; c++) if (IS_HASH[c] === 1) PAIRS[c] = PART_OF_WIDE_HASH
+for (let k = 0; k < STEP; k++) {
+  PAIRS[STORE[k]! | (STORE[k + 1]! << 8)]! |= PART_OF_STORE
+  PAIRS[STORE[k]!]! |= PART_OF_STORE
+}
 
 /** 1 for each byte that cannot be part of a path in text: what shells, formats and people end a path with. */
 const ENDS_PATH = new Uint8Array(256)
@@ -47,84 +70,132 @@ for (const c of '"\'`:;,()<>|&*$[]{}\\\x7f') ENDS_PATH[c.charCodeAt(0)] = 1
 export class ReferenceScanner {
   readonly #hashes: HashSet | null
   readonly #emit: (reference: Reference) => void
-  #kept: Buffer = Buffer.alloc(0)
-  /** Bytes at the start of `#kept` in which no reference begins that was not emitted yet, per kind of search. */
+  /** Grows to WINDOW: most of what is scanned are names of a few bytes. */
+  #window: Buffer = Buffer.alloc(0)
+  /** Bytes in the window. */
+  #length = 0
+  /** Bytes at the window's start in which no reference begins that was not emitted yet. */
   #done = 0
-  /** Stream offset of the first byte of `#kept`. */
+  /** Stream offset of the window's first byte. */
   #base = 0
 
-  /** @param emit is called in order of offsets within one push, not across encodings */
+  /** @param emit is not called in order: scanReferences() sorts */
   constructor(hashes: HashSet | null, emit: (reference: Reference) => void) {
     this.#hashes = hashes
     this.#emit = emit
   }
 
   push(piece: Buffer): void {
-    this.#kept = this.#kept.length === 0 ? piece : Buffer.concat([this.#kept, piece])
-    const limit = this.#kept.length - LOOKAHEAD
-    if (limit > this.#done) this.#scan(limit)
+    for (let taken = 0; taken < piece.length; ) {
+      this.#makeRoom(piece.length - taken)
+      const n = piece.copy(this.#window, this.#length, taken)
+      this.#length += n
+      taken += n
+    }
   }
 
   end(): void {
-    this.#scan(this.#kept.length)
+    this.#scan(this.#length)
   }
 
-  /** Emits the references that begin in [done, limit), then forgets what lies well before `limit`. */
-  #scan(limit: number): void {
-    const bytes = this.#kept
-    const from = this.#done
-    this.#find(bytes, from, limit, PATTERN8, 1, 0)
-    this.#find(bytes, from, limit, PATTERN16, 2, 2)
-    this.#find(bytes, from, limit, PATTERN32, 4, 4)
-    if (this.#hashes) this.#findHashes(bytes, from, limit, this.#hashes)
-    // What lies before is looked at to tell a bare hash from a store path's: keep a prefix of it.
-    const drop = Math.max(0, limit - STORE_PREFIX_LENGTH)
-    // A copy: the piece belongs to the caller, who may fill it again.
-    this.#kept = Buffer.from(bytes.subarray(drop))
+  #makeRoom(wanted: number): void {
+    if (this.#length < this.#window.length) return
+    if (this.#length < WINDOW) {
+      const size = Math.min(WINDOW, Math.max(this.#length + wanted, 2 * this.#length))
+      this.#window = Buffer.concat([this.#window.subarray(0, this.#length)], size)
+      return
+    }
+    const limit = this.#length - LOOKAHEAD
+    this.#scan(limit)
+    const drop = limit - LOOKBACK
+    this.#window.copyWithin(0, drop, this.#length)
     this.#base += drop
-    this.#done = limit - drop
+    this.#length -= drop
+    this.#done = LOOKBACK
   }
 
-  /** @param lead bytes from the reference's first character to the first byte of the pattern */
-  #find(bytes: Buffer, from: number, limit: number, pattern: Buffer, width: number, lead: number): void {
-    for (let at = bytes.indexOf(pattern, from + lead); at >= 0; at = bytes.indexOf(pattern, at + 1)) {
-      const start = at - lead
-      if (start >= limit) return
-      if (start < from || bytes[start] !== 0x2f || !zeros(bytes, start + 1, at)) continue
-      const text = readText(bytes, start, width)
-      const hash = text.slice(STORE_DIR.length + 1, STORE_PREFIX_LENGTH - 1)
-      this.#emit({
-        offset: this.#base + start,
-        encoding: encodingOf(width, this.#base + start),
-        hash: text[STORE_DIR.length] === '/' && isHash(hash) ? hash : null,
-        bare: false,
-        text,
-      })
+  /** Emits the references that begin in [done, limit). */
+  #scan(limit: number): void {
+    const bytes = this.#window.subarray(0, this.#length)
+    const from = this.#done
+    const wanted = this.#hashes === null ? PART_OF_STORE : PART_OF_STORE | PART_OF_WIDE_HASH
+    // The last of the first nine characters of what begins before `limit`, in UTF-32.
+    const end = Math.min(bytes.length - 1, limit + (STEP - 1) * 4)
+    for (let at = from; at < end; at += STEP) {
+      const part = PAIRS[bytes[at]! | (bytes[at + 1]! << 8)]! & wanted
+      if (part === 0) continue
+      if ((part & PART_OF_STORE) !== 0) this.#compareStore(bytes, at, from, limit)
+      if ((part & PART_OF_WIDE_HASH) !== 0) for (const width of WIDE) this.#compareHash(bytes, at, width, from, limit)
+    }
+    if (this.#hashes !== null) this.#findHashes(bytes, from, limit)
+  }
+
+  /** Finds the `/nix/store` of which one of the first nine characters is the byte at `at`. */
+  #compareStore(bytes: Buffer, at: number, from: number, limit: number): void {
+    for (let k = 0; k < STEP; k++) {
+      if (STORE[k] !== bytes[at]) continue
+      for (const width of WIDTHS) {
+        const start = at - k * width
+        if (start < from || start >= limit || !holds(bytes, start, width, STORE)) continue
+        const text = readText(bytes, start, width)
+        const hash = text.slice(STORE_DIR.length + 1, STORE_PREFIX_LENGTH - 1)
+        this.#emit({
+          offset: this.#base + start,
+          encoding: encodingOf(width, this.#base + start),
+          hash: text[STORE_DIR.length] === '/' && isHash(hash) ? hash : null,
+          bare: false,
+          text,
+        })
+      }
+    }
+  }
+
+  /** Finds the hashes of a wide encoding of which one of the first nine characters is the byte at `at`. */
+  #compareHash(bytes: Buffer, at: number, width: number, from: number, limit: number): void {
+    const stop = endOfRun(bytes, at, at + HASH_LENGTH * width, width)
+    if (stop - at < (HASH_LENGTH - STEP + 1) * width) return
+    for (let k = 0; k < STEP; k++) {
+      const start = at - k * width
+      if (start < from || IS_HASH[bytes[start]!] !== 1 || (k > 0 && !zeros(bytes, start + 1, start + width))) return
+      if (start < limit && start + HASH_LENGTH * width <= stop)
+        this.#ask(bytes, start, width, readRun(bytes, start, start + HASH_LENGTH * width, width))
+    }
+  }
+
+  #findHashes(bytes: Buffer, from: number, limit: number): void {
+    const end = Math.min(bytes.length, limit + HASH_LENGTH - 1)
+    for (let start = from; start + HASH_LENGTH <= end; ) {
+      let at = start + HASH_LENGTH - 1
+      while (at >= start && IS_HASH[bytes[at]!] === 1) at--
+      start = at < start ? this.#askRun(bytes, start, end) : at + 1
     }
   }
 
   /**
-   * Looks at the last byte of a window of 32 first: where that is no hash character, none of the 32 windows over it
-   * can be a hash, and the search moves on by 32 bytes.
+   * Asks for each window of the run of hash characters that begins with a whole window at `start`.
+   * @returns the end of the run
    */
-  #findHashes(bytes: Buffer, from: number, limit: number, hashes: HashSet): void {
-    const end = Math.min(bytes.length, limit + HASH_LENGTH - 1)
-    let unknown = ''
-    for (let start = from; start + HASH_LENGTH <= end; ) {
-      let i = start + HASH_LENGTH - 1
-      while (i >= start && IS_HASH[bytes[i]!] === 1) i--
-      if (i >= start) {
-        start = i + 1
-        continue
-      }
-      const hash = bytes.toString('latin1', start, start + HASH_LENGTH)
-      // A run of one character (a table of zeros) is asked for once.
-      const known = hash !== unknown && hashes.has(hash)
-      if (!known) unknown = hash
-      else if (!followsStoreDir(bytes, start))
-        this.#emit({ offset: this.#base + start, encoding: 'utf8', hash, bare: true, text: hash })
-      start++
+  #askRun(bytes: Buffer, start: number, end: number): number {
+    const stop = endOfRun(bytes, start, end, 1)
+    const run = readRun(bytes, start, stop, 1)
+    let forbidden = false
+    /** Characters at the window's end that equal the one before them. */
+    let same = 0
+    for (let i = 0; i + HASH_LENGTH <= run.length; i++) {
+      const last = i + HASH_LENGTH - 1
+      same = i > 0 && run.charCodeAt(last) === run.charCodeAt(last - 1) ? same + 1 : 0
+      // In a long run of one character (a table of zeros) this window is the one before it again.
+      if (same < HASH_LENGTH || forbidden) forbidden = this.#ask(bytes, start + i, 1, run.slice(i, i + HASH_LENGTH))
     }
+    return stop
+  }
+
+  #ask(bytes: Buffer, start: number, width: number, hash: string): boolean {
+    if (!this.#hashes!.has(hash)) return false
+    const offset = this.#base + start
+    if (!followsStoreDir(bytes, start, width))
+      this.#emit({ offset, encoding: encodingOf(width, offset), hash, bare: true, text: hash })
+    return true
   }
 }
 
@@ -140,8 +211,33 @@ export function scanReferences(pieces: Iterable<Buffer>, hashes: HashSet | null)
 const isHash = (text: string): boolean =>
   text.length === HASH_LENGTH && [...text].every(c => IS_HASH[c.charCodeAt(0)] === 1)
 
-const followsStoreDir = (bytes: Buffer, at: number): boolean =>
-  at > STORE_DIR.length && bytes.toString('latin1', at - STORE_DIR.length - 1, at) === `${STORE_DIR}/`
+/** The end, at most `end`, of the run of hash characters that begins at `start`. */
+function endOfRun(bytes: Buffer, start: number, end: number, width: number): number {
+  const stop = Math.min(end, bytes.length)
+  let at = start
+  while (at < stop && IS_HASH[bytes[at]!] === 1 && (at === start || zeros(bytes, at - width + 1, at))) at += width
+  return at
+}
+
+function readRun(bytes: Buffer, start: number, stop: number, width: number): string {
+  if (width === 1) return bytes.toString('latin1', start, stop)
+  let text = ''
+  for (let at = start; at < stop; at += width) text += String.fromCharCode(bytes[at]!)
+  return text
+}
+
+/** Whether a text of this width lies at `start`. */
+function holds(bytes: Buffer, start: number, width: number, text: Buffer): boolean {
+  if (start < 0 || start + (text.length - 1) * width >= bytes.length) return false
+  for (let k = 0; k < text.length; k++) {
+    const at = start + k * width
+    if (bytes[at] !== text[k] || (k > 0 && !zeros(bytes, at - width + 1, at))) return false
+  }
+  return true
+}
+
+const followsStoreDir = (bytes: Buffer, at: number, width: number): boolean =>
+  holds(bytes, at - STORE_SLASH.length * width, width, STORE_SLASH) && zeros(bytes, at - width + 1, at)
 
 function zeros(bytes: Buffer, from: number, to: number): boolean {
   for (let i = from; i < to; i++) if (bytes[i] !== 0) return false
