@@ -16,25 +16,37 @@ const PIECE = 256 * 1024
 /** Soname-shaped strings of an object outside its dynamic string table, sorted, each once. */
 export function sonameStrings(source: ByteSource, facts: ElfFacts): string[] {
   const names = new Set<string>()
-  for (const segment of facts.segments) {
-    if (segment.type !== PT.load || segment.flags & PF.w) continue
-    const end = segment.offset + segment.filesz
-    for (let offset = segment.offset; offset < end; offset += PIECE) {
+  for (const { start: begin, end } of readOnlyRanges(facts)) {
+    for (let offset = begin; offset < end; offset += PIECE) {
       // Each piece sees a name's length beyond both of its ends; a mark belongs to the piece it lies in.
-      const from = Math.max(segment.offset, offset - NAME_MAX - 1)
+      const from = Math.max(begin, offset - NAME_MAX - 1)
       const piece = source.read(from, Math.min(end, offset + PIECE + NAME_MAX + 1) - from)
       const [first, last] = [offset - from, offset - from + PIECE]
-      for (let at = piece.indexOf(MARK, first); at >= 0 && at < last; at = piece.indexOf(MARK, at + 1)) {
+      // From each mark on to the end of its string, so that a string full of marks is looked at once.
+      for (let at = piece.indexOf(MARK, first), stop: number; at >= 0 && at < last; at = piece.indexOf(MARK, stop)) {
+        stop = piece.indexOf(0, at)
+        if (stop < 0) break
         if (inDynstr(facts, from + at)) continue
         const start = piece.lastIndexOf(0, at) + 1
-        const stop = piece.indexOf(0, at)
-        if (stop < 0 || stop - start > NAME_MAX) continue
+        if (stop - start > NAME_MAX) continue
         const name = piece.toString('latin1', start, stop)
         if (SONAME.test(name)) names.add(name)
       }
     }
   }
   return [...names].sort()
+}
+
+/** The parts of the file that are loaded read-only, each byte once: segments may overlap. */
+function readOnlyRanges(facts: ElfFacts): { start: number; end: number }[] {
+  const ranges: { start: number; end: number }[] = []
+  const loads = facts.segments.filter(s => s.type === PT.load && !(s.flags & PF.w))
+  for (const { offset, filesz } of loads.sort((a, b) => a.offset - b.offset)) {
+    const last = ranges.at(-1)
+    if (last && offset <= last.end) last.end = Math.max(last.end, offset + filesz)
+    else ranges.push({ start: offset, end: offset + filesz })
+  }
+  return ranges
 }
 
 const inDynstr = ({ dynstr }: ElfFacts, offset: number): boolean =>

@@ -13,7 +13,9 @@ import { PF, PT } from './constants.ts'
 /** No loader is larger than this (glibc's has 0.2 MB, musl's libc 0.8 MB). In bytes. */
 const LOADER_MAX = 16 << 20
 
-const DIRECTORIES = /\0((?:\/(?:[^\0/]+\/)*lib[^\0/]*\/(?:[^\0/]+\/)*\0)+)/g
+/** In bytes. */
+const PATH_MAX = 4096
+const DIRECTORY = /^\/(?:[^/]+\/)+$/
 const HOST_FILES = /\0(\/etc\/ld\.so\.(?:cache|preload|nohwcap))(?=\0)/g
 
 /** The facts of a loader. */
@@ -21,22 +23,34 @@ export function readLoader(source: ByteSource, facts: ElfFacts): LoaderFacts {
   const directories: string[] = []
   const hostPaths: LoaderFacts['hostPaths'][number][] = []
   let argv0 = false
+  let budget = LOADER_MAX
   for (const segment of facts.segments) {
-    if (segment.type !== PT.load || segment.flags & PF.w || segment.filesz > LOADER_MAX) continue
+    if (segment.type !== PT.load || segment.flags & PF.w || segment.filesz > budget) continue
+    budget -= segment.filesz
     const text = source.read(segment.offset, segment.filesz).toString('latin1')
     argv0 ||= text.includes('argv0')
-    for (const match of text.matchAll(DIRECTORIES)) {
-      let offset = segment.offset + match.index + 1
-      for (const directory of match[1]!.split('\0').slice(0, -1)) {
-        directories.push(directory.slice(0, -1))
-        if (isHostPath(directory)) hostPaths.push({ offset, from: directory, to: nowhere(directory) })
-        offset += directory.length + 1
-      }
+    for (const { offset, directory } of libraryDirectories(text)) {
+      directories.push(directory.slice(0, -1))
+      if (isHostPath(directory))
+        hostPaths.push({ offset: segment.offset + offset, from: directory, to: nowhere(directory) })
     }
     for (const match of text.matchAll(HOST_FILES))
       hostPaths.push({ offset: segment.offset + match.index + 1, from: match[1]!, to: nowhere(match[1]!) })
   }
   return { directories, argv0, hostPaths }
+}
+
+/**
+ * The strings, from NUL to NUL, that are a directory with a slash at both ends and a component `lib...`. Walked from
+ * one NUL to the next: one regular expression for all of it takes time quadratic in a string of a few megabytes.
+ */
+function* libraryDirectories(text: string): Generator<{ offset: number; directory: string }> {
+  for (let end = text.indexOf('/\0'); end >= 0; end = text.indexOf('/\0', end + 1)) {
+    const start = text.lastIndexOf('\0', end)
+    if (start < 0 || end - start < '/lib/'.length || end - start > PATH_MAX) continue
+    const directory = text.slice(start + 1, end + 1)
+    if (DIRECTORY.test(directory) && directory.includes('/lib')) yield { offset: start + 1, directory }
+  }
 }
 
 const isHostPath = (path: string): boolean => !path.startsWith('/nix/store/')

@@ -40,6 +40,8 @@ export function parseElf(source: ByteSource, path: string): ElfFacts {
   const image = readImage(source, path)
   const { header, segments, dynamic } = image
   const strings = readStrings(image)
+  if (strings === null && dynamic.some(e => STRING_TAGS.has(e.tag)))
+    throw malformed(path, 'names without a dynamic string table')
   const versions = strings ? readVersions(image) : NO_VERSIONS
   const starts = strings && stringStarts(image, versions, strings)
   const located = (tag: number, owners: number): Located[] =>
