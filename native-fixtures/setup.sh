@@ -47,6 +47,7 @@ needs=(
   curl:curl
   file:file
   zstd:zstd
+  busybox:busybox-static # /bin/sh of an empty root: it has to be static
 )
 
 # Nix from its own installer is often only in the login shell's PATH.
@@ -59,6 +60,11 @@ for need in "${needs[@]}"; do
   what=${need%%:*}
   case $what in
   /*) [ -e "$what" ] || missing+=("${need#*:}") ;;
+  busybox)
+    # Debian has a dynamic one too, which starts in no empty root.
+    command -v busybox > /dev/null && ! file -L "$(command -v busybox)" | grep -q 'dynamically' ||
+      missing+=("${need#*:}")
+    ;;
   perl)
     # Debian's perl-base is always there and lacks most modules.
     perl -MIPC::Cmd -e1 2> /dev/null || missing+=("${need#*:}")

@@ -39,7 +39,8 @@ export async function resolveTarget(word: string, cwd: string, shown: boolean): 
 }
 
 function pathTarget(word: string, cwd: string): Target {
-  const path = (word.startsWith('/') ? fromText(word) : `${fromText(cwd)}/${fromText(word)}`) as SourcePath
+  const typed = fromText(word).replace(/^(?:\.\/+)+/, '')
+  const path = (typed.startsWith('/') ? typed : `${fromText(cwd)}/${typed}`) as SourcePath
   if (lstat(path) === null) throw new BundleError('not-found', 'no such file or directory', { path })
   const status = stat(path)
   if (status === null)

@@ -50,7 +50,7 @@ async function page(args: readonly string[], port: number): Promise<{ body: stri
 
 /** An empty root: the bundle, /proc and /dev, and what is added. No user database: nginx runs as who started it. */
 const emptyRoot = (mounts: readonly string[]): string[] => [
-  ...['--unshare-user', '--uid', '1000', '--gid', '1000', '--die-with-parent'],
+  ...['--unshare-pid', '--unshare-user', '--uid', '1000', '--gid', '1000', '--die-with-parent'],
   ...['--tmpfs', '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
   ...mounts,
 ]
