@@ -112,7 +112,7 @@ export async function apply(
 }
 
 /** Size and SHA-256 of a file. */
-export function digestOf(path: string): { size: number; sha256: string } {
+function digestOf(path: string): { size: number; sha256: string } {
   return withFile(path, source => {
     const hash = createHash('sha256')
     for (const piece of pieces(source)) hash.update(piece)

@@ -11,7 +11,7 @@ import { toText } from './io/bytes.ts'
 import type { BundlePath, BundlePlan, DependencyGraph, Finding, Outcome, PlanOptions } from './model.ts'
 
 export const MANIFEST = 'bundle.json' as BundlePath
-export const SCHEMA = 1
+const SCHEMA = 1
 
 /** A path: text, and `bytes` (base64) where the text alone would not give it back. */
 const Path = v.object({ path: v.string(), bytes: v.optional(v.string()) })

@@ -9,7 +9,7 @@ import type { Finding, Severity } from './model.ts'
 import type { Verification } from './verify.ts'
 
 /** Version of the JSON that `--json` prints. */
-export const JSON_SCHEMA = 1
+const JSON_SCHEMA = 1
 
 /** A finding in one sentence. */
 export function describe(finding: Finding): string {
@@ -80,7 +80,7 @@ export const errorText = (error: BundleError): string =>
 
 const MEGABYTE = 1e6
 /** `12.3 MB`, in units of 10^6 bytes. */
-export const megabytes = (bytes: number): string => `${(bytes / MEGABYTE).toFixed(1)} MB`
+const megabytes = (bytes: number): string => `${(bytes / MEGABYTE).toFixed(1)} MB`
 
 /** The summary of a bundle that was published. */
 export function bundleSummary(report: BundleReport): string {

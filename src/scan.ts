@@ -400,7 +400,7 @@ function storeHashes(): ReadonlySet<string> {
  * Where a loader looks by default. One that lies in a store looks beside itself, whatever host it was built on: the
  * host's directories and cache are what a bundle must not depend on.
  */
-function loaderSettings(path: SourcePath, compiled: LoaderFacts): LoaderSettings {
+export function loaderSettings(path: SourcePath, compiled: LoaderFacts): LoaderSettings {
   const inStore = storePathOf(path) !== null
   const own = path.slice(0, path.lastIndexOf('/'))
   const directories = inStore

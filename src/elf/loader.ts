@@ -59,7 +59,7 @@ const isHostPath = (path: string): boolean => !path.startsWith('/nix/store/')
  * A path of the same length that names nothing: below /var/empty where that fits, else a name of e's at the root.
  * A slash at the end stays, because the loader appends a file name to it.
  */
-export function nowhere(path: string): string {
+function nowhere(path: string): string {
   const end = path.endsWith('/') ? '/' : ''
   const length = path.length - end.length
   const base = length > '/var/empty/'.length ? '/var/empty/' : '/'

@@ -97,7 +97,7 @@ export function symbolNames(source: ByteSource, path: string): string[] {
 }
 
 /** The file offset of a virtual address, through the PT_LOAD that has it; undefined when none has it in the file. */
-export function fileOffset(segments: readonly Segment[], vaddr: number): number | undefined {
+function fileOffset(segments: readonly Segment[], vaddr: number): number | undefined {
   const load = segments.find(s => s.type === PT.load && vaddr >= s.vaddr && vaddr < s.vaddr + s.filesz)
   return load && vaddr - load.vaddr + load.offset
 }

@@ -47,7 +47,7 @@ export async function patchelf(jobs: readonly PatchelfJob[]): Promise<void> {
 }
 
 /** An edit in a person's words. */
-export const describeEdit = (edit: ElfEdit): string =>
+const describeEdit = (edit: ElfEdit): string =>
   edit.op === 'set-interp'
     ? `set its interpreter to ${edit.to}`
     : edit.op === 'set-rpath'

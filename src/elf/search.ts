@@ -6,7 +6,8 @@
  * name it was asked for by, its path, its soname) is that object. Else, in this order: RPATH of the object that asks,
  * then of the object that loaded that one, and so on up to the program (all of it only if the object that asks has no
  * RUNPATH; an object's RPATH counts for nothing when it has a RUNPATH too); RUNPATH of the object that asks;
- * ld.so.cache; the loader's own directories (these two not with DF_1_NODEFLIB). LD_LIBRARY_PATH and LD_PRELOAD belong
+ * ld.so.cache; the loader's own directories (with DF_1_NODEFLIB none of these directories, nor what the cache has
+ * from them). LD_LIBRARY_PATH and LD_PRELOAD belong
  * to a run, not to a program, and are not looked at. A file of another class or machine is passed over. Two names of
  * one file are one object.
  *
@@ -141,7 +142,9 @@ export class Process {
     }
   }
 
-  #load(name: string, by: Loaded): Loaded | null {
+  #load(asked: string, by: Loaded): Loaded | null {
+    // Names are compared with $ORIGIN filled in: the same text means another file in another directory.
+    const name = this.#expand(asked, by)
     const known = this.#byName.get(name)
     if (known) return this.#appear(known)
     const found = this.#search(name, by)
@@ -151,7 +154,7 @@ export class Process {
       this.#byName.set(name, same)
       return this.#appear(same)
     }
-    const object: Loaded = { opened: found.opened, file: found.file, name, by, via: found.via }
+    const object: Loaded = { opened: found.opened, file: found.file, name: asked, by, via: found.via }
     this.#objects.push(object)
     this.#register(object, name)
     return object
@@ -188,12 +191,16 @@ export class Process {
       const found = this.#tryAll(facts.runpath.value, name, by, 'RUNPATH')
       if (found) return found
     }
-    if ((facts.flags1 & DF_1.nodeflib) !== 0) return null
-    for (const path of this.#settings.cache.get(name) ?? []) {
+    const { directories, cache } = this.#settings
+    const noDefault = (facts.flags1 & DF_1.nodeflib) !== 0
+    for (const path of cache.get(name) ?? []) {
+      // The cache holds other directories too (ld.so.conf), and those still count.
+      if (noDefault && directories.some(directory => path.startsWith(`${directory}/`))) continue
       const found = this.#try(path, 'ld.so.cache')
       if (found) return found
     }
-    for (const directory of this.#settings.directories) {
+    if (noDefault) return null
+    for (const directory of directories) {
       const found = this.#try(`${directory}/${name}`, 'default')
       if (found) return found
     }

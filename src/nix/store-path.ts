@@ -26,12 +26,6 @@ export function storePathOf(path: string): StorePath | null {
   return match && (next === undefined || next === '/') ? { root: match[0], hash: match[1]!, name: match[2]! } : null
 }
 
-/** The store path at the start of a text, whatever follows it; null when there is none. */
-export function storePathPrefix(text: string): StorePath | null {
-  const match = STORE_PATH.exec(text)
-  return match && { root: match[0], hash: match[1]!, name: match[2]! }
-}
-
 /**
  * `nginx-1.22.1` -> name and version, split at the first dash that no letter follows (Nix's parseDrvName). The name
  * of an output (`-bin`) belongs to neither.

@@ -19,7 +19,7 @@ export interface Target {
   readonly path: string
 }
 
-export const BLANK_DIR = '/var/empty'
+const BLANK_DIR = '/var/empty'
 const BLANK_HASH = 'e'.repeat(HASH_LENGTH)
 
 /**
@@ -40,7 +40,7 @@ export const blank = (text: string): string =>
   text.replace(/\/nix\/store(\/[0-9a-df-np-sv-z]{32}(?=-))?/g, (_, hash) => BLANK_DIR + (hash ? `/${BLANK_HASH}` : ''))
 
 /** The new root, filled up with slashes to the old one's length. */
-export function fill({ root, prefix, path }: Target): string {
+function fill({ root, prefix, path }: Target): string {
   return prefix + '/'.repeat(root.length - prefix.length - path.length) + path
 }
 
