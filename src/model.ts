@@ -102,13 +102,6 @@ export interface Reference {
 
 // ---- Graph: what needs what ------------------------------------------------------------------------------------
 
-/** What a file is in the bundle for. */
-export type Role =
-  | 'tree' /* member of a bundled package's own tree */
-  | 'library' /* loaded by a program */
-  | 'loader' /* a program's PT_INTERP */
-  | 'program' /* started by name */
-
 export interface FileNode {
   /** Real path: no component of it is a symbolic link. */
   readonly path: SourcePath

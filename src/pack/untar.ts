@@ -1,6 +1,10 @@
 /**
  * Reading tar as a stream: ustar, pax extended headers, GNU long names and base-256 sizes. Nothing is unpacked. What
  * is no well-formed archive is `BundleError('archive-unreadable')`.
+ *
+ * A proof is worth as much as its reading: were there a header that this reader understands in one way and a tar
+ * program in another, something would be unpacked that was never looked at. So whatever programs are known to disagree
+ * about is refused: contents of what has none, numbers that do not fit, members behind the end, sparse files.
  */
 import { BundleError } from '../errors.ts'
 import { BLOCK } from './tar.ts'
@@ -19,47 +23,74 @@ export interface ArchiveMember {
   contents(): AsyncGenerator<Buffer>
 }
 
-/** No extended header is larger. In bytes. */
+/** The headers of one member are no larger. In bytes. */
 const HEADER_MAX = 1 << 20
+
+interface Extended {
+  path?: string
+  linkpath?: string
+  size?: string
+}
 
 /** The members of an archive in its order. */
 export async function* readTar(pieces: AsyncIterable<Buffer>, path: string): AsyncGenerator<ArchiveMember> {
   const input = new Input(pieces, path)
-  let extended: { path?: string; linkpath?: string; size?: string } = {}
+  /** Of a global header: holds for each member that says nothing else. */
+  let common: Extended = {}
+  let extended: Extended = {}
   let headers: Buffer[] = []
+  let headersSize = 0
   for (;;) {
     const block = await input.block()
     if (block === null) throw unreadable(path, 'it ends without the mark of an end')
-    if (block.every(b => b === 0)) return
+    if (isZero(block)) {
+      // Some programs read on behind a lone block of zeros; and only the last byte tells that a compressed archive
+      // is whole.
+      while (!(await input.atEnd()))
+        if (!isZero(await input.some())) throw unreadable(path, 'something follows behind its end')
+      return
+    }
     const fields = parseBlock(block, path)
     headers.push(block)
-    if (fields.typeflag === 'x' || fields.typeflag === 'L' || fields.typeflag === 'K' || fields.typeflag === 'g') {
-      if (fields.size > HEADER_MAX) throw unreadable(path, `an extended header of ${fields.size} bytes`)
+    headersSize += BLOCK + (EXTENDS.includes(fields.typeflag) ? fields.size : 0)
+    if (headersSize > HEADER_MAX) throw unreadable(path, `extended headers of ${headersSize} bytes`)
+    if (EXTENDS.includes(fields.typeflag)) {
       const body = await input.all(fields.size)
       headers.push(body)
       if (fields.typeflag === 'x') extended = { ...extended, ...paxRecords(body, path) }
+      else if (fields.typeflag === 'g') common = { ...common, ...paxRecords(body, path) }
       else if (fields.typeflag === 'L') extended.path = cstring(body)
-      else if (fields.typeflag === 'K') extended.linkpath = cstring(body)
+      else extended.linkpath = cstring(body)
       continue
     }
-    const size = extended.size === undefined ? fields.size : Number(extended.size)
-    if (!Number.isSafeInteger(size) || size < 0) throw unreadable(path, 'a member of no valid size')
-    const type = TYPES[fields.typeflag] ?? 'special'
-    input.expect(type === 'file' ? size : 0)
+    const name = extended.path || common.path || fields.name
+    const digits = extended.size || common.size
+    const size = digits === undefined ? fields.size : Number(digits)
+    if (!Number.isSafeInteger(size)) throw unreadable(path, 'a member of no valid size')
+    const given = TYPES[fields.typeflag]
+    if (given === undefined) throw unreadable(path, `a member of the unknown type '${fields.typeflag}'`)
+    // As the first tar wrote directories, and as all programs still read them.
+    const type = given === 'file' && name.endsWith('/') ? 'directory' : given
+    if (type !== 'file' && size > 0) throw unreadable(path, `a ${type} with contents`)
+    input.expect(size)
     yield {
-      name: (extended.path ?? fields.name).replace(/^(?:\.\/)+/, '').replace(/\/+$/, ''),
+      name: name.replace(/^(?:\.\/+)+/, '').replace(/\/+$/, ''),
       type,
       mode: fields.mode,
-      size: type === 'file' ? size : 0,
-      target: extended.linkpath ?? fields.target,
+      size,
+      target: extended.linkpath || common.linkpath || fields.target,
       header: Buffer.concat(headers),
       contents: () => input.contents(),
     }
     await input.skip()
     extended = {}
     headers = []
+    headersSize = 0
   }
 }
+
+/** Types of headers that say more of the next member, or of all that follow. */
+const EXTENDS = 'xgLK'
 
 const TYPES: Readonly<Record<string, ArchiveMember['type']>> = {
   '0': 'file',
@@ -68,13 +99,21 @@ const TYPES: Readonly<Record<string, ArchiveMember['type']>> = {
   '1': 'hardlink',
   '2': 'link',
   '5': 'directory',
+  '3': 'special',
+  '4': 'special',
+  '6': 'special',
 }
 
 function parseBlock(block: Buffer, path: string) {
   const text = (at: number, length: number): string => cstring(block.subarray(at, at + length))
   const number = (at: number, length: number): number => {
     // GNU's base 256: the first bit is set, the rest is the number.
-    if (block[at]! & 0x80) return Number(block.subarray(at + length - 6, at + length).readUIntBE(0, 6))
+    if (block[at]! & 0x80) {
+      const low = at + length - 6
+      if (block[at] !== 0x80 || !isZero(block.subarray(at + 1, low)))
+        throw unreadable(path, 'a header with a number out of range')
+      return block.readUIntBE(low, 6)
+    }
     const digits = text(at, length).trim()
     if (!/^[0-7]*$/.test(digits)) throw unreadable(path, 'a header with a number that is none')
     return digits === '' ? 0 : Number.parseInt(digits, 8)
@@ -93,21 +132,32 @@ function parseBlock(block: Buffer, path: string) {
   }
 }
 
-function paxRecords(body: Buffer, path: string): Record<string, string> {
-  const records: Record<string, string> = {}
+function paxRecords(body: Buffer, path: string): Extended {
+  const records: Extended = {}
   for (let at = 0; at < body.length; ) {
     const space = body.indexOf(0x20, at)
-    const length = Number(body.toString('latin1', at, space))
-    if (space < 0 || !Number.isInteger(length) || length < 5 || at + length > body.length)
+    const digits = body.toString('latin1', at, Math.max(at, space))
+    const end = at + Number(digits)
+    if (!/^[1-9][0-9]{0,7}$/.test(digits) || end > body.length || end < space + 3 || body[end - 1] !== 0x0a)
       throw unreadable(path, 'an extended header that is none')
-    const record = body.toString('latin1', space + 1, at + length - 1)
+    const record = body.toString('latin1', space + 1, end - 1)
     const equals = record.indexOf('=')
+    if (equals < 1) throw unreadable(path, 'an extended header that is none')
     const key = record.slice(0, equals)
-    if (key === 'path' || key === 'linkpath' || key === 'size') records[key] = record.slice(equals + 1)
-    at += length
+    const value = record.slice(equals + 1)
+    if (key.startsWith('GNU.sparse.')) throw unreadable(path, 'a sparse file: pack it without --sparse')
+    if (key === 'path' || key === 'linkpath' || key === 'size') {
+      // Programs end a name at its first NUL, or do not.
+      if (value.includes('\0') || (key === 'size' && !/^[0-9]*$/.test(value)))
+        throw unreadable(path, `an extended header whose ${key} is none`)
+      records[key] = value
+    }
+    at = end
   }
   return records
 }
+
+const isZero = (bytes: Buffer): boolean => bytes.every(b => b === 0)
 
 const cstring = (bytes: Buffer): string => {
   const end = bytes.indexOf(0)
@@ -147,6 +197,16 @@ class Input {
     const body = await this.#exactly(size)
     await this.#exactly((BLOCK - (size % BLOCK)) % BLOCK)
     return body
+  }
+
+  async atEnd(): Promise<boolean> {
+    return !(await this.#fill())
+  }
+
+  /** The bytes at hand, of no member. */
+  some(): Promise<Buffer> {
+    this.#left = Number.POSITIVE_INFINITY
+    return this.#some()
   }
 
   async *contents(): AsyncGenerator<Buffer> {
