@@ -8,6 +8,7 @@
  */
 
 import { parseCache } from './elf/cache.ts'
+import { ET } from './elf/constants.ts'
 import { sonameStrings } from './elf/dlopen.ts'
 import { readLoader } from './elf/loader.ts'
 import { isElf, parseElf } from './elf/parse.ts'
@@ -310,16 +311,20 @@ class Scanner implements Disk {
     this.#add(inRealDirectory(name))
   }
 
-  /** An object that no process loads (a plugin in a tree): looked at as if it were loaded by itself. */
+  /**
+   * An object that no process loads (a plugin in a tree): looked at as if it were loaded by itself, and where that is
+   * not enough as opened by a program, whose RPATH it inherits.
+   */
   #adopt(object: Opened): Process | null {
     const loader = [...this.#loaders.values()].find(l => sameMachine(l.file.facts, object.facts))
-    if (!loader || object.facts.type !== 3) return null
-    const process = new Process(object, loader.file, loader.settings, this)
-    // Whoever loads it may have brought the name along.
-    for (const { name, by } of process.missing)
-      if (!this.#processes.some(p => p.loaded(name) !== undefined)) this.#missing(name, [object.path, by], 'warning')
-    this.#admit(process)
-    return process
+    if (!loader || object.facts.type !== ET.dyn) return null
+    const alone = new Process(object, loader.file, loader.settings, this)
+    // Whoever loads it may have brought a name along.
+    const missing = alone.missing.filter(({ name }) => !this.#processes.some(p => p.loaded(name) !== undefined))
+    const host = missing.length === 0 ? undefined : this.#processes.find(p => opens(p, object.path))
+    if (!host) for (const { name, by } of missing) this.#missing(name, [object.path, by], 'warning')
+    this.#admit(host ?? alone)
+    return host ?? alone
   }
 
   /** The variants of a library for newer CPUs (ld.so(8), "glibc-hwcaps"): all of them come along. */
@@ -410,6 +415,12 @@ export function loaderSettings(path: SourcePath, compiled: LoaderFacts): LoaderS
     !inStore && stat(LD_SO_CACHE)?.type === 'file' ? withFile(LD_SO_CACHE, parseCache) : new Map<string, string[]>()
   const multiarch = compiled.directories.find(d => /^\/lib\/[^/]+-linux-[^/]+$/.test(d))
   return { directories, cache, lib: multiarch?.slice(1) ?? (compiled.directories.includes('/lib64') ? 'lib64' : 'lib') }
+}
+
+/** Whether a process finds all that an object needs when it opens it by its path. */
+function opens(process: Process, path: SourcePath): boolean {
+  const before = process.missing.length
+  return process.dlopen(path, process.linkMap.program) !== null && process.missing.length === before
 }
 
 /** The objects from the program down to the one at `path`, each loaded by the one before it. */

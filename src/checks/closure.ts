@@ -132,7 +132,10 @@ function unlistedPrograms(tree: BundleTree, programs: readonly BundledProgram[])
   )
 }
 
-/** Objects that no program loads by itself: each is looked at alone, and may rely on what any program has loaded. */
+/**
+ * Objects that no program loads by itself, such as plugins: each is looked at alone, and where that is not enough as
+ * opened by a program, whose RPATH it inherits. It may rely on whatever a program has loaded.
+ */
 function plugins(
   tree: BundleTree,
   programs: readonly BundledProgram[],
@@ -140,23 +143,37 @@ function plugins(
   processes: readonly Process[],
 ): Finding[] {
   const findings: Finding[] = []
-  const loaders = new Set(programs.map(p => disk.resolve(`${disk.root}/${p.loader}`)))
+  const starts = programs.flatMap(({ elf, loader }) => {
+    const [program, ld] = [disk.open(`${disk.root}/${elf}`), disk.open(`${disk.root}/${loader}`)]
+    return program && ld ? [{ program, ld }] : []
+  })
   for (const [file, facts] of tree.elf) {
     const path = `${disk.root}/${file}` as SourcePath
-    if (facts.type !== ET.dyn || facts.program || loaders.has(file) || processes.some(p => p.has(path))) continue
-    const ld = programs.map(p => disk.open(`${disk.root}/${p.loader}`)).find(l => l && sameMachine(l.facts, facts))
+    const hosts = starts.filter(({ ld }) => ld.path !== path && sameMachine(ld.facts, facts))
+    if (facts.type !== ET.dyn || facts.program || processes.some(p => p.has(path))) continue
+    const ld = hosts[0]?.ld
     if (!ld) continue
-    for (const { name, by } of new Process({ path, facts }, ld, NOTHING, disk).missing)
-      if (!processes.some(p => p.loaded(name) !== undefined))
-        findings.push({
-          code: 'needed-unresolved',
-          severity: 'warning',
-          file: inBundle(by, disk.root),
-          name,
-          program: null,
-        })
+    const missing = new Process({ path, facts }, ld, NOTHING, disk).missing.filter(
+      ({ name }) => !processes.some(p => p.loaded(name) !== undefined),
+    )
+    if (missing.length === 0 || hosts.some(host => opens(host.program, host.ld, path, disk))) continue
+    for (const { name, by } of missing)
+      findings.push({
+        code: 'needed-unresolved',
+        severity: 'warning',
+        file: inBundle(by, disk.root),
+        name,
+        program: null,
+      })
   }
   return findings
+}
+
+/** Whether a program can open an object with all that it needs. */
+function opens(program: Opened, ld: Opened, path: string, disk: Disk): boolean {
+  const process = new Process(program, ld, NOTHING, disk)
+  const before = process.missing.length
+  return process.dlopen(path, program.path) !== null && process.missing.length === before
 }
 
 function checkLinks(tree: BundleTree, disk: BundleDisk): Finding[] {
