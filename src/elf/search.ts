@@ -6,10 +6,9 @@
  * name it was asked for by, its path, its soname) is that object. Else, in this order: RPATH of the object that asks,
  * then of the object that loaded that one, and so on up to the program (all of it only if the object that asks has no
  * RUNPATH; an object's RPATH counts for nothing when it has a RUNPATH too); RUNPATH of the object that asks;
- * ld.so.cache; the loader's own directories (with DF_1_NODEFLIB none of these directories, nor what the cache has
- * from them). LD_LIBRARY_PATH and LD_PRELOAD belong
- * to a run, not to a program, and are not looked at. A file of another class or machine is passed over. Two names of
- * one file are one object.
+ * ld.so.cache; the loader's own directories (with DF_1_NODEFLIB neither these nor what the cache has from them).
+ * LD_LIBRARY_PATH and LD_PRELOAD belong to a run, not to a program, and are not looked at. A file of another class or
+ * machine is passed over. Two names of one file are one object.
  *
  * `glibc-hwcaps` subdirectories hold variants of the same library for newer CPUs; the model takes the baseline and
  * scan.ts adds the variants beside it.
