@@ -99,5 +99,8 @@ function withDirectories(files: readonly PackedFile[]): TarEntry[] {
     target: f.target ?? '',
   }))
   for (const name of directories) entries.push({ name, type: 'directory', executable: true, size: 0, target: '' })
-  return entries.sort((a, b) => (a.name < b.name ? -1 : 1))
+  // By the names that stand in the archive: `a/` follows `a-b`. So nothing comes between a directory and what is in it,
+  // and GNU tar, which sets a directory's time when it sees another, sets it last.
+  const key = ({ type, name }: TarEntry): string => (type === 'directory' && name !== '' ? `${name}/` : name)
+  return entries.sort((a, b) => (key(a) < key(b) ? -1 : 1))
 }

@@ -3,7 +3,7 @@
  * on), else the `zstd` program. Compressed bytes may differ between versions of these; what is bit-identical is the tar.
  */
 import { spawn } from 'node:child_process'
-import { Duplex } from 'node:stream'
+import { Duplex, Readable, Writable } from 'node:stream'
 import * as zlib from 'node:zlib'
 import { BundleError } from '../errors.ts'
 
@@ -41,19 +41,40 @@ const zstdOf = (name: string): (() => Duplex) | undefined => (zlib as unknown as
 
 function viaProgram(args: readonly string[]): Duplex {
   const child = spawn('zstd', args, { stdio: ['pipe', 'pipe', 'pipe'] })
-  const stream = Duplex.from({ writable: child.stdin, readable: child.stdout })
   const stderr: Buffer[] = []
   child.stderr.on('data', (data: Buffer) => stderr.push(data))
-  child.on('error', cause =>
-    stream.destroy(
-      new BundleError('tool-missing', 'zstd: not found on PATH, and this Node has no zstd', { hint: ZSTD_HINT, cause }),
-    ),
-  )
-  child.on('exit', code => {
-    if (code !== 0)
-      stream.destroy(
-        new BundleError('tool-failed', `zstd: ${Buffer.concat(stderr).toString().trim() || `exit ${code}`}`),
-      )
+  const exited = new Promise<void>((resolve, reject) => {
+    child.on('error', cause =>
+      reject(
+        new BundleError('tool-missing', 'zstd: not found on PATH, and this Node has no zstd', {
+          hint: ZSTD_HINT,
+          cause,
+        }),
+      ),
+    )
+    child.on('close', (code, signal) =>
+      code === 0
+        ? resolve()
+        : reject(
+            new BundleError(
+              'tool-failed',
+              `zstd: ${Buffer.concat(stderr).toString().trim() || `exit ${code ?? signal}`}`,
+            ),
+          ),
+    )
   })
-  return stream
+  // Whoever destroys the stream does not wait for the program.
+  exited.catch(() => {})
+  // Its output ends before it exits: only the exit code tells that the output is whole.
+  async function* output(): AsyncGenerator<Buffer> {
+    yield* child.stdout
+    await exited
+  }
+  // A program that has failed reads no more (EPIPE); why it failed is what matters.
+  const input = new Writable({
+    write: (piece, _, done) => void child.stdin.write(piece, () => done()),
+    final: done => void child.stdin.end(() => done()),
+  })
+  child.stdin.on('error', () => {})
+  return Duplex.from({ writable: input, readable: Readable.from(output(), { objectMode: false }) })
 }

@@ -55,16 +55,20 @@ async function* archiveMembers(path: string): AsyncGenerator<Member> {
   try {
     let root: string | null = null
     for await (const member of readTar(stream, path)) {
-      // A bundle's archive has everything in one directory; its name is not part of the bundle.
+      // A bundle's archive has everything in one directory, whose name is not part of the bundle; or in `.`, when it
+      // was packed again from inside.
       const slash = member.name.indexOf('/')
       const first = slash < 0 ? member.name : member.name.slice(0, slash)
-      if (root === null) root = first
-      if (slash < 0 && member.type === 'directory' && first === root) continue
-      const name: string = first === root ? member.name.slice(slash + 1) : `../${member.name}`
-      yield { ...member, name, path: null, contents: member.contents }
+      if (root === null) root = member.name === '' || first === '.' || first === '..' ? '' : first
+      if (member.type === 'directory' && (member.name === '.' ? '' : member.name) === root) continue
+      // What lies beside the one directory, or stands in its place, is not in the bundle.
+      const inside = root === '' ? member.name : first === root && slash >= 0 ? member.name.slice(slash + 1) : null
+      const name = inside ?? `../${member.name}`
+      yield { ...member, name, path: null }
     }
   } catch (error) {
-    if (error instanceof BundleError) throw error
+    // What zstd says of a damaged file, where it is a program.
+    if (error instanceof BundleError && error.code !== 'tool-failed') throw error
     throw new BundleError(
       'archive-unreadable',
       `cannot be read to its end: ${error instanceof Error ? error.message : error}`,

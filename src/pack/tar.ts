@@ -1,7 +1,8 @@
 /**
- * Writing tar: POSIX ustar (pax(1), "ustar Interchange Format") with pax extended headers only where a name, link or
- * size does not fit. Names are byte strings and go out as they are, which no tar package on npm allows; and every
- * field is fixed (owner 0, no names, mtime 1, mode 0755 or 0644), so equal trees give equal bytes.
+ * Writing tar: POSIX ustar (pax(1), "ustar Interchange Format"), with GNU's extensions where a name, link or size does
+ * not fit: all tar programs read these, and busybox reads no pax headers. Names are byte strings and go out as they are,
+ * which no tar package on npm allows; and every field is fixed (owner 0, no names, mtime 1, mode 0755 or 0644), so equal
+ * trees give equal bytes.
  */
 
 export interface TarEntry {
@@ -17,7 +18,10 @@ export interface TarEntry {
 
 export const BLOCK = 512
 const MTIME = 1
-/** The largest size that eleven octal digits hold. */
+/** Sizes of the header's fields. In bytes. */
+const NAME_MAX = 100
+const PREFIX_MAX = 155
+/** The largest size that eleven octal digits hold; a larger one is a binary number with the first bit set. */
 const SIZE_MAX = 0o77777777777
 /** Archives end with two blocks of zeros and are padded to records of 20 blocks. */
 const RECORD = 20 * BLOCK
@@ -26,24 +30,26 @@ const RECORD = 20 * BLOCK
 export function tarHeader(entry: TarEntry): Buffer {
   const name = entry.type === 'directory' ? `${entry.name}/` : entry.name
   const split = splitName(name)
-  const records = [
-    ...(split === null ? [paxRecord('path', name)] : []),
-    ...(entry.target.length > 100 ? [paxRecord('linkpath', entry.target)] : []),
-    ...(entry.size > SIZE_MAX ? [paxRecord('size', String(entry.size))] : []),
-  ]
   const typeflag = entry.type === 'file' ? '0' : entry.type === 'link' ? '2' : '5'
   const mode = entry.type === 'link' ? 0o777 : entry.executable || entry.type === 'directory' ? 0o755 : 0o644
-  const header = block({
-    ...(split ?? { prefix: '', name: name.slice(-100) }),
-    mode,
-    size: entry.size > SIZE_MAX ? 0 : entry.size,
-    typeflag,
-    target: entry.target.slice(0, 100),
-  })
-  if (records.length === 0) return header
-  const body = Buffer.from(records.join(''), 'latin1')
-  const pax = block({ prefix: '', name: '@PaxHeader', mode: 0o644, size: body.length, typeflag: 'x', target: '' })
-  return Buffer.concat([pax, body, tarPadding(body.length), header])
+  return Buffer.concat([
+    ...(entry.target.length > NAME_MAX ? longText('K', entry.target) : []),
+    ...(split === null ? longText('L', name) : []),
+    block({
+      ...(split ?? { prefix: '', name: name.slice(0, NAME_MAX) }),
+      mode,
+      size: entry.size,
+      typeflag,
+      target: entry.target.slice(0, NAME_MAX),
+    }),
+  ])
+}
+
+/** A text that is too long for the next header, in a member of its own, with a NUL at its end. */
+function longText(typeflag: 'K' | 'L', text: string): Buffer[] {
+  const body = Buffer.from(`${text}\0`, 'latin1')
+  const header = block({ prefix: '', name: '././@LongLink', mode: 0o644, size: body.length, typeflag, target: '' })
+  return [header, body, tarPadding(body.length)]
 }
 
 /** The zeros that fill an entry's contents up to a whole block. */
@@ -55,19 +61,11 @@ export const tarEnd = (written: number): Buffer =>
 
 /** A name in the header's two fields: at most 155 bytes, a slash, at most 100 bytes; null when it does not fit. */
 function splitName(name: string): { prefix: string; name: string } | null {
-  if (name.length <= 100) return { prefix: '', name }
-  const slash = name.indexOf('/', name.length - 101)
-  return slash <= 0 || slash > 155 || slash === name.length - 1
+  if (name.length <= NAME_MAX) return { prefix: '', name }
+  const slash = name.indexOf('/', name.length - NAME_MAX - 1)
+  return slash <= 0 || slash > PREFIX_MAX || slash === name.length - 1
     ? null
     : { prefix: name.slice(0, slash), name: name.slice(slash + 1) }
-}
-
-/** `<length> <key>=<value>\n`, where the length counts itself. */
-function paxRecord(key: string, value: string): string {
-  const rest = ` ${key}=${value}\n`
-  let length = rest.length
-  while (String(length).length + rest.length !== length) length = String(length).length + rest.length
-  return length + rest
 }
 
 interface Fields {
@@ -88,7 +86,11 @@ function block({ prefix, name, mode, size, typeflag, target }: Fields): Buffer {
   octal(100, 8, mode)
   octal(108, 8, 0)
   octal(116, 8, 0)
-  octal(124, 12, size)
+  if (size <= SIZE_MAX) octal(124, 12, size)
+  else {
+    bytes[124] = 0x80
+    bytes.writeUIntBE(size, 130, 6)
+  }
   octal(136, 12, MTIME)
   bytes.write(' '.repeat(8), 148, 'latin1')
   bytes.write(typeflag, 156, 'latin1')
