@@ -30,6 +30,7 @@ export interface Verification {
 /** An ELF file in an archive is held in memory to be parsed, up to this size. In bytes. */
 const ELF_MAX = 1 << 30
 const MANIFEST_MAX = 256 << 20
+const MAGIC_LENGTH = 4
 
 /**
  * Verifies the bundle at a path (byte string).
@@ -48,7 +49,7 @@ export async function verify(path: string, progress: Progress, hashes: HashSet |
   let bytes = 0
   for await (const member of members(path)) {
     progress.update(`verifying ${seen.size} files`)
-    findings.push(...checkNames(member, forbidden), ...checkMember(member, names))
+    findings.push(...checkNames(member, forbidden), ...checkMember(member, names, seen))
     names.add(member.name)
     if (member.type === 'link') links.set(member.name, member.target)
     if (member.type !== 'file' && member.type !== 'link') continue
@@ -63,6 +64,7 @@ export async function verify(path: string, progress: Progress, hashes: HashSet |
     })
   }
 
+  findings.push(...checkBelow(names, seen))
   const tree: BundleTree = { names, links, elf }
   const programs = (manifest?.programs ?? []).map(p => ({
     at: pathBytes(p.at),
@@ -122,15 +124,17 @@ async function readContents(
   const scanner = contentsScanner(member.name, hashes, findings)
   const hash = createHash('sha256')
   const kept: Buffer[] = []
-  let keep: boolean | null = null
+  let head = Buffer.alloc(0)
   for await (const piece of member.contents()) {
     hash.update(piece)
     scanner.push(piece)
-    keep ??= isElf(piece)
-    if (keep && member.path === null && member.size <= ELF_MAX) kept.push(Buffer.from(piece))
+    // An archive comes in pieces as decompression goes: the first one may hold less than the four bytes that tell.
+    const undecided = head.length < MAGIC_LENGTH
+    if (undecided) head = Buffer.concat([head, piece.subarray(0, MAGIC_LENGTH)])
+    if ((undecided || isElf(head)) && member.path === null && member.size <= ELF_MAX) kept.push(Buffer.from(piece))
   }
   scanner.end()
-  return { sha256: hash.digest('hex'), facts: keep ? elfFacts(member, kept) : null }
+  return { sha256: hash.digest('hex'), facts: isElf(head) ? elfFacts(member, kept) : null }
 }
 
 function elfFacts(member: Member, kept: readonly Buffer[]): ElfFacts | null {
@@ -145,15 +149,32 @@ function elfFacts(member: Member, kept: readonly Buffer[]): ElfFacts | null {
   }
 }
 
-function checkMember(member: Member, names: ReadonlySet<string>): Finding[] {
+/**
+ * @param names of all members before it
+ * @param others those among them that are no directories
+ */
+function checkMember(member: Member, names: ReadonlySet<string>, others: ReadonlyMap<string, unknown>): Finding[] {
   const unsafe = (reason: string): Finding[] => [{ code: 'entry-unsafe', severity: 'error', file: member.name, reason }]
   if (member.name.startsWith('/') || member.name.split('/').includes('..'))
     return unsafe('its name leads out of the bundle')
-  if (names.has(member.name) && member.type !== 'directory') return unsafe('it is there twice')
+  // `a/./b` and `a//b` are `a/b` where it is unpacked.
+  if (/^$|^\.?\/|\/\.?(?:\/|$)|^\.$/.test(member.name)) return unsafe('its name has an empty part or a dot for one')
+  if (names.has(member.name) && (member.type !== 'directory' || others.has(member.name)))
+    return unsafe('it is there twice')
   if (member.type === 'special') return unsafe('it is a device, a pipe or a socket')
   if (member.type === 'hardlink') return unsafe('it is a hard link')
   if (member.type === 'file' && (member.mode & 0o6000) !== 0) return unsafe('it is set-uid or set-gid')
   return []
+}
+
+/** What lies below a link is unpacked where the link leads: at another place than it was looked at. */
+function checkBelow(names: ReadonlySet<string>, others: ReadonlyMap<string, unknown>): Finding[] {
+  const findings: Finding[] = []
+  for (const file of names)
+    for (let d = file.lastIndexOf('/'); d > 0; d = file.lastIndexOf('/', d - 1))
+      if (others.has(file.slice(0, d)))
+        findings.push({ code: 'entry-unsafe', severity: 'error', file, reason: 'it lies below a link or a file' })
+  return findings
 }
 
 /** The manifest and the files agree: none more, none less, none changed. */

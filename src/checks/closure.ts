@@ -23,6 +23,8 @@ export interface BundledProgram {
 
 /** No default directory and no cache: nothing of the host is looked at. */
 const NOTHING: LoaderSettings = { directories: [], cache: new Map(), lib: 'lib' }
+/** Where a relocatable bundle is mounted for the checks: no path in any file leads there, for none holds a NUL. */
+const ANYWHERE = '/\0'
 /** As the kernel: a path of more links than this is a cycle. */
 const LINKS_MAX = 40
 
@@ -58,7 +60,9 @@ class BundleDisk implements Disk {
     for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
       if (part === '' || part === '.') continue
       if (part === '..') {
-        if (at.length === 0) return null
+        // As the kernel: `..` of what is not there leads nowhere.
+        const here = at.join('/')
+        if (at.length === 0 || !(this.#directories.has(here) || this.#tree.names.has(here))) return null
         at.pop()
         continue
       }
@@ -94,14 +98,14 @@ export function checkClosure(
   programs: readonly BundledProgram[],
   prefix: string | null,
 ): { findings: Finding[]; linkMaps: Map<BundlePath, LinkMap> } {
-  const disk = new BundleDisk(tree, prefix ?? '/bundle')
+  const disk = new BundleDisk(tree, prefix ?? ANYWHERE)
   const findings: Finding[] = []
   const linkMaps = new Map<BundlePath, LinkMap>()
   const processes: Process[] = []
   for (const { elf, loader } of programs) {
     const program = disk.open(`${disk.root}/${elf}`)
     const ld = disk.open(`${disk.root}/${loader}`)
-    if (!program || !ld) {
+    if (!program || !ld || !sameMachine(program.facts, ld.facts)) {
       findings.push({ code: 'interp-unresolved', severity: 'error', file: elf, interp: loader })
       continue
     }

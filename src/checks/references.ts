@@ -13,12 +13,15 @@ const PER_FILE = 20
 
 /** References outside a member's contents. */
 export function checkNames(member: Member, hashes: HashSet | null): Finding[] {
-  const parts: [Where, Buffer][] = [
-    ['name', Buffer.from(member.name, 'latin1')],
-    ['link', Buffer.from(member.target, 'latin1')],
+  // The name follows a slash wherever the bundle lies: `nix/store` at its top is `/nix/store` in every path to it.
+  const parts: [Where, Buffer, number][] = [
+    ['name', Buffer.from(`/${member.name}`, 'latin1'), 1],
+    ['link', Buffer.from(member.target, 'latin1'), 0],
   ]
-  const found = parts.flatMap(([where, bytes]) =>
-    scanReferences([bytes], hashes).map(r => toFinding(member.name, where, r)),
+  const found = parts.flatMap(([where, bytes, before]) =>
+    scanReferences([bytes], hashes).map(r =>
+      toFinding(member.name, where, { ...r, offset: Math.max(0, r.offset - before) }),
+    ),
   )
   // A header repeats the name and the link's text: it counts when they do not show it.
   if (found.length > 0) return found
