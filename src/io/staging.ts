@@ -12,6 +12,9 @@ import { native } from './store.ts'
 /** As in a Nix store: one second after the epoch (some .pyc files record their source's time). */
 const MTIME = 1
 
+/** Bytes of the destination's name that the staging directory's name repeats. */
+const NAME_PART = 200
+
 /** Staging directories that are to be removed when the process ends early. */
 const live = new Set<Staging>()
 
@@ -30,9 +33,11 @@ export class Staging {
     this.destination = destination
     const parent = parentOf(destination)
     const name = destination.slice(destination.lastIndexOf('/') + 1)
-    if (!force && fs.lstatSync(native(destination), { throwIfNoEntry: false })) throw existing(destination)
-    this.#directory = `${parent}/.${name}.${process.pid}-${randomBytes(4).toString('hex')}.partial`
+    // The destination's own name may be as long as names may be: a part of it tells enough.
+    const part = name.slice(0, NAME_PART)
+    this.#directory = `${parent}/.${part}.${process.pid}-${randomBytes(4).toString('hex')}.partial`
     try {
+      if (!force && fs.lstatSync(native(destination), { throwIfNoEntry: false })) throw existing(destination)
       fs.mkdirSync(native(this.#directory), { mode: 0o700 })
     } catch (error) {
       throw unwritable(parent, error)
@@ -128,8 +133,16 @@ export class Staging {
         if (force) fs.renameSync(from, to)
         else linkOrRename(from, to)
       } else {
-        if (force && fs.lstatSync(to, { throwIfNoEntry: false })) fs.renameSync(to, native(this.scratch('replaced')))
-        fs.renameSync(native(this.tree), to)
+        const replaced = native(this.scratch('replaced'))
+        const replaces = force && fs.lstatSync(to, { throwIfNoEntry: false }) !== undefined
+        if (replaces) fs.renameSync(to, replaced)
+        try {
+          fs.renameSync(native(this.tree), to)
+        } catch (error) {
+          // What was there is not lost, unless another process has put something in its place.
+          if (replaces && !fs.lstatSync(to, { throwIfNoEntry: false })) fs.renameSync(replaced, to)
+          throw error
+        }
       }
     } catch (error) {
       const code = errno(error)
@@ -143,7 +156,15 @@ export class Staging {
   /** Removes the staging directory and all that is in it. */
   remove(): void {
     live.delete(this)
-    fs.rmSync(native(this.#directory), { recursive: true, force: true })
+    const directory = native(this.#directory)
+    try {
+      fs.rmSync(directory, { recursive: true, force: true })
+    } catch (error) {
+      if (errno(error) !== 'EACCES') throw error
+      // A replaced tree may hold directories that not even their owner may write to: a copy out of a Nix store does.
+      makeWritable(this.#directory)
+      fs.rmSync(directory, { recursive: true, force: true })
+    }
   }
 
   #writing<T>(at: BundlePath, call: () => T): T {
@@ -161,6 +182,13 @@ export class Staging {
       throw failed(this.path(at), error)
     }
   }
+}
+
+/** Lets the owner remove what is in a directory, and below it. Links are not followed. */
+function makeWritable(directory: string): void {
+  fs.chmodSync(native(directory), 0o700)
+  for (const entry of fs.readdirSync(native(directory), { withFileTypes: true, encoding: 'buffer' }))
+    if (entry.isDirectory()) makeWritable(`${directory}/${entry.name.toString('latin1')}`)
 }
 
 /** Not every file system has hard links. */
