@@ -9,6 +9,7 @@ import { parseElf, symbolNames } from '../src/elf/parse.ts'
 import { patchelf } from '../src/elf/patchelf.ts'
 import { bufferSource } from '../src/io/bytes.ts'
 import { buildElf } from './support/elf-image.ts'
+import { Lab } from './support/elf-lab.ts'
 import { eachOf, output, temporaryDirectory } from './support/elf-tools.ts'
 
 // ---- Programs from compilers -----------------------------------------------------------------------------------
@@ -168,7 +169,11 @@ test(`${VARIANTS.length} programs and their libraries, in place and by patchelf`
   for (const { variant, files } of built)
     for (const [name, { original, edits }] of files) {
       const facts = factsOf(original)
-      const copies = [`${root}/inplace/${variant}/${name}`, `${root}/patchelf/${variant}/${name}`] as const
+      const copies = [
+        `${root}/inplace/${variant}/${name}`,
+        `${root}/patchelf/${variant}/${name}`,
+        `${root}/grown/${variant}/${name}`,
+      ] as const
       for (const copy of copies) {
         await mkdir(dirname(copy), { recursive: true })
         await cp(original, copy)
@@ -183,8 +188,16 @@ test(`${VARIANTS.length} programs and their libraries, in place and by patchelf`
         differences: [],
       })
       expect(statSync(copies[0]).size).toBe(statSync(original).size)
-      if (edits.some(e => e.op === 'set-rpath')) write(copies[1], emptyRpath(facts))
-      if (edits.length > 0) jobs.push({ file: copies[1], edits, about: original })
+      if (edits.length === 0) continue
+      write(copies[1], emptyRpath(facts))
+      jobs.push({ file: copies[1], edits, about: original })
+
+      // One string grows: that edit is patchelf's, the others stay in place.
+      const mixed = growing(edits)
+      const grown = editInPlace(facts, mixed)
+      expect(grown.left.map(e => e.op)).toEqual(['set-rpath'])
+      write(copies[2], [...grown.writes, ...emptyRpath(facts)])
+      jobs.push({ file: copies[2], edits: grown.left, about: original })
     }
   expect(left).toBe(0)
   await patchelf(jobs)
@@ -206,13 +219,14 @@ test(`${VARIANTS.length} programs and their libraries, in place and by patchelf`
       })
       expect(editable(factsOf(patched))).toEqual(editable(factsOf(inPlace)))
       expect(symbolsOf(patched)).toEqual(symbolsOf(inPlace))
+      expect(checkEdited(original, `${root}/grown/${variant}/${name}`, facts, growing(edits), false)).toEqual([])
     }
   })
 
   // Nothing is left of where it was built.
   renameSync(`${root}/store`, `${root}/gone`)
   await eachOf(built, async ({ variant }) => {
-    for (const way of ['inplace', 'patchelf'])
+    for (const way of ['inplace', 'patchelf', 'grown'])
       expect({ way, variant, printed: await run(`${root}/${way}/${variant}/bin/prog`) }).toEqual({
         way,
         variant,
@@ -221,6 +235,10 @@ test(`${VARIANTS.length} programs and their libraries, in place and by patchelf`
   })
   console.log(`edited in place: ${built.length} programs, ${2 * built.length} libraries, ${edited} edits, ${left} left`)
 })
+
+/** The same with a search path longer than any that was linked. */
+const growing = (edits: readonly ElfEdit[]): ElfEdit[] =>
+  edits.map(e => (e.op === 'set-rpath' ? { op: 'set-rpath', to: `${e.to}:/${'x'.repeat(400)}` } : e))
 
 const symbolsOf = (file: string): string[] => symbolNames(bufferSource(readFileSync(file)), file)
 
@@ -336,6 +354,21 @@ test('a needed name is the tail of another', async () => {
   expect(left).toEqual([{ op: 'replace-needed', from: 'c.so', to: 'd.so' }])
 })
 
+test('RPATH and RUNPATH in one object become one RPATH', async () => {
+  for (const to of ['$ORIGIN/x', `/${'x'.repeat(300)}`]) {
+    const lab = new Lab(realpathSync(temporaryDirectory()))
+    lab.library('x/liba.so')
+    lab.library('liba.so')
+    const [rpath, runpath] = [lab.at('rpath'), lab.at('runpath')]
+    const file = lab.program('prog', { needed: ['liba.so'], rpath, runpath })
+    await lab.build()
+    expect(editable(factsOf(file))).toMatchObject({ rpath, runpath: `${runpath}:${rpath}` })
+    const { left } = await edit(file, [{ op: 'set-rpath', to }])
+    expect(left).toHaveLength(to.startsWith('$') ? 0 : 1)
+    expect(editable(factsOf(file))).toMatchObject({ rpath: to, runpath: null })
+  }
+})
+
 // ---- The bytes -------------------------------------------------------------------------------------------------
 
 const FORMATS = [32, 64].flatMap(bits => [true, false].map(little => ({ bits: bits as 32 | 64, little })))
@@ -374,12 +407,12 @@ test.each(FORMATS)('any length, $bits bits, little endian: $little', ({ bits, li
   }
 })
 
-test('an empty RPATH for patchelf: every entry points to the empty string, nothing else changes', () => {
+test('an empty RPATH for patchelf: every entry is a RPATH of the empty string, nothing else changes', () => {
   const { bytes } = buildElf()
   const edited = Buffer.from(bytes)
   for (const w of emptyRpath(parseElf(bufferSource(bytes), 'x'))) w.bytes.copy(edited, w.offset)
   const [before, after] = [bytes, edited].map(b => editable(parseElf(bufferSource(b), 'x')))
-  expect(after).toEqual({ ...before, rpath: '', runpath: '' })
+  expect(after).toEqual({ ...before, rpath: '', runpath: null })
 })
 
 test('what has no RPATH, RUNPATH or interpreter is left to patchelf', () => {

@@ -40,10 +40,11 @@ export function editInPlace(facts: ElfFacts, edits: readonly ElfEdit[]): InPlace
 
 /**
  * What patchelf has to find before it sets a RPATH: entries that point to the empty string. It fills the string that
- * it replaces with X's, and a symbol's name may be the tail of that string (patchelf#162).
+ * it replaces with X's, and a symbol's name may be the tail of that string (patchelf#162). Of a RPATH beside a RUNPATH
+ * it changes one, so they are made two of a kind: it sees the last of those only, as the loader does.
  */
 export const emptyRpath = (facts: ElfFacts): readonly Write[] =>
-  rpathEntries(facts).flatMap(e => setValue(facts, e.offset, 0))
+  rpathEntries(facts).flatMap(e => [...setTag(facts, e.offset, DT.rpath), ...setValue(facts, e.offset, 0)])
 
 /** What the facts must be after the edits. */
 export function editedFacts(facts: ElfFacts, edits: readonly ElfEdit[]): EditableFacts {
