@@ -4,14 +4,28 @@
  * again and compared with what was planned.
  */
 import { createHash } from 'node:crypto'
-import { checkEdited } from './checks/fidelity.ts'
-import { type ElfEdit, editInPlace, emptyRpath, type Write } from './elf/edit.ts'
+import { checkEdited, checkInjected } from './checks/fidelity.ts'
+import { editInPlace, elfEdits, emptyRpath, type Write } from './elf/edit.ts'
+import { parseElf } from './elf/parse.ts'
 import { type PatchelfJob, patchelf } from './elf/patchelf.ts'
+import { injectStub, STUB_ARCH } from './entry/inject.ts'
+import { PREBUILT } from './entry/prebuilt.ts'
 import { BundleError } from './errors.ts'
+import { bufferSource } from './io/bytes.ts'
 import type { Progress } from './io/progress.ts'
 import type { Staging } from './io/staging.ts'
 import { filePieces, pieces, withFile } from './io/store.ts'
-import type { BundlePath, BundlePlan, DependencyGraph, Edit, ElfFacts, Finding, PlanOptions, Step } from './model.ts'
+import type {
+  BundlePath,
+  BundlePlan,
+  DependencyGraph,
+  Edit,
+  ElfFacts,
+  Finding,
+  LoaderPlace,
+  PlanOptions,
+  Step,
+} from './model.ts'
 
 /** A file of the bundle as it was written. */
 export interface WrittenFile {
@@ -67,7 +81,7 @@ export async function apply(
     if (step.do === 'write') staging.write(step.at, count(step.bytes))
     else {
       const facts = elfFacts(graph, step)
-      const edits = step.edits.filter((e): e is ElfEdit => e.op !== 'overwrite')
+      const edits = elfEdits(step.edits)
       const { writes, left } =
         options.patcher === 'patchelf' || facts === null ? { writes: [], left: edits } : editInPlace(facts, edits)
       const rpathLeft = facts !== null && left.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
@@ -97,18 +111,28 @@ export async function apply(
     files[index] = { ...files[index]!, ...digestOf(staging.path(at)) }
     const step = plan.steps[index]!
     if (step.do !== 'copy') continue
-    const facts = elfFacts(graph, step)!
-    findings.push(
-      ...checkEdited(
-        step.from,
-        staging.path(at),
-        facts,
-        step.edits.filter((e): e is ElfEdit => e.op !== 'overwrite'),
-        false,
-      ),
-    )
+    findings.push(...checkEdited(step.from, staging.path(at), elfFacts(graph, step)!, elfEdits(step.edits), false))
+  }
+
+  // Last: patchelf may have moved what the stub has to know.
+  for (const [index, step] of plan.steps.entries()) {
+    const edit = step.do === 'copy' ? step.edits.find(e => e.op === 'inject-stub') : undefined
+    if (!edit) continue
+    findings.push(...inject(staging.path(step.at), edit.loader, staging))
+    files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
   }
   return { files, findings }
+}
+
+/** Puts the stub into a staged program. */
+function inject(path: string, loader: LoaderPlace, staging: Staging): Finding[] {
+  const bytes = withFile(path, source => Buffer.from(source.read(0, source.size)))
+  const facts = parseElf(bufferSource(bytes), path)
+  const blob = PREBUILT[STUB_ARCH[facts.machine] ?? '']
+  if (!blob) throw new Error(`no stub for machine ${facts.machine}`)
+  const injected = injectStub(bytes, facts, Buffer.from(blob.stub, 'base64'), loader)
+  staging.replace(path, injected)
+  return checkInjected(path, bytes, injected, loader)
 }
 
 /** Size and SHA-256 of a file. */

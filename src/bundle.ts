@@ -33,7 +33,7 @@ export interface BundleOptions {
   /** Make a bundle for one fixed absolute place instead of a relocatable one. */
   prefix?: string
   /** How programs find their loader; `auto` is the best there is for the CPU. */
-  launcher?: 'auto' | 'shell'
+  launcher?: 'auto' | 'stub' | 'shell'
   /** Who edits ELF files: `auto` works in place and asks patchelf only for what does not fit. */
   patcher?: 'auto' | 'patchelf'
   /** Replaces the target's own name. */
@@ -182,8 +182,8 @@ function titleOf(target: Target, graph: DependencyGraph, name: string | undefine
     : { name, version: null, system: `${own}-linux` }
 }
 
-function checkOptions({ prefix, patcher = 'auto' }: BundleOptions): PlanOptions {
-  if (prefix === undefined) return { prefix: null, patcher }
+function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOptions): PlanOptions {
+  if (prefix === undefined) return { prefix: null, patcher, launcher }
   const bytes = fromText(prefix.replace(/(?<=.)\/+$/, ''))
   const wrong = !bytes.startsWith('/')
     ? 'is not absolute'
@@ -199,7 +199,7 @@ function checkOptions({ prefix, patcher = 'auto' }: BundleOptions): PlanOptions 
       path: bytes,
       hint: 'give a plain absolute directory, such as --prefix /opt/app',
     })
-  return { prefix: bytes, patcher }
+  return { prefix: bytes, patcher, launcher }
 }
 
 /** The absolute destination and its format. */

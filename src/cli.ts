@@ -40,7 +40,9 @@ withOutput(program.command('make', { isDefault: true }))
   .addOption(new Option('-f, --format <format>', 'what it is (default: what --output ends in)').choices(FORMATS))
   .option('--prefix <directory>', 'make it for one fixed absolute place instead of any')
   .addOption(
-    new Option('--launcher <kind>', 'how programs find their loader').choices(['auto', 'shell']).default('auto'),
+    new Option('--launcher <kind>', 'how programs find their loader')
+      .choices(['auto', 'stub', 'shell'])
+      .default('auto'),
   )
   .addOption(new Option('--patcher <tool>', 'who edits ELF files').choices(['auto', 'patchelf']).default('auto'))
   .option('--name <name>', "the bundle's name (default: the target's)", parseName)

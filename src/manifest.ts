@@ -24,7 +24,8 @@ const ManifestSchema = v.object({
   system: v.string(),
   /** Null: relocatable. */
   prefix: v.nullable(v.string()),
-  launcher: v.picklist(['shell', 'none']),
+  /** `none` with a prefix: programs start by themselves. */
+  launcher: v.picklist(['stub', 'shell', 'none']),
   programs: v.array(v.object({ at: Path, elf: Path, loader: Path })),
   packages: v.array(v.object({ name: v.string(), tree: v.boolean() })),
   /** How many references had which outcome. */
@@ -82,7 +83,7 @@ export function makeManifest(
     schema: SCHEMA,
     ...title,
     prefix: options.prefix === null ? null : toText(options.prefix),
-    launcher: options.prefix === null ? 'shell' : 'none',
+    launcher: options.prefix !== null ? 'none' : plan.programs.some(p => p.at !== p.elf) ? 'shell' : 'stub',
     programs: plan.programs.map(p => ({ at: pathText(p.at), elf: pathText(p.elf), loader: pathText(p.loader) })),
     packages: graph.packages.map(p => ({ name: toText(p.name), tree: p.tree })),
     references: countOutcomes(plan),

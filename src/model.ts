@@ -45,6 +45,19 @@ export interface DlopenNote {
   readonly priority: 'required' | 'recommended' | 'suggested'
 }
 
+/** Where the loader lies: so many directories up from the program's own, then this path. A byte string. */
+export interface LoaderPlace {
+  readonly up: number
+  readonly path: string
+}
+
+/** Why a program cannot get the stub. */
+export type StubRefusal =
+  | 'cpu' /* there is no stub for it */
+  | 'no-interpreter' /* static: it needs none */
+  | 'segment-order' /* PT_LOADs not ascending: the kernel would misplace what is added */
+  | 'payload' /* bytes behind everything the headers know of, which the program reads from its own end */
+
 export interface ElfFacts {
   readonly format: 'elf'
   readonly class: 32 | 64
@@ -68,6 +81,8 @@ export interface ElfFacts {
   readonly dynamic: readonly DynamicEntry[]
   /** Where DT_STRTAB lies in the file; null without a dynamic section. */
   readonly dynstr: { readonly offset: number; readonly size: number } | null
+  /** Where the stub in this program finds the loader (entry/stub.c); null without a stub. */
+  readonly stub: LoaderPlace | null
   /** True for what the kernel starts: has PT_INTERP and is no library, or is a static program. */
   readonly program: boolean
 }
@@ -203,6 +218,8 @@ export interface DependencyGraph {
   readonly edges: readonly Dependency[]
   readonly linkMaps: ReadonlyMap<SourcePath, LinkMap>
   readonly loaders: ReadonlyMap<SourcePath, LoaderFacts>
+  /** Programs that cannot get the stub. */
+  readonly refusals: ReadonlyMap<SourcePath, StubRefusal>
   /** Names of the store directory at the time of the scan: hashes that no bundle may hold. */
   readonly hashes: ReadonlySet<string>
   readonly findings: readonly Finding[]
@@ -215,6 +232,7 @@ export type Edit =
   | { readonly op: 'set-interp'; readonly to: string }
   | { readonly op: 'set-rpath'; readonly to: string }
   | { readonly op: 'replace-needed'; readonly from: string; readonly to: string }
+  | { readonly op: 'inject-stub'; readonly loader: LoaderPlace }
   | {
       readonly op: 'overwrite'
       readonly offset: number
@@ -251,6 +269,8 @@ export interface PlanOptions {
   /** The fixed place a bundle is made for, a byte string without a trailing slash; null for a relocatable one. */
   readonly prefix: string | null
   readonly patcher: 'auto' | 'patchelf'
+  /** How programs of a relocatable bundle find their loader; `auto` is the stub where there is one, else the shell. */
+  readonly launcher: 'auto' | 'stub' | 'shell'
 }
 
 export interface BundlePlan {
@@ -281,6 +301,8 @@ export type Finding = FindingBase &
     | { readonly code: 'link-outside'; readonly target: string }
     | { readonly code: 'special-file' }
     | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
+    | { readonly code: 'payload' }
+    | { readonly code: 'stub-refused'; readonly refusal: StubRefusal; readonly arch: string }
     | {
         readonly code: 'reference-blanked'
         readonly target: string

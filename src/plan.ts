@@ -113,10 +113,33 @@ class Planner {
       if (loader !== null) this.#programs.push({ at, elf: at, loader, source: node.path })
       return
     }
+    if (this.#takesStub(node.path, facts)) {
+      const place = { up: at.split('/').length - 1, path: loader }
+      this.#copy(at, node, [...all, { op: 'inject-stub', loader: place }])
+      this.#programs.push({ at, elf: at, loader, source: node.path })
+      return
+    }
     const elf = this.#hidden(at)
     this.#copy(elf, node, all)
     this.#launch(at, loader, elf, node.path, null)
     this.#programs.push({ at, elf, loader, source: node.path })
+  }
+
+  /** Whether a program of a relocatable bundle gets the stub; else it is a launcher that runs it. */
+  #takesStub(path: SourcePath, { arch }: ElfFacts): boolean {
+    const refusal = this.#graph.refusals.get(path)
+    // Run by its loader, a program that reads its own file would read the loader's.
+    if (refusal === 'payload') this.#findings.push({ code: 'payload', severity: 'error', file: path })
+    if (this.#options.launcher === 'shell') return false
+    if (refusal !== undefined && refusal !== 'payload')
+      this.#findings.push({
+        code: 'stub-refused',
+        severity: this.#options.launcher === 'stub' ? 'error' : 'note',
+        file: path,
+        refusal,
+        arch,
+      })
+    return refusal === undefined
   }
 
   /** A script in bin/ whose interpreter lies in the store gets a launcher too: a `#!` line cannot be relative. */
@@ -128,7 +151,7 @@ class Planner {
     if (this.#options.prefix === null && inStore && interpreter && loader && this.#entrySources.has(node.path)) {
       const script = this.#hidden(at)
       this.#copy(script, node, edits)
-      this.#launch(at, loader, this.#hidden(this.#layout.placed.get(interpreter)!), interpreter, {
+      this.#launch(at, loader, this.#elfOf(interpreter), interpreter, {
         at: script,
         argument: facts.argument,
       })
@@ -142,6 +165,13 @@ class Planner {
         file: node.path,
         interpreter: facts.interpreter.value,
       })
+  }
+
+  /** Where the ELF file of a program lies: where it is started, or behind a launcher. */
+  #elfOf(program: SourcePath): BundlePath {
+    const at = this.#layout.placed.get(program)!
+    const stub = this.#options.launcher !== 'shell' && !this.#graph.refusals.has(program)
+    return stub ? at : this.#hidden(at)
   }
 
   /** Where the file goes that a launcher stands for: beside it, so that what it finds beside itself is there. */

@@ -28,6 +28,12 @@ export function describe(finding: Finding): string {
       return 'a device, pipe or socket; left out'
     case 'interpreter-unreachable':
       return `its #! line names ${t(finding.interpreter)}, which a relocatable bundle cannot; run it through that interpreter, or bundle with --prefix`
+    case 'payload':
+      return 'carries data behind its end that it reads from its own file (a self-extractor, PyInstaller, Bun, .NET single file): it cannot be made relocatable; bundle it with --prefix'
+    case 'stub-refused':
+      return finding.refusal === 'cpu'
+        ? `there is no stub for ${finding.arch}: it starts through a /bin/sh launcher`
+        : `cannot take the stub (${finding.refusal}): it starts through a /bin/sh launcher`
     case 'reference-blanked':
       return `finds ${shortPath(finding.target)}${finding.count > 1 ? ` and ${finding.count - 1} more` : ''} by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix`
     case 'argv0-unsupported':

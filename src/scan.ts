@@ -13,6 +13,7 @@ import { sonameStrings } from './elf/dlopen.ts'
 import { readLoader } from './elf/loader.ts'
 import { isElf, parseElf } from './elf/parse.ts'
 import { type Disk, type LoaderSettings, type Opened, Process, sameMachine } from './elf/search.ts'
+import { stubRefusal } from './entry/inject.ts'
 import { BundleError } from './errors.ts'
 import type { Progress } from './io/progress.ts'
 import { list, lstat, pieces, readLink, realPath, stat, withFile } from './io/store.ts'
@@ -30,6 +31,7 @@ import type {
   Package,
   PackageRoot,
   SourcePath,
+  StubRefusal,
 } from './model.ts'
 import { STORE_DIR, storePathOf } from './nix/store-path.ts'
 import { scanReferences } from './references/scan.ts'
@@ -64,6 +66,7 @@ class Scanner implements Disk {
   readonly #linkMaps = new Map<SourcePath, LinkMap>()
   /** The first process in which an object was seen: what its names mean is asked there. */
   readonly #contexts = new Map<SourcePath, Process>()
+  readonly #refusals = new Map<SourcePath, StubRefusal>()
   readonly #processes: Process[] = []
   readonly #opened = new Map<string, Opened | null>()
   readonly #facts = new Map<SourcePath, FileFacts>()
@@ -124,6 +127,7 @@ class Scanner implements Disk {
       edges: this.#edges,
       linkMaps: this.#linkMaps,
       loaders: new Map([...this.#loaders].map(([path, { compiled }]) => [path, compiled])),
+      refusals: this.#refusals,
       hashes: this.#hashes,
       findings: this.#findings,
     }
@@ -218,6 +222,8 @@ class Scanner implements Disk {
     }
     this.#edge({ from: node.path, kind: 'interp', name: interp, to: loader.file.path, via: 'PT_INTERP' })
     this.#addFile(loader.file.path)
+    const refused = withFile(node.path, source => stubRefusal(source, facts))
+    if (refused !== null) this.#refusals.set(node.path, refused)
     const process = this.#start({ path: node.path, facts }, loader)
     this.#linkMaps.set(node.path, process.linkMap)
     for (const { name, by } of process.missing) this.#missing(name, chainTo(process.linkMap, by), 'error')

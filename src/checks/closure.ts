@@ -112,6 +112,9 @@ export function checkClosure(
     const interp = program.facts.interp?.value ?? ''
     if (prefix !== null && disk.open(interp)?.path !== ld.path)
       findings.push({ code: 'interp-unresolved', severity: 'error', file: elf, interp })
+    const { stub } = program.facts
+    if (stub !== null && disk.open(`${disk.root}/${elf}${'/..'.repeat(stub.up + 1)}/${stub.path}`)?.path !== ld.path)
+      findings.push({ code: 'interp-unresolved', severity: 'error', file: elf, interp: stub.path })
     const process = new Process(program, ld, NOTHING, disk)
     processes.push(process)
     linkMaps.set(elf, relative(process.linkMap, disk.root))

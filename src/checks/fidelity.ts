@@ -6,8 +6,9 @@
 import { PT } from '../elf/constants.ts'
 import { type EditableFacts, type ElfEdit, editable, editedFacts } from '../elf/edit.ts'
 import { parseElf, symbolNames } from '../elf/parse.ts'
+import { bufferSource } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
-import type { ElfFacts, Finding } from '../model.ts'
+import type { ElfFacts, Finding, LoaderPlace } from '../model.ts'
 
 /**
  * Compares an edited copy with its original.
@@ -54,6 +55,25 @@ export function checkEdited(
     expected,
     found,
   }))
+}
+
+/**
+ * Compares a program with the stub in it with what it was before: an interpreter less, a segment more, all else the same.
+ */
+export function checkInjected(path: string, before: Buffer, after: Buffer, loader: LoaderPlace): Finding[] {
+  const [was, is] = [parseElf(bufferSource(before), path), parseElf(bufferSource(after), path)]
+  const stub = is.segments.find(s => !was.segments.some(old => old.type === s.type && old.vaddr === s.vaddr))
+  const facts: [fact: string, expected: unknown, found: unknown][] = [
+    ['the strings of the loader', { ...editable(was), interp: null }, editable(is)],
+    ['the segments', was.segments.filter(s => s.type !== PT.interp), is.segments.filter(s => s !== stub)],
+    ['the place of the loader', loader, is.stub],
+    ['the names', symbolNames(bufferSource(before), path), symbolNames(bufferSource(after), path)],
+  ]
+  return facts.flatMap(([fact, expected, found]): Finding[] => {
+    const [e, f] = [JSON.stringify(expected), JSON.stringify(found)]
+    if (e === f) return []
+    return [{ code: 'edit-outside-plan', severity: 'error', file: path, fact, expected: e, found: f }]
+  })
 }
 
 /** The distinct alignments of loaded segments: an editor may add a segment, but not change what pages it needs. */

@@ -12,7 +12,12 @@
 import type { Edit, ElfFacts, Located } from '../model.ts'
 import { DT } from './constants.ts'
 
-export type ElfEdit = Exclude<Edit, { op: 'overwrite' }>
+/** Edits of the strings that the loader reads. */
+export type ElfEdit = Exclude<Edit, { op: 'overwrite' | 'inject-stub' }>
+
+/** The string edits among a step's edits. */
+export const elfEdits = (edits: readonly Edit[]): ElfEdit[] =>
+  edits.filter((e): e is ElfEdit => e.op !== 'overwrite' && e.op !== 'inject-stub')
 
 /** Bytes to be put at a file offset. */
 export interface Write {

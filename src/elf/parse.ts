@@ -13,8 +13,9 @@
  * it has no name for, which an editor has to keep, and it throws on runnable files without section headers.)
  */
 
+import { readStub, STUB_MAX } from '../entry/inject.ts'
 import { type ByteSource, malformed, type View, viewAt } from '../io/bytes.ts'
-import type { DlopenNote, DynamicEntry, ElfFacts, Located, Segment } from '../model.ts'
+import type { DlopenNote, DynamicEntry, ElfFacts, LoaderPlace, Located, Segment } from '../model.ts'
 import { archName, DF_1, DT, ET, PT } from './constants.ts'
 
 /** True when these first bytes of a file are ELF's magic. */
@@ -53,6 +54,7 @@ export function parseElf(source: ByteSource, path: string): ElfFacts {
   const soname = located(DT.soname, OWNER.file | OWNER.other).at(-1) ?? null
   const flags1 = value(dynamic, DT.flags1) ?? 0
   const pie = header.type === ET.dyn && (flags1 & DF_1.pie) !== 0
+  const stub = readStubSegment(image)
   return {
     format: 'elf',
     class: header.class,
@@ -74,8 +76,11 @@ export function parseElf(source: ByteSource, path: string): ElfFacts {
     dlopenNotes: readDlopenNotes(image),
     dynamic,
     dynstr: strings && { offset: strings.offset, size: strings.view.size },
+    stub,
     // libc.so.6 has a PT_INTERP too, so that it can be run to print its version: a soname tells it apart.
-    program: header.type === ET.exec || (header.type === ET.dyn && (pie || (interp !== null && soname === null))),
+    program:
+      header.type === ET.exec ||
+      (header.type === ET.dyn && (pie || stub !== null || (interp !== null && soname === null))),
   }
 }
 
@@ -124,6 +129,7 @@ interface Header {
   readonly little: boolean
   readonly type: number
   readonly machine: number
+  readonly entry: number
   readonly phoff: number
   readonly phentsize: number
   readonly phnum: number
@@ -144,6 +150,7 @@ function readHeader(source: ByteSource, path: string): Header {
     little: data === 1,
     type: view.u16(16),
     machine: view.u16(18),
+    entry: wide ? view.u64(24) : view.u32(24),
     phoff: wide ? view.u64(32) : view.u32(28),
     phentsize: view.u16(wide ? 54 : 42),
     phnum: view.u16(wide ? 56 : 44),
@@ -428,6 +435,12 @@ function readVersions(image: Image): Versions {
     at = definition.u32(16) === 0 ? undefined : at + definition.u32(16)
   }
   return { needs, defined }
+}
+
+/** The stub that a bundle's program starts with (entry/inject.ts): the segment that the entry point begins. */
+function readStubSegment({ source, header, segments }: Image): LoaderPlace | null {
+  const segment = segments.find(s => s.type === PT.load && s.vaddr === header.entry && s.filesz <= STUB_MAX)
+  return segment ? readStub(source.read(segment.offset, segment.filesz)) : null
 }
 
 // ---- Notes -----------------------------------------------------------------------------------------------------

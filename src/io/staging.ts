@@ -84,13 +84,12 @@ export class Staging {
     })
   }
 
-  /** Overwrites bytes of a staged file. */
-  overwrite(path: string, writes: readonly { offset: number; bytes: Uint8Array }[]): void {
-    const fd = fs.openSync(native(path), 'r+')
+  /** Gives a staged file other contents. */
+  replace(path: string, bytes: Uint8Array): void {
     try {
-      for (const { offset, bytes } of writes) fs.writeSync(fd, bytes, 0, bytes.length, offset)
-    } finally {
-      fs.closeSync(fd)
+      fs.writeFileSync(native(path), bytes)
+    } catch (error) {
+      throw failed(path, error)
     }
   }
 

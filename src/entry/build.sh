@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Builds the blobs of prebuilt.ts from stub.c and launcher.c with Debian 12's compilers:
+#
+#     src/entry/build.sh > src/entry/prebuilt.ts     (a test compares the two)
+#
+# Packages: gcc, gcc-aarch64-linux-gnu and the binutils of both.
+set -euo pipefail
+cd "$(dirname -- "${BASH_SOURCE[0]}")"
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+# No libc, no start files, nothing that names this machine; small before fast: it runs once a start.
+flags=(-std=gnu11 -Wall -Wextra -Werror -Os -ffreestanding -nostdlib -static -fno-ident -fno-stack-protector
+  -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-builtin -fno-tree-loop-distribute-patterns -fno-jump-tables
+  -fomit-frame-pointer -fno-strict-aliasing -Wl,--build-id=none -Wl,-z,noexecstack)
+
+stub() { # compiler objcopy flags...
+  local cc=$1 objcopy=$2
+  shift 2
+  "$cc" "${flags[@]}" "$@" -fPIC -Wl,-T,stub.ld -Wl,-n -o "$out/stub.elf" stub.c
+  "$objcopy" -O binary -j .text "$out/stub.elf" "$out/stub.bin"
+  base64 -w0 "$out/stub.bin"
+}
+
+cat << 'HEAD'
+/** Made by build.sh from stub.c and launcher.c; do not edit. */
+
+/** The blobs of each CPU, in base64. */
+export const PREBUILT: Readonly<Record<string, { readonly stub: string }>> = {
+HEAD
+echo "  x86_64: {"
+echo "    stub: '$(stub gcc objcopy -march=x86-64 -mno-red-zone -fcf-protection=none)',"
+echo "  },"
+echo "  aarch64: {"
+# tiny: addresses by adr alone, so that the blob works at any place.
+echo "    stub: '$(stub aarch64-linux-gnu-gcc aarch64-linux-gnu-objcopy -mcmodel=tiny -mbranch-protection=none -mno-outline-atomics)',"
+echo "  },"
+echo "}"

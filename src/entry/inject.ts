@@ -1,0 +1,213 @@
+/**
+ * Puts the stub (stub.c) into a program: bytes in, bytes out.
+ *
+ * The stub takes the place of PT_INTERP. Its code goes behind the file's last byte and is mapped by a PT_LOAD of its
+ * own, above everything else, for which PT_INTERP's slot in the program header table is used: the table keeps its place
+ * and length, and PT_LOADs stay in ascending order, as the kernel and ld.so want them. e_entry then names the stub.
+ *
+ * A section header `.ldstub` goes with it where the file has section headers: GNU strip drops segments that no section
+ * lies in. It is inserted after the last section that is loaded, so section indices behind it move up by one, wherever
+ * they are stored (e_shstrndx, sh_link, sh_info of relocations, st_shndx of symbols).
+ *
+ * Sources: elf(5), the System V gABI ch. 4 and 5, fs/binfmt_elf.c.
+ */
+import { ET, PF, PT } from '../elf/constants.ts'
+import { type ByteSource, bufferSource } from '../io/bytes.ts'
+import type { ElfFacts, LoaderPlace, StubRefusal } from '../model.ts'
+
+const MAGIC = 'SFSTUB1\0'
+/** Bytes of struct config before the loader's path. */
+const CONFIG = 40
+const ALIGN = 16
+const HEADER = 64
+const PHENT = 56
+const SHENT = 64
+
+/** The page size that a segment's place has to suit, by e_machine: the largest that the CPU's kernels use. */
+const PAGE: Readonly<Record<number, number>> = { 62: 0x1000, 183: 0x10000 }
+export const STUB_ARCH: Readonly<Record<number, string>> = { 62: 'x86_64', 183: 'aarch64' }
+
+const SECTION_NAME = '.ldstub'
+const SHT = { progbits: 1, symtab: 2, rela: 4, nobits: 8, rel: 9, dynsym: 11, symtabShndx: 18 } as const
+const SHF = { alloc: 2, exec: 4, infoLink: 0x40 } as const
+const SHN_LORESERVE = 0xff00
+
+/** Why this program cannot get the stub; null when it can. */
+export function stubRefusal(source: ByteSource, facts: ElfFacts): StubRefusal | null {
+  if (facts.class !== 64 || !facts.little || STUB_ARCH[facts.machine] === undefined) return 'cpu'
+  if (facts.interp === null || (facts.type !== ET.exec && facts.type !== ET.dyn)) return 'no-interpreter'
+  const loads = facts.segments.filter(s => s.type === PT.load)
+  if (loads.length === 0 || loads.some((s, i) => i > 0 && s.vaddr < loads[i - 1]!.vaddr)) return 'segment-order'
+  return hasPayload(source, facts) ? 'payload' : null
+}
+
+/** One section header, as far as it is needed. */
+interface Section {
+  readonly type: number
+  readonly flags: number
+  readonly offset: number
+  readonly size: number
+  readonly entsize: number
+}
+
+/** The section header table of a file; empty when there is none, or none that lies in the file. */
+function sections(source: ByteSource): Section[] {
+  const head = source.read(0, HEADER)
+  const at = Number(head.readBigUInt64LE(40))
+  const count = head.readUInt16LE(60)
+  if (at === 0 || count === 0 || head.readUInt16LE(58) !== SHENT || at + count * SHENT > source.size) return []
+  const bytes = source.read(at, count * SHENT)
+  return Array.from({ length: count }, (_, i) => {
+    const header = i * SHENT
+    return {
+      type: bytes.readUInt32LE(header + 4),
+      flags: bytes.readUInt32LE(header + 8),
+      offset: Number(bytes.readBigUInt64LE(header + 24)),
+      size: Number(bytes.readBigUInt64LE(header + 32)),
+      entsize: Number(bytes.readBigUInt64LE(header + 56)),
+    }
+  })
+}
+
+/** Whether bytes lie behind everything that the headers describe. Zeros are padding. */
+function hasPayload(source: ByteSource, facts: ElfFacts): boolean {
+  let end = HEADER
+  for (const s of facts.segments) end = Math.max(end, s.offset + s.filesz)
+  const table = sections(source)
+  if (table.length > 0) end = Math.max(end, Number(source.read(40, 8).readBigUInt64LE()) + table.length * SHENT)
+  for (const s of table) if (s.type !== SHT.nobits) end = Math.max(end, s.offset + s.size)
+  for (let at = end; at < source.size; at += PIECE) if (source.read(at, PIECE).some(byte => byte !== 0)) return true
+  return false
+}
+const PIECE = 64 * 1024
+
+/**
+ * The program with the stub in it.
+ * @param facts of these bytes, for which `stubRefusal` is null
+ * @param stub the blob for its CPU
+ */
+export function injectStub(bytes: Buffer, facts: ElfFacts, stub: Buffer, loader: LoaderPlace): Buffer {
+  const page = PAGE[facts.machine]!
+  const offset = roundUp(bytes.length, ALIGN)
+  const top = Math.max(...facts.segments.filter(s => s.type === PT.load).map(s => s.vaddr + s.memsz))
+  const vaddr = roundUp(top, page) + (offset % page)
+  const entry = Number(bytes.readBigUInt64LE(24))
+  const blob = Buffer.concat([stub, config(facts, vaddr + stub.length, entry, loader)])
+
+  const head = Buffer.from(bytes)
+  head.writeBigUInt64LE(BigInt(vaddr), 24)
+  replaceInterp(head, facts, offset, vaddr, blob.length, page)
+  const padded = Buffer.concat([head, Buffer.alloc(offset - bytes.length), blob])
+  return addSection(padded, offset, vaddr, blob.length)
+}
+
+/** What the stub in a segment says of its loader; null for a segment without one. */
+export function readStub(bytes: Buffer): LoaderPlace | null {
+  const at = bytes.indexOf(MAGIC, 0, 'latin1')
+  if (at < 0 || at + CONFIG >= bytes.length) return null
+  const end = bytes.indexOf(0, at + CONFIG)
+  return end < 0 ? null : { up: bytes.readUInt32LE(at + 32), path: bytes.toString('latin1', at + CONFIG, end) }
+}
+
+/** The largest stub segment that anybody looks for a stub in. In bytes. */
+export const STUB_MAX = 64 * 1024
+
+/** struct config of stub.c. */
+function config(facts: ElfFacts, address: number, entry: number, loader: LoaderPlace): Buffer {
+  const bytes = Buffer.alloc(CONFIG + loader.path.length + 1)
+  bytes.write(MAGIC, 0, 'latin1')
+  bytes.writeBigUInt64LE(BigInt(address), 8)
+  bytes.writeBigUInt64LE(BigInt(entry), 16)
+  bytes.writeBigUInt64LE(BigInt(facts.segments.find(s => s.type === PT.dynamic)?.vaddr ?? 0), 24)
+  bytes.writeUInt32LE(loader.up, 32)
+  bytes.write(loader.path, CONFIG, 'latin1')
+  return bytes
+}
+
+/** Takes PT_INTERP out of the table and puts the stub's PT_LOAD behind the last PT_LOAD. */
+function replaceInterp(
+  bytes: Buffer,
+  facts: ElfFacts,
+  offset: number,
+  vaddr: number,
+  size: number,
+  page: number,
+): void {
+  const table = Number(bytes.readBigUInt64LE(32))
+  const entries = facts.segments.map((_, i) => Buffer.from(bytes.subarray(table + i * PHENT, table + (i + 1) * PHENT)))
+  const kept = entries.filter((_, i) => facts.segments[i]!.type !== PT.interp)
+  const types = facts.segments.filter(s => s.type !== PT.interp).map(s => s.type)
+  const load = Buffer.alloc(PHENT)
+  load.writeUInt32LE(PT.load, 0)
+  load.writeUInt32LE(PF.r | PF.x, 4)
+  for (const [at, value] of [
+    [8, offset],
+    [16, vaddr],
+    [24, vaddr],
+    [32, size],
+    [40, size],
+    [48, page],
+  ] as const)
+    load.writeBigUInt64LE(BigInt(value), at)
+  kept.splice(types.lastIndexOf(PT.load) + 1, 0, load)
+  // More than one PT_INTERP is malformed but loadable: the table keeps its length with PT_NULLs.
+  while (kept.length < entries.length) kept.push(Buffer.alloc(PHENT))
+  Buffer.concat(kept).copy(bytes, table)
+}
+
+/** Appends the section's name and a section header table with the section in it. */
+function addSection(bytes: Buffer, offset: number, vaddr: number, size: number): Buffer {
+  const table = sections(bufferSource(bytes))
+  const namesIndex = bytes.readUInt16LE(62)
+  const names = table[namesIndex]
+  if (table.length === 0 || names === undefined || names.offset + names.size > bytes.length) return bytes
+  if (table.length + 1 >= SHN_LORESERVE) return bytes
+  const old = Number(bytes.readBigUInt64LE(40))
+  const index = table.reduce((last, s, i) => (s.flags & SHF.alloc ? i : last), 0) + 1
+  const moved = (i: number): number => (i >= index && i < SHN_LORESERVE ? i + 1 : i)
+
+  moveSymbols(bytes, table, moved)
+  const headers = table.map((section, i) => {
+    const header = Buffer.from(bytes.subarray(old + i * SHENT, old + (i + 1) * SHENT))
+    header.writeUInt32LE(moved(header.readUInt32LE(40)), 40)
+    const infoIsIndex = section.type === SHT.rela || section.type === SHT.rel || section.flags & SHF.infoLink
+    if (infoIsIndex) header.writeUInt32LE(moved(header.readUInt32LE(44)), 44)
+    return header
+  })
+  const newNames = Buffer.concat([
+    bytes.subarray(names.offset, names.offset + names.size),
+    Buffer.from(`${SECTION_NAME}\0`, 'latin1'),
+  ])
+  const namesAt = bytes.length
+  headers[namesIndex]!.writeBigUInt64LE(BigInt(namesAt), 24)
+  headers[namesIndex]!.writeBigUInt64LE(BigInt(newNames.length), 32)
+  const added = Buffer.alloc(SHENT)
+  added.writeUInt32LE(names.size, 0)
+  added.writeUInt32LE(SHT.progbits, 4)
+  added.writeBigUInt64LE(BigInt(SHF.alloc | SHF.exec), 8)
+  added.writeBigUInt64LE(BigInt(vaddr), 16)
+  added.writeBigUInt64LE(BigInt(offset), 24)
+  added.writeBigUInt64LE(BigInt(size), 32)
+  added.writeBigUInt64LE(BigInt(ALIGN), 48)
+  headers.splice(index, 0, added)
+
+  const tableAt = roundUp(namesAt + newNames.length, 8)
+  bytes.writeBigUInt64LE(BigInt(tableAt), 40)
+  bytes.writeUInt16LE(table.length + 1, 60)
+  bytes.writeUInt16LE(moved(namesIndex), 62)
+  return Buffer.concat([bytes, newNames, Buffer.alloc(tableAt - namesAt - newNames.length), ...headers])
+}
+
+/** Section indices in symbol tables (st_shndx), and those that do not fit there (SHT_SYMTAB_SHNDX). */
+function moveSymbols(bytes: Buffer, table: readonly Section[], moved: (index: number) => number): void {
+  for (const { type, offset, size, entsize } of table) {
+    if (offset + size > bytes.length) continue
+    if ((type === SHT.symtab || type === SHT.dynsym) && entsize === 24)
+      for (let at = offset; at + 24 <= offset + size; at += 24)
+        bytes.writeUInt16LE(moved(bytes.readUInt16LE(at + 6)), at + 6)
+    else if (type === SHT.symtabShndx)
+      for (let at = offset; at + 4 <= offset + size; at += 4) bytes.writeUInt32LE(moved(bytes.readUInt32LE(at)), at)
+  }
+}
+
+const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to
