@@ -63,13 +63,14 @@ describe('bundle nginx', () => {
 
   beforeAll(() => {
     printed = mustBundle(['nginx'], { cwd }).stdout
+    mustBundle(['nginx', '--launcher', 'shell', '-f', 'dir', '-o', 'shell'], { cwd })
     mkdirSync(unpacked)
     const untar = run('tar', ['xzf', ARCHIVE, '-C', unpacked], { cwd })
     expect(untar).toMatchObject({ code: 0, stderr: '' })
   })
 
   test('writes one archive and nothing else', () => {
-    expect(readdirSync(cwd).filter(name => name !== 'unpacked')).toEqual([ARCHIVE])
+    expect(readdirSync(cwd).filter(name => name !== 'unpacked' && name !== 'shell')).toEqual([ARCHIVE])
     expect(readdirSync(unpacked)).toEqual(['nginx-1.22.1'])
   })
 
@@ -111,13 +112,16 @@ describe('bundle nginx', () => {
     })
   })
 
-  test('serves its page in an empty root with only /bin/sh beside it', async () => {
+  test.each([
+    { launcher: 'stub', from: tree, beside: [] },
+    { launcher: 'shell', from: join(cwd, 'shell'), beside: ['--ro-bind', '/bin/busybox', '/bin/sh'] },
+  ])('serves its page in an empty root ($launcher launcher, beside it: $beside)', async ({ from, beside }) => {
     const port = await freePort()
     const root = '/srv/my bundle: 1'
     writeFileSync(join(cwd, 'nginx.conf'), configuration(port, 'html'))
     const { body, stderr } = await page(
       emptyRoot([
-        ...['--ro-bind', '/bin/busybox', '/bin/sh', '--ro-bind', tree, root],
+        ...[...beside, '--ro-bind', from, root],
         ...['--ro-bind', join(cwd, 'nginx.conf'), '/nginx.conf'],
         ...['--', `${root}/bin/nginx`, '-p', `${root}/pkg/nginx-1.22.1/`, '-c', '/nginx.conf'],
       ]),

@@ -44,10 +44,10 @@ describe.each([
 const packageWith = (attribute: string, program: string): string =>
   fixture(program === 'tool' ? 'tools.bin' : attribute)
 
-describe('multicall: one program under many names', () => {
+describe.each(['stub', 'shell'])('multicall: one program under many names (%s launcher)', launcher => {
   const place = join(temporary(), 'bundle')
   const names = ['bin/multicall', 'bin/alpha', 'bin/beta', 'bin/gamma', 'sbin/delta']
-  beforeAll(() => void mustBundle(['multicall', '-f', 'dir', '-o', place]))
+  beforeAll(() => void mustBundle(['multicall', '--launcher', launcher, '-f', 'dir', '-o', place]))
 
   test.each(names)('%s', name => {
     const original = run(join(fixture('multicall'), name), ['a', 'b c'], { env })
@@ -71,7 +71,7 @@ describe('the shell launcher', () => {
   const directory = temporary()
   const place = join(directory, 'bundle')
   const argv0 = (result: { stdout: string }): string | undefined => /^argv 0 (.*)$/m.exec(result.stdout)?.[1]
-  beforeAll(() => void mustBundle(['probe', '-f', 'dir', '-o', place]))
+  beforeAll(() => void mustBundle(['probe', '--launcher', 'shell', '-f', 'dir', '-o', place]))
 
   test('argv[0] is the path that was run', () => {
     expect(argv0(withoutNix(join(place, 'bin/probe'), [], { env }))).toBe(JSON.stringify(join(place, 'bin/probe')))
