@@ -16,7 +16,7 @@ const DIRECTORIES = ['/usr/bin', '/usr/sbin', '/usr/lib/x86_64-linux-gnu']
 
 test('facts equal readelf on every ELF file of the machine', { timeout: 120_000 }, async () => {
   const files = DIRECTORIES.flatMap(elfFiles)
-  expect(files.length).toBeGreaterThan(1000)
+  expect(files.length).toBeGreaterThan(500)
 
   const batches = Array.from({ length: Math.ceil(files.length / 60) }, (_, i) => files.slice(i * 60, i * 60 + 60))
   const differences: { file: string; ours: unknown; readelf: unknown }[] = []
@@ -45,9 +45,9 @@ test('the names of symbols and versions equal readelf', { timeout: 60_000 }, asy
   await eachOf(files, async file => {
     const printed = await output('readelf', ['--dyn-syms', '--wide', file])
     // "   12: 0000000000000000     0 FUNC    GLOBAL DEFAULT  UND name@VERSION (3)"
-    const theirs = [...printed.matchAll(/^ +\d+: [0-9a-f]{16} +\S+ +\S+ +\S+ +\S+(?: +\[[^\]]*\])* +\S+ ?(.*)$/gm)].map(
-      m => m[1]!.replace(/(.)@@?[^@]*$/, '$1'),
-    )
+    const theirs = [
+      ...printed.matchAll(/^ +\d+: [0-9a-f]{8,16} +\S+ +\S+ +\S+ +\S+(?: +\[[^\]]*\])* +\S+ ?(.*)$/gm),
+    ].map(m => m[1]!.replace(/(.)@@?[^@]*$/, '$1'))
     const ours = withFile(file, source => symbolNames(source, file)).slice(0, theirs.length)
     compared += theirs.length
     // A symbol that is named after the version it defines has no name of its own in readelf's eyes.
@@ -86,6 +86,14 @@ test('section headers are not needed', async () => {
 
 const READELF = ['--file-header', '--segments', '--sections', '--dynamic', '--version-info', '--wide']
 
+/** readelf's names of e_machine. */
+const MACHINES: Readonly<Record<number, string>> = {
+  3: 'Intel 80386',
+  62: 'Advanced Micro Devices X86-64',
+  183: 'AArch64',
+  247: 'Linux BPF',
+}
+
 interface Report {
   readonly type: string
   readonly machine: string
@@ -111,7 +119,7 @@ function ourReport(file: string): Report {
     const facts = parseElf(source, file)
     return {
       type: { 1: 'REL', 2: 'EXEC', 3: 'DYN' }[facts.type] ?? `${facts.type}`,
-      machine: facts.machine === 62 ? 'Advanced Micro Devices X86-64' : `${facts.machine}`,
+      machine: MACHINES[facts.machine] ?? `${facts.machine}`,
       class: `ELF${facts.class} ${facts.little ? 'little' : 'big'}`,
       segments: facts.segments.map(s => {
         const type =
@@ -147,7 +155,7 @@ function readelfReport(printed: string): Report {
   ))
     if (m[1] !== undefined) verneed.push({ file: m[1], versions: [] })
     else if (m[2] !== undefined) verneed.at(-1)!.versions.push(m[2])
-  const dynsym = / DYNSYM +[0-9a-f]{16} [0-9a-f]+ ([0-9a-f]+) /.exec(printed)
+  const dynsym = / DYNSYM +[0-9a-f]{8,16} [0-9a-f]+ ([0-9a-f]+) ([0-9a-f]+) /.exec(printed)
   const definitions = [...printed.matchAll(/Rev: 1 +Flags: .* Index: \d+ +Cnt: (\d+) /g)].map(m => Number(m[1]))
   return {
     type: one(/^ +Type: +([A-Z]+)/m)!,
@@ -163,7 +171,7 @@ function readelfReport(printed: string): Report {
       return `${type!.toLowerCase() in PT ? type : '-'} ${numbers.join(' ')} ${flags!.replaceAll(' ', '')}`
     }),
     interp: one(/\[Requesting program interpreter: (.*)\]/),
-    tags: all(/^ 0x([0-9a-f]{16}) \(/gm)
+    tags: all(/^ 0x([0-9a-f]{8,16}) \(/gm)
       .map(tag => Number.parseInt(tag, 16))
       .filter(tag => tag !== 0),
     needed: all(/\(NEEDED\) +Shared library: \[(.*)\]/g),
@@ -174,7 +182,7 @@ function readelfReport(printed: string): Report {
     pie: flags1.includes('PIE'),
     verneed,
     names:
-      (dynsym ? Number.parseInt(dynsym[1]!, 16) / 24 : 0) +
+      (dynsym ? Number.parseInt(dynsym[1]!, 16) / Number.parseInt(dynsym[2]!, 16) : 0) +
       verneed.reduce((sum, need) => sum + 1 + need.versions.length, 0) +
       definitions.reduce((sum, count) => sum + count, 0),
   }
