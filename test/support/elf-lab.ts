@@ -1,5 +1,5 @@
 /** Libraries and programs without any code, linked as a test says, for the loader to choose from. */
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseElf } from '../../src/elf/parse.ts'
 import { bufferSource } from '../../src/io/bytes.ts'
@@ -25,6 +25,7 @@ export class Lab {
   readonly #stubs = new Map<string, string>()
   readonly #commands: string[] = []
   readonly #after: (() => void)[] = []
+  #scripts = 0
 
   constructor(root: string) {
     this.root = root
@@ -55,11 +56,6 @@ export class Lab {
     symlinkSync(to, this.at(path))
   }
 
-  copy(path: string, from: string): void {
-    mkdirSync(dirname(this.at(path)), { recursive: true })
-    this.#after.push(() => copyFileSync(this.at(from), this.at(path)))
-  }
-
   async build(): Promise<void> {
     writeFileSync(this.at('start.s'), '.globl _start\n_start: hlt\n')
     const stubs = [...this.#stubs].map(([soname, file]) =>
@@ -75,7 +71,10 @@ export class Lab {
   }
 
   async #shell(commands: readonly string[]): Promise<void> {
-    await output('sh', ['-c', ['set -e', ...commands].join('\n')], { cwd: this.root })
+    // A script, for one argument holds 128 KiB at most.
+    const script = `script-${this.#scripts++}.sh`
+    writeFileSync(this.at(script), ['set -e', ...commands].join('\n'))
+    await output('sh', [script], { cwd: this.root })
   }
 
   #link(path: string, first: readonly string[], linked: Linked): void {

@@ -28,7 +28,7 @@ export async function output(file: string, args: readonly string[], { cwd, env }
 /** A directory that is removed after the test. */
 export function temporaryDirectory(): string {
   const path = mkdtempSync(join(tmpdir(), 'storefree-elf-'))
-  onTestFinished(() => rmSync(path, { recursive: true, force: true }))
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }), 60_000)
   return path
 }
 
