@@ -1,2 +1,3 @@
 #!/usr/bin/env node
-import '../dist/cli.cjs'
+// CommonJS (see package.json beside this file): Node's loader of ES modules alone costs more than all of --version.
+require('../dist/cli.cjs')

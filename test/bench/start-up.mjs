@@ -1,0 +1,62 @@
+/**
+ * Start-up: the original, with the stub, with the shell launcher; and the command itself beside bare Node. Ratios of
+ * medians from interleaved runs: the machine's mood is in all of them.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+const repository = resolve(import.meta.dirname, '../..')
+const rounds = process.argv[2] ?? '400'
+const work = mkdtempSync(join(tmpdir(), 'storefree-bench-'))
+const sh = (script, env = {}) =>
+  execFileSync('bash', ['-euc', script], { cwd: repository, encoding: 'utf8', env: { ...process.env, ...env } }).trim()
+
+try {
+  const spawn = join(work, 'spawn')
+  execFileSync('gcc', ['-O2', '-o', spawn, join(import.meta.dirname, 'spawn.c')])
+  const medians = (argument, programs, n = rounds) =>
+    execFileSync(spawn, [n, ...programs], {
+      encoding: 'utf8',
+      env: { PATH: '/usr/bin:/bin', SPAWN_ARGUMENT: argument },
+    })
+      .trim()
+      .split('\n')
+      .map(Number)
+
+  console.log(`start-up, medians of ${rounds} interleaved runs`)
+  for (const [attribute, program, argument] of [
+    ['probe', 'probe', '--no-env'],
+    ['cxx', 'cxx', 'x'],
+    ['bash', 'bash', '--version'],
+    ['nginx', 'nginx', '-v'],
+  ]) {
+    const store = sh(
+      `. native-fixtures/env.sh; NIX_PATH=nixpkgs=native-fixtures nix-build '<nixpkgs>' -A ${attribute} --no-out-link`,
+    )
+    for (const launcher of ['stub', 'shell'])
+      execFileSync(process.execPath, [
+        ...[join(repository, 'bin/bundle.js'), store, '-q', '--launcher', launcher],
+        ...['-f', 'dir', '-o', join(work, `${attribute}-${launcher}`)],
+      ])
+    const [original, stub, shell] = medians(argument, [
+      join(store, 'bin', program),
+      join(work, `${attribute}-stub`, 'bin', program),
+      join(work, `${attribute}-shell`, 'bin', program),
+    ])
+    const ratio = ns => (ns / original).toFixed(2)
+    console.log(
+      `  ${program.padEnd(8)} original ${(original / 1e6).toFixed(2)} ms   stub ${ratio(stub)}x   shell launcher ${ratio(shell)}x`,
+    )
+  }
+
+  const version = join(work, 'version')
+  const bare = join(work, 'bare')
+  sh(`printf '#!/bin/sh\\nexec "${process.execPath}" "${repository}/bin/bundle.js" --version\\n' > '${version}'
+    printf '#!/bin/sh\\nexec "${process.execPath}" -e ""\\n' > '${bare}'; chmod +x '${version}' '${bare}'`)
+  const [node, ours] = medians('x', [bare, version], '40')
+  console.log(`  bundle --version ${(ours / node).toFixed(2)}x of node -e '' (${(node / 1e6).toFixed(0)} ms)`)
+} finally {
+  rmSync(work, { recursive: true, force: true })
+}
