@@ -87,7 +87,7 @@ describe.each(ENCODINGS)('%s', encoding => {
     // The window is 128 KiB, of which the last 16 KiB wait for what follows.
     for (const border of [112 * 1024, 128 * 1024, 224 * 1024])
       for (const text of [PATH, HASH])
-        for (let back = -4; back <= (text.length + 12) * width; back += 1) {
+        for (let back = -4; back <= (text.length + 12) * width; back += width) {
           const start = border - back - ((border - back) % width)
           const bytes = Buffer.alloc(border + 20_000, 1)
           encode(text, encoding).copy(bytes, start)
@@ -195,8 +195,8 @@ test('the same hash twice, with one character between that is in no hash, is two
   expect(offsets(scanText(`/nix/store/${HASH} ${HASH}`))).toEqual([0, 44])
 })
 
-test.each(ENCODINGS)('a hash behind a run of 1,000,000 zero digits is found (%s)', encoding => {
-  const run = encode('0'.repeat(1_000_000), encoding)
+test.each(ENCODINGS)('a hash behind a long run of zero digits is found (%s)', encoding => {
+  const run = encode('0'.repeat(1_000_000 / WIDTH[encoding] ** 2), encoding)
   const bytes = Buffer.concat([run, encode(HASH, encoding)])
   const found = scan(bytes, 64 * 1024, { has: hash => hash === HASH })
   expect(offsets(found)).toEqual([run.length + LEAD[encoding]])
@@ -249,7 +249,7 @@ test('memory is flat, whatever is pushed', () => {
   const scanner = new ReferenceScanner(HASHES, () => {})
   scanner.push(piece)
   const before = process.memoryUsage()
-  for (let i = 0; i < 400; i++) scanner.push(piece)
+  for (let i = 0; i < 200; i++) scanner.push(piece)
   scanner.end()
   const after = process.memoryUsage()
   expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(1 << 20)

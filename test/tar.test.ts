@@ -220,12 +220,12 @@ test('entries are sorted bytewise, a directory stands before what is in it, and 
 })
 
 test('equal trees give equal bytes, whatever umask, time zone and order of writing', async () => {
-  const some = list.slice(0, 60)
+  const some = list.slice(0, 24)
   const digests = new Set<string>()
   const umask = process.umask()
   const zone = process.env.TZ
   try {
-    for (let i = 0; i < 12; i++) {
+    for (let i = 0; i < 20; i++) {
       process.umask([0o000, 0o022, 0o077, 0o027][i % 4]!)
       process.env.TZ = ['UTC', 'Asia/Tokyo', 'America/New_York'][i % 3]
       const tree = fs.mkdtempSync(`${work}/same-`)
