@@ -16,14 +16,12 @@ import { closureOf } from './nix/build.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type Packed, pack } from './pack/archive.ts'
 import type { Compression } from './pack/compress.ts'
+import { FORMATS, type Format } from './pack/format.ts'
 import { plan as makePlan } from './plan.ts'
 import { scan } from './scan.ts'
 import { resolveTarget } from './target.ts'
 import { verify } from './verify.ts'
 import { VERSION } from './version.ts'
-
-export const FORMATS = ['dir', 'tar', 'tar.gz', 'tar.zst'] as const
-export type Format = (typeof FORMATS)[number]
 
 export interface BundleOptions {
   /** Where the bundle goes; by default `./<name>-<version>-<system>` with the format's ending. */

@@ -3,15 +3,14 @@
  * is progress and messages.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { type BundleOptions, bundle, FORMATS } from './bundle.ts'
+import type { BundleOptions } from './bundle.ts'
 import { BundleError, EXIT } from './errors.ts'
 import { fromText } from './io/bytes.ts'
+import { cleanUp } from './io/cleanup.ts'
 import { type Progress, silent, terminalProgress } from './io/progress.ts'
-import { removeStaged } from './io/staging.ts'
-import { abortTools } from './io/tool.ts'
 import type { Finding } from './model.ts'
+import { FORMATS } from './pack/format.ts'
 import { bundleSummary, errorText, jsonFinding, line, toJson, verifySummary } from './report.ts'
-import { verify } from './verify.ts'
 import { VERSION } from './version.ts'
 
 interface OutputOptions {
@@ -49,6 +48,8 @@ withOutput(program.command('make', { isDefault: true }))
   .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
   .option('--force', 'replace what is at the destination')
   .action(async (target: string, options: BundleOptions & OutputOptions) => {
+    // Loaded when asked for: --version and --help need none of it.
+    const { bundle } = await import('./bundle.ts')
     const progress = progressFor(options)
     const report = await bundle(target, {
       ...options,
@@ -67,6 +68,7 @@ withOutput(program.command('verify'))
   .description('prove that a bundle holds no store reference and needs nothing from outside')
   .argument('<path...>', 'directories or tar archives (plain, gzip, zstd)')
   .action(async (paths: string[], options: OutputOptions) => {
+    const { verify } = await import('./verify.ts')
     const results = []
     for (const path of paths) {
       const progress = progressFor(options)
@@ -119,8 +121,7 @@ const print = (text: string): void => void process.stdout.write(`${text}\n`)
 /** The last act on a signal: nothing half-made is left, no tool runs on. */
 function onSignal(signal: NodeJS.Signals, code: number): void {
   process.once(signal, () => {
-    abortTools()
-    removeStaged()
+    cleanUp()
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K')
     process.stderr.write('interrupted: nothing was written\n')
     process.exit(code)

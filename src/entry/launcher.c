@@ -6,8 +6,8 @@
  * Built by (the same for aarch64-linux-gnu-gcc; equal compilers give equal bytes):
  *
  *   gcc -std=gnu11 -Os -Wall -Wextra -Werror -ffreestanding -fno-ident -fno-pie -fno-stack-protector
- *     -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -fcf-protection=none -nostdlib -static -no-pie
- *     -Wl,--build-id=none -Wl,-z,noseparate-code -s -o launcher launcher.c
+ *     -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-tree-loop-distribute-patterns -fcf-protection=none
+ *     -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noseparate-code -s -o launcher launcher.c
  *
  * What is built is not complete: launcher.ts puts a configuration behind it (see there, "The image").
  *
@@ -342,11 +342,11 @@ static char **lookup(char **environment, const char *name) {
 /*
  * Puts an element before or behind a list. The rules are those of the programs that are replaced, to the byte:
  *
- *   0  makeWrapper until 2022: a separator between, unless the list is unset or empty
- *   1  makeBinaryWrapper until 2024: a separator between, unless the list is unset
- *   2  makeWrapper since: an element that is there already moves to the front, or stays where it is when it was to come
+ *   0  makeWrapper at first: a separator between, unless the list is unset or empty
+ *   1  makeBinaryWrapper at first: a separator between, unless the list is unset
+ *   2  makeWrapper today: an element that is there already moves to the front, or stays where it is when it was to come
  *      last; one separator at either end goes
- *   3  makeBinaryWrapper since: an element that is there already moves to the front or the end; only the first place
+ *   3  makeBinaryWrapper today: an element that is there already moves to the front or the end; only the first place
  *      where its text stands counts
  */
 static void put_into_list(char *list, int is_set, int code, const char *separator, const char *element) {

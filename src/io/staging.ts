@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { BundleError, errno } from '../errors.ts'
 import type { BundlePath } from '../model.ts'
+import { onEarlyEnd } from './cleanup.ts'
 import { native } from './store.ts'
 
 /** As in a Nix store: one second after the epoch (some .pyc files record their source's time). */
@@ -18,10 +19,9 @@ const NAME_PART = 200
 /** Staging directories that are to be removed when the process ends early. */
 const live = new Set<Staging>()
 
-/** Removes what is staged. For signal handlers: synchronous. */
-export function removeStaged(): void {
+onEarlyEnd(() => {
   for (const staging of live) staging.remove()
-}
+})
 
 export class Staging {
   /** The directory beside the destination; the bundle's tree lies in `tree` below it. */

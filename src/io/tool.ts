@@ -3,6 +3,7 @@
  */
 import type { Options } from 'execa'
 import { BundleError } from '../errors.ts'
+import { onEarlyEnd } from './cleanup.ts'
 
 export interface ToolResult {
   readonly code: number
@@ -12,8 +13,7 @@ export interface ToolResult {
 
 const running = new AbortController()
 
-/** Ends every tool that is running (on Ctrl-C). */
-export const abortTools = (): void => running.abort()
+onEarlyEnd(() => running.abort())
 
 /**
  * Runs a tool and gives what it printed, whatever its exit code.

@@ -1,0 +1,274 @@
+/**
+ * The native launcher's configuration: what launcher.c (whose head says how it works) does in a program's place.
+ *
+ * The image. The compiled launcher is one segment, mapped from the file's first byte on. The configuration is put behind
+ * it, into the same segment, and the segment's size is raised; the last four bytes of the segment say how long the
+ * configuration is. Two sections, `.launcher` and `.configuration`, cover the segment: bytes that only lie at the end of
+ * a file are lost to `strip`, and so are those of a segment that no section accounts for.
+ */
+import type { BundlePath } from '../model.ts'
+import type { Wrapper } from '../script/wrapper.ts'
+
+/**
+ * A piece of a string that the launcher puts together when it starts: a byte string without NUL, or what is known only
+ * then. `root`: the bundle's root, an absolute path without a slash at its end, so it is empty when that is `/`. `argv0`:
+ * the caller's argv[0]. `started`: the path that was given to execve(2), which is what a `#!` script sees as `$0`.
+ */
+export type Part = string | { readonly root: true } | { readonly argv0: true } | { readonly started: true }
+
+/** A string in parts. */
+export type Template = readonly Part[]
+
+/**
+ * When an element of a list gets a separator and what becomes of one that is there already; each is what a generation
+ * of nixpkgs' wrappers does, to the byte (put_into_list in launcher.c):
+ * - `nonempty`: makeWrapper at first: joined when the variable is not empty
+ * - `set`: makeBinaryWrapper at first: joined when the variable is set
+ * - `unique`: makeWrapper today: moved to the front, or left where it is when it was to come last
+ * - `set-unique`: makeBinaryWrapper today: moved to the front or the end
+ */
+export type ListRule = 'nonempty' | 'set' | 'unique' | 'set-unique'
+
+/**
+ * A change to the environment, where `Value` is a byte string or a template. A name means the first variable of that
+ * name: it is changed in place, or one is added at the end. `unset` removes every one of the name.
+ */
+export type EnvironmentOperation<Value = string> =
+  | { readonly op: 'set'; readonly name: string; readonly value: Value }
+  | { readonly op: 'set-default'; readonly name: string; readonly value: Value }
+  | { readonly op: 'unset'; readonly name: string }
+  | {
+      readonly op: 'prefix' | 'suffix'
+      readonly name: string
+      readonly separator: string
+      readonly value: Value
+      readonly rule: ListRule
+    }
+
+/** What a launcher does. */
+export interface LaunchTemplate {
+  /** Where the launcher itself lies; only the number of its components counts. */
+  readonly at: BundlePath
+  /** The file that execve(2) gets. */
+  readonly program: Template
+  readonly argv0: Template
+  /** Arguments before and after the caller's, which are passed on from argv[1]. */
+  readonly before: readonly Template[]
+  readonly after: readonly Template[]
+  /** Carried out in order. */
+  readonly environment: readonly EnvironmentOperation<Template>[]
+  /** Where to go before the program starts; null to stay. `PWD` is left as it is. */
+  readonly directory: Template | null
+}
+
+/** A path below the bundle's root. */
+export const inRoot = (path: BundlePath): Template => [{ root: true }, `/${path}`]
+
+/** The caller's argv[0]. */
+export const CALLERS_ARGV0: Template = [{ argv0: true }]
+
+/** A launcher that only starts a program of the bundle. */
+export const launch = (at: BundlePath, program: BundlePath): LaunchTemplate => ({
+  at,
+  program: inRoot(program),
+  argv0: CALLERS_ARGV0,
+  before: [],
+  after: [],
+  environment: [],
+  directory: null,
+})
+
+/**
+ * The same for a script: its interpreter runs it, as the kernel does for a `#!` line (execve(2), "Interpreter scripts"):
+ * argv[0] becomes the interpreter's path, and the script's name is its path in the bundle.
+ * @param argument the one argument of the `#!` line, a byte string
+ */
+export const throughInterpreter = (
+  script: LaunchTemplate,
+  interpreter: Template,
+  argument: string | null,
+): LaunchTemplate => ({
+  ...script,
+  program: interpreter,
+  argv0: interpreter,
+  before: [...(argument === null ? [] : [[argument]]), script.program, ...script.before],
+})
+
+/**
+ * The same for a program that has to be run by a dynamic loader.
+ * @param knowsArgv0 whether the loader has `--argv0`; without it the program's argv[0] is its path
+ */
+export const throughLoader = (program: LaunchTemplate, loader: Template, knowsArgv0: boolean): LaunchTemplate => ({
+  ...program,
+  program: loader,
+  argv0: loader,
+  before: [...(knowsArgv0 ? [['--argv0'], program.argv0] : []), program.program, ...program.before],
+})
+
+/**
+ * The same for a wrapper of the program (script/wrapper.ts). What the wrapper does comes first, as it did: the program
+ * is started with the wrapper's argv[0] and flags in the caller's place.
+ * @param filled turns a byte string of the wrapper into a template: the store paths in it become paths in the bundle
+ */
+export function wrapping(
+  program: LaunchTemplate,
+  wrapper: Wrapper,
+  filled: (text: string) => Template,
+): LaunchTemplate {
+  const { argv0 } = wrapper
+  const name = argv0 === 'keep' ? CALLERS_ARGV0 : argv0 === 'started' ? [STARTED] : filled(argv0.value)
+  const started = filled(wrapper.program)
+  const inside = (template: Template): Template =>
+    template.flatMap(part => (typeof part === 'string' || 'root' in part ? [part] : 'argv0' in part ? name : started))
+  return {
+    ...program,
+    argv0: inside(program.argv0),
+    before: [...program.before.map(inside), ...wrapper.before.map(filled)],
+    after: [...wrapper.after.map(filled), ...program.after.map(inside)],
+    environment: [
+      ...wrapper.environment.map(change =>
+        change.op === 'unset' ? change : { ...change, value: filled(change.value) },
+      ),
+      ...program.environment,
+    ],
+    directory: program.directory ?? (wrapper.directory === null ? null : filled(wrapper.directory)),
+  }
+}
+
+const STARTED: Part = { started: true }
+
+/**
+ * A launcher: an ELF program.
+ * @param compiled launcher.c compiled for the CPU it is for (prebuilt.ts)
+ * @throws Error when `compiled` is not what launcher.c gives, when a string holds NUL, a name is empty or has `=`, or
+ *   the launcher lies more than 255 directories deep
+ */
+export function nativeLauncher(template: LaunchTemplate, compiled: Buffer): Buffer {
+  const image = segmentOf(compiled)
+  const configuration = encode(template)
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(configuration.length)
+  const segment = Buffer.concat([image, configuration, length])
+  segment.writeBigUInt64LE(BigInt(segment.length), PROGRAM_HEADER + 32) // p_filesz
+  segment.writeBigUInt64LE(BigInt(segment.length), PROGRAM_HEADER + 40) // p_memsz
+
+  const address = segment.readBigUInt64LE(PROGRAM_HEADER + 16)
+  const headers = PROGRAM_HEADER + segment.readUInt16LE(56) * 56
+  const names = Buffer.from('\0.launcher\0.configuration\0.shstrtab\0', 'latin1')
+  const sections = [
+    section(0, 0, 0, 0n, 0, 0, 0),
+    section(1, PROGBITS, ALLOC | EXECINSTR, address, headers, image.length, 1),
+    section(11, PROGBITS, ALLOC, address, image.length, segment.length, 1),
+    section(26, STRTAB, 0, 0n, segment.length, segment.length + names.length, 1),
+  ]
+  const padding = Buffer.alloc(-(segment.length + names.length) & 7)
+  segment.writeBigUInt64LE(BigInt(segment.length + names.length + padding.length), 40) // e_shoff
+  segment.writeUInt16LE(64, 58) // e_shentsize
+  segment.writeUInt16LE(sections.length, 60) // e_shnum
+  segment.writeUInt16LE(sections.length - 1, 62) // e_shstrndx
+  return Buffer.concat([segment, names, padding, ...sections])
+}
+
+const PROGRAM_HEADER = 64
+const PROGBITS = 1
+const STRTAB = 3
+const ALLOC = 2
+const EXECINSTR = 4
+
+/** A section header (elf(5), Elf64_Shdr) for the bytes from `start` to `end` of the file. */
+function section(
+  name: number,
+  type: number,
+  flags: number,
+  address: bigint,
+  start: number,
+  end: number,
+  align: number,
+): Buffer {
+  const header = Buffer.alloc(64)
+  header.writeUInt32LE(name, 0)
+  header.writeUInt32LE(type, 4)
+  header.writeBigUInt64LE(BigInt(flags), 8)
+  if (flags & ALLOC) header.writeBigUInt64LE(address + BigInt(start), 16)
+  header.writeBigUInt64LE(BigInt(start), 24)
+  header.writeBigUInt64LE(BigInt(end - start), 32)
+  header.writeBigUInt64LE(BigInt(align), 48)
+  return header
+}
+
+/** The bytes of the compiled launcher's one segment, a copy. */
+function segmentOf(elf: Buffer): Buffer {
+  const fits =
+    elf.length >= PROGRAM_HEADER + 56 &&
+    elf.readUInt32BE(0) === 0x7f454c46 &&
+    elf[4] === 2 && // 64 bits
+    elf[5] === 1 && // little-endian
+    elf.readUInt16LE(16) === 2 && // ET_EXEC
+    elf.readBigUInt64LE(32) === BigInt(PROGRAM_HEADER)
+  if (!fits) throw new Error('not a compiled launcher')
+  const loads: number[] = []
+  for (let i = 0; i < elf.readUInt16LE(56); i++) {
+    const at = PROGRAM_HEADER + i * 56
+    if (elf.readUInt32LE(at) === 1) loads.push(at)
+  }
+  const size = Number(elf.readBigUInt64LE(PROGRAM_HEADER + 32))
+  if (
+    loads.length !== 1 ||
+    loads[0] !== PROGRAM_HEADER ||
+    elf.readBigUInt64LE(PROGRAM_HEADER + 8) !== 0n || // p_offset
+    elf.readBigUInt64LE(PROGRAM_HEADER + 40) !== BigInt(size) || // no bss
+    size > elf.length
+  )
+    throw new Error('a compiled launcher has one segment, from the first byte on')
+  return Buffer.from(elf.subarray(0, size))
+}
+
+// ---- The configuration (its form is told at the head of launcher.c) ----------------------------------------------
+
+function encode(template: LaunchTemplate): Buffer {
+  const depth = template.at.split('/').length
+  if (depth > 255) throw new Error(`${template.at} lies too deep for a launcher`)
+  const argument = (value: Template): string => operation('a', '', '', value)
+  const text = [
+    String.fromCharCode(depth),
+    ...template.environment.map(environmentOperation),
+    ...(template.directory === null ? [] : [operation('c', '', '', template.directory)]),
+    operation('x', '', '', template.program),
+    argument(template.argv0),
+    ...template.before.map(argument),
+    operation('@', '', '', []),
+    ...template.after.map(argument),
+    '\0',
+  ]
+  return Buffer.from(text.join(''), 'latin1')
+}
+
+const RULES: readonly ListRule[] = ['nonempty', 'set', 'unique', 'set-unique']
+
+function environmentOperation(change: EnvironmentOperation<Template>): string {
+  if (change.name === '' || change.name.includes('=')) throw new Error(`not a variable's name: '${change.name}'`)
+  switch (change.op) {
+    case 'set':
+      return operation('s', change.name, '', change.value)
+    case 'set-default':
+      return operation('d', change.name, '', change.value)
+    case 'unset':
+      return operation('u', change.name, '', [])
+    default: {
+      const code = 0x41 + 2 * RULES.indexOf(change.rule) + (change.op === 'suffix' ? 1 : 0)
+      return operation(String.fromCharCode(code), change.name, change.separator, change.value)
+    }
+  }
+}
+
+function operation(code: string, name: string, separator: string, value: Template): string {
+  return `${code}${text(name)}${text(separator)}${value.map(part).join('')}\0`
+}
+
+const part = (value: Part): string =>
+  typeof value === 'string' ? `=${text(value)}` : 'root' in value ? 'r' : 'argv0' in value ? '0' : 'f'
+
+function text(value: string): string {
+  if (/[^\x01-\xff]/.test(value)) throw new Error('a string of a launcher is a byte string without NUL')
+  return `${value}\0`
+}
