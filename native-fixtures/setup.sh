@@ -48,6 +48,17 @@ needs=(
   file:file
   zstd:zstd
   busybox:busybox-static # /bin/sh of an empty root: it has to be static
+  # for the tests: other readers of archives, other shells, other users, another CPU
+  bsdtar:libarchive-tools
+  python3:python3
+  mksh:mksh
+  setcap:libcap2-bin
+  gdb:gdb
+  ld.lld:lld
+  musl-gcc:musl-tools
+  aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
+  /usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross
+  qemu-aarch64-static:qemu-user-static
 )
 
 # Nix from its own installer is often only in the login shell's PATH.
