@@ -1,0 +1,174 @@
+/**
+ * Launchers to run: launcher.c compiled as its head says, a program that executes another with any argv and environment
+ * (Node passes neither duplicates nor bytes that are no UTF-8), and one that prints what it was given. A compiler or
+ * emulator that is not there is a failed test.
+ */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll } from 'vitest'
+import { type LaunchTemplate, nativeLauncher } from '../../src/entry/launcher.ts'
+
+export type Arch = 'x86_64' | 'aarch64'
+
+const SOURCE = 'src/entry/launcher.c'
+
+/** launcher.c, compiled by the command in it. */
+export function compileLauncher(arch: Arch, directory: string): Buffer {
+  const command = / {3}(gcc -std[\s\S]*?-o launcher) launcher\.c/.exec(readFileSync(SOURCE, 'utf8'))![1]!
+  const [, ...flags] = command.replaceAll('\n *', ' ').split(/\s+/)
+  const output = join(directory, `launcher-${arch}`)
+  flags.splice(flags.indexOf('-o'), 2)
+  execFileSync(compiler(arch), [...flags, '-o', output, SOURCE])
+  return readFileSync(output)
+}
+
+const compiler = (arch: Arch): string => (arch === 'x86_64' ? 'gcc' : 'aarch64-linux-gnu-gcc')
+
+/** What a program was given, as byte strings; the environment in order. */
+export interface Given {
+  readonly argv: readonly string[]
+  readonly environment: readonly string[]
+  readonly directory: string
+}
+
+export interface Call {
+  readonly argv?: readonly string[]
+  readonly environment?: readonly string[]
+  /** The directory to start in. */
+  readonly directory?: string
+}
+
+export interface Outcome {
+  readonly status: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: Buffer
+  /** A byte string. */
+  readonly stderr: string
+}
+
+/** A directory with the programs above, removed after the tests of the file. Paths are byte strings. */
+export class Laboratory {
+  readonly path: string
+  /** Prints what it was given; static, so that no environment bothers it. */
+  readonly printer: string
+  readonly #caller: string
+  readonly #compiled = new Map<Arch, Buffer>()
+  #count = 0
+
+  constructor() {
+    this.path = mkdtempSync(join(tmpdir(), 'storefree-launcher-'))
+    afterAll(() => rmSync(this.path, { recursive: true, force: true }))
+    chmodSync(this.path, 0o755)
+    this.printer = this.compile('printer', PRINTER)
+    this.#caller = this.compile('caller', CALLER)
+  }
+
+  compile(name: string, source: string, flags: readonly string[] = ['-static']): string {
+    const program = join(this.path, name)
+    execFileSync('gcc', ['-O1', '-xc', '-', '-o', program, ...flags], { input: source })
+    return program
+  }
+
+  compiled(arch: Arch): Buffer {
+    const known = this.#compiled.get(arch)
+    if (known) return known
+    const blob = compileLauncher(arch, this.path)
+    this.#compiled.set(arch, blob)
+    return blob
+  }
+
+  /** A new root with the printer in it at `printer`. */
+  root(name = `root-${this.#count++}`): string {
+    const root = `${this.path}/${name}`
+    this.put(`${root}/printer`, readFileSync(this.printer))
+    return root
+  }
+
+  put(path: string, bytes: Buffer, mode = 0o755): string {
+    mkdirSync(bytesOf(dirname(path)), { recursive: true })
+    writeFileSync(bytesOf(path), bytes)
+    chmodSync(bytesOf(path), mode)
+    return path
+  }
+
+  /** The launcher of a template at its place below a root; its path. */
+  launcher(root: string, template: LaunchTemplate, arch: Arch = 'x86_64'): string {
+    return this.put(`${root}/${template.at}`, nativeLauncher(template, this.compiled(arch)))
+  }
+
+  /** Executes a file by path, without PATH, through the emulator for another CPU. */
+  run(path: string, { argv = [path], environment = [], directory = '/' }: Call = {}, arch: Arch = 'x86_64'): Outcome {
+    // The emulator takes argv[0] as an option.
+    const emulator = '/usr/bin/qemu-aarch64-static'
+    const [file, all] =
+      arch === 'x86_64' ? [path, argv] : [emulator, [emulator, '-0', argv[0]!, path, ...argv.slice(1)]]
+    const { status, signal, stdout, stderr, error } = spawnSync(this.#caller, [], {
+      cwd: directory,
+      input: bytesOf([file, directory, String(all.length), ...all, ...environment].map(s => `${s}\0`).join('')),
+      maxBuffer: 1 << 26,
+    })
+    if (error) throw error
+    return { status, signal, stdout, stderr: stderr.toString('latin1') }
+  }
+
+  /** The same for a file that leads to the printer: what that was given. */
+  given(path: string, call: Call = {}, arch: Arch = 'x86_64'): Given {
+    const { status, stdout, stderr } = this.run(path, call, arch)
+    if (status !== 0) throw new Error(`exit ${status}: ${stderr}`)
+    return given(stdout)
+  }
+}
+
+/** What the printer printed. */
+export function given(output: Buffer): Given {
+  const [directory, count, ...strings] = output.toString('latin1').split('\0').slice(0, -1)
+  return {
+    directory: directory!,
+    argv: strings.slice(0, Number(count)),
+    environment: strings.slice(Number(count)),
+  }
+}
+
+export const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
+
+const PRINTER = `
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+extern char **environ;
+static void put(const char *s) { fwrite(s, 1, strlen(s) + 1, stdout); }
+int main(int argc, char **argv) {
+  char text[4096];
+  put(getcwd(text, sizeof text) ? text : "?");
+  sprintf(text, "%d", argc);
+  put(text);
+  for (int i = 0; i < argc; i++) put(argv[i]);
+  for (char **e = environ; *e; e++) put(*e);
+  return fflush(stdout) ? 1 : 0;
+}
+`
+
+// Standard input: file, directory, count, arguments, environment; each ended by NUL.
+const CALLER = `
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(void) {
+  size_t size = 0, room = 1 << 24;
+  char *text = malloc(room);
+  for (ssize_t n; (n = read(0, text + size, room - size)) > 0; size += n);
+  char **strings = calloc(size + 2, sizeof *strings);
+  size_t count = 0;
+  for (char *s = text; s < text + size; s += strlen(s) + 1) strings[count++] = s;
+  size_t argc = atoi(strings[2]);
+  char **argv = calloc(argc + 1, sizeof *argv);
+  memcpy(argv, strings + 3, argc * sizeof *argv);
+  if (chdir(strings[1])) return 99;
+  execve(strings[0], argv, strings + 3 + argc);
+  perror("caller");
+  return 99;
+}
+`
