@@ -10,20 +10,18 @@ export interface Image {
   with(values: Readonly<Record<string, number | bigint>>): Buffer
 }
 
-export const TABLES = [
-  'phdr',
-  'interp',
-  'note',
-  'dynamic',
-  'symtab',
-  'hash',
-  'gnuHash',
-  'verneed',
-  'verdef',
-  'rela',
-  'strtab',
-] as const
-export type Table = (typeof TABLES)[number]
+type Table =
+  | 'phdr'
+  | 'interp'
+  | 'note'
+  | 'dynamic'
+  | 'symtab'
+  | 'hash'
+  | 'gnuHash'
+  | 'verneed'
+  | 'verdef'
+  | 'rela'
+  | 'strtab'
 
 interface Options {
   readonly bits?: 32 | 64
@@ -33,7 +31,7 @@ interface Options {
 }
 
 export const INTERP = '/lib64/ld-linux-x86-64.so.2'
-export const NOTE = '[{"soname":["libdl1.so.1"],"feature":"f","description":"d","priority":"suggested"}]'
+const NOTE = '[{"soname":["libdl1.so.1"],"feature":"f","description":"d","priority":"suggested"}]'
 /** In this order in the string table, after an empty one. */
 const STRINGS = [
   'libself.so.1',
