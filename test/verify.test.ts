@@ -1,11 +1,12 @@
 /** Verification: every planted defect is found by its code, in a directory and in every kind of archive. */
 import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { silent } from '../src/io/progress.ts'
 import { digestOfHash, type Manifest, manifestBytes } from '../src/manifest.ts'
+import { members } from '../src/pack/members.ts'
 import { type Verification, verify as verifyBundle } from '../src/verify.ts'
 import { asNobody } from './support/privilege.ts'
 
@@ -609,6 +610,23 @@ test('a program is known by its first bytes, however the archive falls into piec
   }
   fs.writeFileSync(`${work}/pieces.tar.gz`, Buffer.concat(parts))
   expect(told(await verify(`${work}/pieces.tar.gz`))).toEqual([])
+})
+
+test('whoever stops reading a zstd archive leaves no program behind', async () => {
+  const forms = inForms(write(DATA, randomBytes(1 << 20)), () => {}, null)
+  // Where in its work the program is then is chance.
+  for (let stop = 1; stop <= 40; stop++) {
+    let seen = 0
+    for await (const _ of members(forms['tar.zst'])) if (++seen > stop % 12) break
+  }
+  const children = (): string[] =>
+    fs
+      .readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
+      .split(' ')
+      .filter(pid => pid !== '')
+      .map(pid => fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim())
+  for (let i = 0; i < 100 && children().includes('zstd'); i++) await new Promise(done => setTimeout(done, 20))
+  expect(children()).not.toContain('zstd')
 })
 
 describe('what cannot be read', () => {

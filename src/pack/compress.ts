@@ -78,5 +78,8 @@ function viaProgram(args: readonly string[]): Duplex {
     final: done => void child.stdin.end(() => done()),
   })
   child.stdin.on('error', () => {})
-  return Duplex.from({ writable: input, readable: Readable.from(output(), { objectMode: false }) })
+  const stream = Duplex.from({ writable: input, readable: Readable.from(output(), { objectMode: false }) })
+  // Whoever has read enough closes the stream: the program would wait for more input, and this process for it.
+  stream.on('close', () => child.kill())
+  return stream
 }

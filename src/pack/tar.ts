@@ -1,8 +1,7 @@
 /**
- * Writing tar: POSIX ustar (pax(1), "ustar Interchange Format"), with GNU's extensions where a name, link or size does
- * not fit: all tar programs read these, and busybox reads no pax headers. Names are byte strings and go out as they are,
- * which no tar package on npm allows; and every field is fixed (owner 0, no names, mtime 1, mode 0755 or 0644), so equal
- * trees give equal bytes.
+ * Writing tar: POSIX ustar (pax(1), "ustar Interchange Format") with pax extended headers only where a name or link does
+ * not fit. Names are byte strings and go out as they are, which no tar package on npm allows; and every field is fixed
+ * (owner 0, no names, mtime 1, mode 0755 or 0644), so equal trees give equal bytes.
  */
 
 export interface TarEntry {
@@ -21,7 +20,10 @@ const MTIME = 1
 /** Sizes of the header's fields. In bytes. */
 const NAME_MAX = 100
 const PREFIX_MAX = 155
-/** The largest size that eleven octal digits hold; a larger one is a binary number with the first bit set. */
+/**
+ * The largest size that eleven octal digits hold. A larger one is a binary number with the first bit set, as GNU tar
+ * began it: busybox reads names from a pax header, but no size.
+ */
 const SIZE_MAX = 0o77777777777
 /** Archives end with two blocks of zeros and are padded to records of 20 blocks. */
 const RECORD = 20 * BLOCK
@@ -32,24 +34,21 @@ export function tarHeader(entry: TarEntry): Buffer {
   const split = splitName(name)
   const typeflag = entry.type === 'file' ? '0' : entry.type === 'link' ? '2' : '5'
   const mode = entry.type === 'link' ? 0o777 : entry.executable || entry.type === 'directory' ? 0o755 : 0o644
-  return Buffer.concat([
-    ...(entry.target.length > NAME_MAX ? longText('K', entry.target) : []),
-    ...(split === null ? longText('L', name) : []),
-    block({
-      ...(split ?? { prefix: '', name: name.slice(0, NAME_MAX) }),
-      mode,
-      size: entry.size,
-      typeflag,
-      target: entry.target.slice(0, NAME_MAX),
-    }),
-  ])
-}
-
-/** A text that is too long for the next header, in a member of its own, with a NUL at its end. */
-function longText(typeflag: 'K' | 'L', text: string): Buffer[] {
-  const body = Buffer.from(`${text}\0`, 'latin1')
-  const header = block({ prefix: '', name: '././@LongLink', mode: 0o644, size: body.length, typeflag, target: '' })
-  return [header, body, tarPadding(body.length)]
+  const header = block({
+    ...(split ?? { prefix: '', name: name.slice(0, NAME_MAX) }),
+    mode,
+    size: entry.size,
+    typeflag,
+    target: entry.target.slice(0, NAME_MAX),
+  })
+  const records = [
+    ...(split === null ? [paxRecord('path', name)] : []),
+    ...(entry.target.length > NAME_MAX ? [paxRecord('linkpath', entry.target)] : []),
+  ]
+  if (records.length === 0) return header
+  const body = Buffer.from(records.join(''), 'latin1')
+  const pax = block({ prefix: '', name: '@PaxHeader', mode: 0o644, size: body.length, typeflag: 'x', target: '' })
+  return Buffer.concat([pax, body, tarPadding(body.length), header])
 }
 
 /** The zeros that fill an entry's contents up to a whole block. */
@@ -66,6 +65,14 @@ function splitName(name: string): { prefix: string; name: string } | null {
   return slash <= 0 || slash > PREFIX_MAX || slash === name.length - 1
     ? null
     : { prefix: name.slice(0, slash), name: name.slice(slash + 1) }
+}
+
+/** `<length> <key>=<value>\n`, where the length counts itself. */
+function paxRecord(key: string, value: string): string {
+  const rest = ` ${key}=${value}\n`
+  let length = rest.length
+  while (String(length).length + rest.length !== length) length = String(length).length + rest.length
+  return length + rest
 }
 
 interface Fields {
