@@ -50,7 +50,7 @@ export function findBinaryWrapper(bytes: Buffer): string | null {
   if (end < 0) return null
   const text = bytes.toString('latin1', at + head.length, end)
   const behind = text.indexOf('\n\n\n# (Use ')
-  return behind < 0 ? text : text.slice(0, behind + 1)
+  return behind < 0 ? text : text.slice(0, behind)
 }
 
 /**
