@@ -41,14 +41,17 @@ needs=(
   xz:xz-utils
   bzip2:bzip2        # zlib's tarball
   /usr/include/stdio.h:libc6-dev
-  # for the tests: the store is hidden, what a program opens is traced
+  # for the demo: a root without the store, a static /bin/sh in it
   bwrap:bubblewrap
-  strace:strace
   curl:curl
   file:file
+  busybox:busybox-static
+)
+# For the tests, so with the whole set only: what a program opens is traced, other readers of archives, other shells,
+# other users, another CPU.
+test_needs=(
+  strace:strace
   zstd:zstd
-  busybox:busybox-static # /bin/sh of an empty root: it has to be static
-  # for the tests: other readers of archives, other shells, other users, another CPU
   bsdtar:libarchive-tools
   python3:python3
   mksh:mksh
@@ -66,6 +69,7 @@ for dir in /nix/var/nix/profiles/default/bin "${HOME:-/root}/.nix-profile/bin"; 
   [ ! -x "$dir/nix-build" ] || PATH=$PATH:$dir
 done
 
+(($#)) || needs+=("${test_needs[@]}")
 missing=()
 for need in "${needs[@]}"; do
   what=${need%%:*}
