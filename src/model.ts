@@ -4,6 +4,8 @@
  * Strings that come from files and file systems are byte strings (io/bytes.ts).
  */
 
+import type { Wrapper } from './script/wrapper.ts'
+
 declare const brand: unique symbol
 /** Absolute path of an input. Inputs are never written to. A byte string. */
 export type SourcePath = string & { readonly [brand]: 'source' }
@@ -136,7 +138,7 @@ export interface LinkNode {
   readonly directory: boolean
 }
 
-export type DependencyKind = 'interp' | 'needed' | 'variant' | 'dlopen' | 'shebang' | 'link' | 'reference'
+export type DependencyKind = 'interp' | 'needed' | 'variant' | 'dlopen' | 'shebang' | 'wrapper' | 'link' | 'reference'
 
 export interface Dependency {
   readonly from: SourcePath
@@ -218,6 +220,8 @@ export interface DependencyGraph {
   readonly edges: readonly Dependency[]
   readonly linkMaps: ReadonlyMap<SourcePath, LinkMap>
   readonly loaders: ReadonlyMap<SourcePath, LoaderFacts>
+  /** Programs and scripts that only set up the environment and arguments of another program. */
+  readonly wrappers: ReadonlyMap<SourcePath, Wrapper>
   /** Programs that cannot get the stub. */
   readonly refusals: ReadonlyMap<SourcePath, StubRefusal>
   /** Names of the store directory at the time of the scan: hashes that no bundle may hold. */

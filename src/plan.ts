@@ -4,6 +4,18 @@
  */
 
 import { type ElfEdit, editInPlace } from './elf/edit.ts'
+import {
+  inRoot,
+  type LaunchTemplate,
+  launch,
+  nativeLauncher,
+  type Part,
+  type Template,
+  throughInterpreter,
+  throughLoader,
+  wrapping,
+} from './entry/launcher.ts'
+import { PREBUILT } from './entry/prebuilt.ts'
 import { shellLauncher } from './entry/shell.ts'
 import { BundleError } from './errors.ts'
 import { directoryOf, finder, type Layout, layOut, relativeLink, relativePath } from './layout.ts'
@@ -17,6 +29,7 @@ import type {
   FileNode,
   Finding,
   LinkNode,
+  Package,
   PlannedProgram,
   PlanOptions,
   Reference,
@@ -24,7 +37,7 @@ import type {
   SourcePath,
   Step,
 } from './model.ts'
-import { storePathOf } from './nix/store-path.ts'
+import { STORE_DIR, storePathOf, storePathPrefix } from './nix/store-path.ts'
 import { blank, rewrite, type Target } from './references/rewrite.ts'
 
 /**
@@ -52,6 +65,9 @@ class Planner {
   readonly #edgesFrom: ReadonlyMap<SourcePath, readonly Dependency[]>
   readonly #targets: ReadonlyMap<string, Target>
   readonly #entrySources: ReadonlySet<SourcePath>
+  readonly #packageOf: (path: string) => Package
+  /** The CPU of the bundle's programs. */
+  readonly #arch: string
   /** Directories of the inputs that something was taken from. */
   readonly #directories = new Set<string>()
 
@@ -65,6 +81,8 @@ class Planner {
       for (let d = directoryOf(path); d !== '' && !this.#directories.has(d); d = directoryOf(d))
         this.#directories.add(d)
     this.#targets = targets(graph, layout, options.prefix)
+    this.#packageOf = finder(graph.packages)
+    this.#arch = [...graph.linkMaps.keys()].map(path => archOf(graph, path))[0] ?? ''
     this.#entrySources = new Set(graph.entries.map(entry => graph.links.get(entry.source)?.target ?? entry.source))
   }
 
@@ -96,6 +114,7 @@ class Planner {
   }
 
   #planElf(node: FileNode, facts: ElfFacts, at: BundlePath): void {
+    if (this.#planWrapper(node, at)) return
     const edits = this.#elfEdits(node, facts, at)
     const hostPaths = (this.#graph.loaders.get(node.path)?.hostPaths ?? []).map(
       (p): Edit => ({
@@ -121,7 +140,10 @@ class Planner {
     }
     const elf = this.#hidden(at)
     this.#copy(elf, node, all)
-    this.#launch(at, loader, elf, node.path, null)
+    if (this.#isNative()) {
+      const knowsArgv0 = this.#knowsArgv0(node.path)
+      this.#native(at, throughLoader(launch(at, elf), inRoot(loader), knowsArgv0))
+    } else this.#launch(at, loader, elf, node.path, null)
     this.#programs.push({ at, elf, loader, source: node.path })
   }
 
@@ -144,17 +166,22 @@ class Planner {
 
   /** A script in bin/ whose interpreter lies in the store gets a launcher too: a `#!` line cannot be relative. */
   #planScript(node: FileNode, facts: ScriptFacts, at: BundlePath): void {
+    if (this.#planWrapper(node, at)) return
     const edits = this.#references(node, [])
     const interpreter = this.#edgesFrom.get(node.path)?.find(edge => edge.kind === 'shebang')?.to
     const inStore = storePathOf(facts.interpreter.value) !== null
     const loader = interpreter ? this.#loaderOf(interpreter) : null
-    if (this.#options.prefix === null && inStore && interpreter && loader && this.#entrySources.has(node.path)) {
+    if (this.#options.prefix === null && inStore && interpreter && loader && this.#isStarted(node.path)) {
       const script = this.#hidden(at)
       this.#copy(script, node, edits)
-      this.#launch(at, loader, this.#elfOf(interpreter), interpreter, {
-        at: script,
-        argument: facts.argument,
-      })
+      if (this.#isNative()) {
+        const interpreterAt = inRoot(this.#layout.placed.get(interpreter)!)
+        this.#native(at, throughInterpreter(launch(at, script), interpreterAt, facts.argument))
+      } else
+        this.#launch(at, loader, this.#elfOf(interpreter), interpreter, {
+          at: script,
+          argument: facts.argument,
+        })
       return
     }
     this.#copy(at, node, edits)
@@ -165,6 +192,66 @@ class Planner {
         file: node.path,
         interpreter: facts.interpreter.value,
       })
+  }
+
+  /** Whether something is started by name: an entry, or what lies where programs lie. */
+  #isStarted(path: SourcePath): boolean {
+    return this.#entrySources.has(path) || PROGRAM_PLACE.test(path.slice(this.#packageOf(path).root.length))
+  }
+
+  // ---- Launchers -----------------------------------------------------------------------------------------------
+
+  /** Whether launchers are programs; else they are shell scripts. */
+  #isNative(): boolean {
+    return this.#options.launcher !== 'shell' && this.#options.prefix === null && PREBUILT[this.#arch] !== undefined
+  }
+
+  /** Puts a launcher in a wrapper's place; false for what is no wrapper, or wraps nothing that is in the bundle. */
+  #planWrapper({ path }: FileNode, at: BundlePath): boolean {
+    const wrapper = this.#isNative() ? this.#graph.wrappers.get(path) : undefined
+    const program = wrapper && this.#placeOf(wrapper.program)
+    if (program)
+      this.#native(
+        at,
+        wrapping(launch(at, program), wrapper, text => this.#filled(text)),
+      )
+    return program !== undefined
+  }
+
+  /** Where the file or link at an input's path lies in the bundle. */
+  #placeOf(path: string): BundlePath | undefined {
+    const placed = this.#layout.placed.get(path as SourcePath)
+    if (placed !== undefined) return placed
+    // A path through a linked directory: the edge knows what it led to.
+    const edge = this.#graph.edges.find(e => e.name === path && e.to !== null)
+    return edge?.to ? this.#layout.placed.get(edge.to) : undefined
+  }
+
+  /** A text with its store paths made relative to the root, or blanked where the bundle has nothing of the package. */
+  #filled(text: string): Template {
+    const parts: Part[] = []
+    let rest = text
+    for (let at = rest.indexOf(STORE_DIR); at >= 0; at = rest.indexOf(STORE_DIR)) {
+      parts.push(rest.slice(0, at))
+      const store = storePathPrefix(rest.slice(at))
+      const target = store && this.#targets.get(store.hash)
+      if (target && store.root === target.root) parts.push({ root: true }, target.path)
+      else parts.push(blank(store?.root ?? STORE_DIR))
+      rest = rest.slice(at + (store?.root ?? STORE_DIR).length)
+    }
+    return [...parts, rest].filter(part => part !== '')
+  }
+
+  #native(at: BundlePath, template: LaunchTemplate): void {
+    const compiled = Buffer.from(PREBUILT[this.#arch]!.launcher, 'base64')
+    this.#add({ do: 'write', at, bytes: nativeLauncher(template, compiled), executable: true })
+  }
+
+  #knowsArgv0(program: SourcePath): boolean {
+    const loader = this.#graph.linkMaps.get(program)!.loader
+    const knows = this.#graph.loaders.get(loader)?.argv0 ?? false
+    if (!knows) this.#findings.push({ code: 'argv0-unsupported', severity: 'warning', file: program, loader })
+    return knows
   }
 
   /** Where the ELF file of a program lies: where it is started, or behind a launcher. */
@@ -188,10 +275,7 @@ class Planner {
     source: SourcePath,
     script: { at: BundlePath; argument: string | null } | null,
   ): void {
-    const loaderSource = this.#graph.linkMaps.get(source)!.loader
-    const argv0 = this.#graph.loaders.get(loaderSource)?.argv0 ?? false
-    if (!argv0)
-      this.#findings.push({ code: 'argv0-unsupported', severity: 'warning', file: source, loader: loaderSource })
+    const argv0 = this.#knowsArgv0(source)
     this.#add({ do: 'write', at, bytes: shellLauncher({ loader, program, script, argv0 }), executable: true })
   }
 
@@ -327,7 +411,7 @@ class Planner {
   }
 
   #directoryAt(path: SourcePath): BundlePath {
-    const { root } = finder(this.#graph.packages)(path)
+    const { root } = this.#packageOf(path)
     return (this.#layout.directories.get(root)! + path.slice(root.length)) as BundlePath
   }
 
@@ -359,6 +443,14 @@ function edgesByOrigin(edges: readonly Dependency[]): Map<SourcePath, Dependency
     else byOrigin.set(edge.from, [edge])
   }
   return byOrigin
+}
+
+/** Where programs lie in a package. */
+const PROGRAM_PLACE = /^\/(?:bin|sbin|libexec)\/[^/]+$/
+
+function archOf(graph: DependencyGraph, program: SourcePath): string {
+  const facts = graph.files.get(program)?.facts
+  return facts?.format === 'elf' ? facts.arch : ''
 }
 
 /**

@@ -33,7 +33,7 @@ export function describe(finding: Finding): string {
     case 'stub-refused':
       return finding.refusal === 'cpu'
         ? `there is no stub for ${finding.arch}: it starts through a /bin/sh launcher`
-        : `cannot take the stub (${finding.refusal}): it starts through a /bin/sh launcher`
+        : `cannot take the stub (${finding.refusal}): it starts through a launcher, and /proc/self/exe is the loader's`
     case 'reference-blanked':
       return `finds ${shortPath(finding.target)}${finding.count > 1 ? ` and ${finding.count - 1} more` : ''} by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix`
     case 'argv0-unsupported':

@@ -30,13 +30,20 @@ import type {
   LoaderFacts,
   Package,
   PackageRoot,
+  ScriptFacts,
   SourcePath,
   StubRefusal,
 } from './model.ts'
 import { STORE_DIR, storePathOf } from './nix/store-path.ts'
 import { scanReferences } from './references/scan.ts'
 import { parseScript, SHEBANG_MAX } from './script/parse.ts'
+import { parseShellWrapper, readBinaryWrapper, type Wrapper } from './script/wrapper.ts'
 import { leftOut, walkTree } from './tree.ts'
+
+/** A wrapper is small; a larger program or script is none. In bytes. */
+const WRAPPER_MAX = 1 << 20
+/** Store paths in the values that wrappers set: lists are joined by colons and the like. */
+const STORE_PATHS = /\/nix\/store\/[0-9A-Za-z+\-._?=/]+/g
 
 /** The loader cache of a machine whose own programs are bundled. */
 const LD_SO_CACHE = '/etc/ld.so.cache'
@@ -66,6 +73,7 @@ class Scanner implements Disk {
   readonly #linkMaps = new Map<SourcePath, LinkMap>()
   /** The first process in which an object was seen: what its names mean is asked there. */
   readonly #contexts = new Map<SourcePath, Process>()
+  readonly #wrappers = new Map<SourcePath, Wrapper>()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
   readonly #processes: Process[] = []
   readonly #opened = new Map<string, Opened | null>()
@@ -104,7 +112,7 @@ class Scanner implements Disk {
       const node = this.#pending.shift()
       if (node !== undefined) {
         this.#progress.update(`reading ${this.#files.size} files`)
-        if (node.facts.format === 'script') this.#followShebang(node)
+        if (node.facts.format === 'script') this.#followScript(node, node.facts)
         else if (node.facts.format === 'elf') {
           if (node.facts.program && node.facts.interp) this.#startProgram(node, node.facts)
           objects.push(node)
@@ -127,6 +135,7 @@ class Scanner implements Disk {
       edges: this.#edges,
       linkMaps: this.#linkMaps,
       loaders: new Map([...this.#loaders].map(([path, { compiled }]) => [path, compiled])),
+      wrappers: this.#wrappers,
       refusals: this.#refusals,
       hashes: this.#hashes,
       findings: this.#findings,
@@ -222,6 +231,11 @@ class Scanner implements Disk {
     }
     this.#edge({ from: node.path, kind: 'interp', name: interp, to: loader.file.path, via: 'PT_INTERP' })
     this.#addFile(loader.file.path)
+    if (node.size <= WRAPPER_MAX)
+      this.#followWrapper(
+        node.path,
+        withFile(node.path, source => readBinaryWrapper(source.read(0, node.size))),
+      )
     const refused = withFile(node.path, source => stubRefusal(source, facts))
     if (refused !== null) this.#refusals.set(node.path, refused)
     const process = this.#start({ path: node.path, facts }, loader)
@@ -351,15 +365,38 @@ class Scanner implements Disk {
     }
   }
 
-  #followShebang({ path, facts, executable }: FileNode): void {
-    if (facts.format !== 'script' || !executable || storePathOf(facts.interpreter.value) === null) return
+  /** What a script needs to run: the interpreter of its `#!` line, and what it wraps. */
+  #followScript({ path, size, executable }: FileNode, facts: ScriptFacts): void {
     const name = facts.interpreter.value
+    if (!executable || storePathOf(name) === null) return
+    if (size <= WRAPPER_MAX)
+      this.#followWrapper(path, parseShellWrapper(withFile(path, source => source.read(0, size).toString('latin1'))))
     if (stat(name)?.type !== 'file') {
       this.#missing(name, [path], 'warning')
       return
     }
     this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang' })
     this.#add(inRealDirectory(name))
+  }
+
+  /** The program that a wrapper runs, and the files and directories that it names for it. */
+  #followWrapper(from: SourcePath, wrapper: Wrapper | null): void {
+    if (wrapper === null || stat(wrapper.program)?.type !== 'file') return
+    this.#wrappers.set(from, wrapper)
+    const { program, environment, before, after, directory } = wrapper
+    this.#edge({ from, kind: 'wrapper', name: program, to: realPath(program), via: 'wrapper' })
+    this.#add(inRealDirectory(program))
+    const texts = [...before, ...after, ...environment.map(e => (e.op === 'unset' ? '' : e.value)), directory ?? '']
+    for (const [name] of texts.join('\n').matchAll(STORE_PATHS)) {
+      const store = storePathOf(name)
+      // The bare root of a package says nothing of what is wanted of it.
+      if (store === null || store.root === name || leftOut(name.slice(store.root.length + 1)) !== null) continue
+      const type = stat(name)?.type
+      if (type === undefined || type === 'special') continue
+      this.#edge({ from, kind: 'reference', name, to: realPath(name), via: 'wrapper' })
+      if (type === 'directory') this.addTree(realPath(name))
+      else this.#add(inRealDirectory(name))
+    }
   }
 
   // ---- Book-keeping --------------------------------------------------------------------------------------------

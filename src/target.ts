@@ -127,6 +127,8 @@ function directoryEntries(root: SourcePath): Entries {
     if (stat(directory)?.type !== 'directory') continue
     const real = realPath(directory)
     for (const name of list(directory)) {
+      // What a wrapper stands for (`.foo-wrapped`) is nobody's to start; it comes with the tree.
+      if (name.startsWith('.')) continue
       const source = `${real}/${name}` as SourcePath
       const program = stat(source)
       if (program?.type !== 'file' || (program.mode & 0o111) === 0) continue

@@ -22,17 +22,27 @@ stub() { # compiler objcopy flags...
   base64 -w0 "$out/stub.bin"
 }
 
+# As launcher.c says at its head.
+launcher() { # compiler flags...
+  "$@" -std=gnu11 -Os -Wall -Wextra -Werror -ffreestanding -fno-ident -fno-pie -fno-stack-protector \
+    -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-tree-loop-distribute-patterns \
+    -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noseparate-code -s -o "$out/launcher" launcher.c
+  base64 -w0 "$out/launcher"
+}
+
 cat << 'HEAD'
 /** Made by build.sh from stub.c and launcher.c; do not edit. */
 
 /** The blobs of each CPU, in base64. */
-export const PREBUILT: Readonly<Record<string, { readonly stub: string }>> = {
+export const PREBUILT: Readonly<Record<string, { readonly stub: string; readonly launcher: string }>> = {
 HEAD
 echo "  x86_64: {"
 echo "    stub: '$(stub gcc objcopy -march=x86-64 -mno-red-zone -fcf-protection=none)',"
+echo "    launcher: '$(launcher gcc -fcf-protection=none)',"
 echo "  },"
 echo "  aarch64: {"
 # tiny: addresses by adr alone, so that the blob works at any place.
 echo "    stub: '$(stub aarch64-linux-gnu-gcc aarch64-linux-gnu-objcopy -mcmodel=tiny -mbranch-protection=none -mno-outline-atomics)',"
+echo "    launcher: '$(launcher aarch64-linux-gnu-gcc)',"
 echo "  },"
 echo "}"

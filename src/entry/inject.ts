@@ -17,7 +17,7 @@ import type { ElfFacts, LoaderPlace, StubRefusal } from '../model.ts'
 
 const MAGIC = 'SFSTUB1\0'
 /** Bytes of struct config before the loader's path. */
-const CONFIG = 40
+const CONFIG = 32
 const ALIGN = 16
 const HEADER = 64
 const PHENT = 56
@@ -92,7 +92,7 @@ export function injectStub(bytes: Buffer, facts: ElfFacts, stub: Buffer, loader:
   const top = Math.max(...facts.segments.filter(s => s.type === PT.load).map(s => s.vaddr + s.memsz))
   const vaddr = roundUp(top, page) + (offset % page)
   const entry = Number(bytes.readBigUInt64LE(24))
-  const blob = Buffer.concat([stub, config(facts, vaddr + stub.length, entry, loader)])
+  const blob = Buffer.concat([stub, config(vaddr + stub.length, entry, loader)])
 
   const head = Buffer.from(bytes)
   head.writeBigUInt64LE(BigInt(vaddr), 24)
@@ -106,20 +106,19 @@ export function readStub(bytes: Buffer): LoaderPlace | null {
   const at = bytes.indexOf(MAGIC, 0, 'latin1')
   if (at < 0 || at + CONFIG >= bytes.length) return null
   const end = bytes.indexOf(0, at + CONFIG)
-  return end < 0 ? null : { up: bytes.readUInt32LE(at + 32), path: bytes.toString('latin1', at + CONFIG, end) }
+  return end < 0 ? null : { up: bytes.readUInt32LE(at + 24), path: bytes.toString('latin1', at + CONFIG, end) }
 }
 
 /** The largest stub segment that anybody looks for a stub in. In bytes. */
 export const STUB_MAX = 64 * 1024
 
 /** struct config of stub.c. */
-function config(facts: ElfFacts, address: number, entry: number, loader: LoaderPlace): Buffer {
+function config(address: number, entry: number, loader: LoaderPlace): Buffer {
   const bytes = Buffer.alloc(CONFIG + loader.path.length + 1)
   bytes.write(MAGIC, 0, 'latin1')
   bytes.writeBigUInt64LE(BigInt(address), 8)
   bytes.writeBigUInt64LE(BigInt(entry), 16)
-  bytes.writeBigUInt64LE(BigInt(facts.segments.find(s => s.type === PT.dynamic)?.vaddr ?? 0), 24)
-  bytes.writeUInt32LE(loader.up, 32)
+  bytes.writeUInt32LE(loader.up, 24)
   bytes.write(loader.path, CONFIG, 'latin1')
   return bytes
 }

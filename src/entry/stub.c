@@ -28,7 +28,9 @@
  *
  * Second arrival. `ld.so program` and ldd(1) load the program themselves and jump to its e_entry, which is this code
  * again. Then all is done already, and it goes straight on to the original entry. glibc announces itself by a function
- * to be called at exit in rdx (x0 on aarch64), which the kernel leaves zero; musl by the value of DT_DEBUG.
+ * to be called at exit in rdx (x0 on aarch64), which the kernel leaves zero. With musl AT_ENTRY is still what the kernel
+ * made it: the entry of ld.so, where the kernel's own start has the address of this code. (DT_DEBUG would tell too, but
+ * patchelf moves the dynamic section away from where it was when the stub was put in.)
  *
  * Set-uid. With AT_SECURE the program runs with more rights than its caller, who may be able to place the file (by a
  * hard link) beside a loader of his own. So it refuses, always. A bundle for a fixed place (--prefix) has absolute
@@ -49,14 +51,15 @@ typedef unsigned long u64;
 /* Follows the code; laid out by inject.ts. Addresses are the file's virtual addresses. */
 struct config {
 	char magic[8];
-	u64 address;  /* of this config */
-	u64 entry;    /* the program's original e_entry */
-	u64 dynamic;  /* p_vaddr of its PT_DYNAMIC, 0 without one */
-	u32 up;       /* how many directories to go up from the program's own */
+	u64 address; /* of this config */
+	u64 entry;   /* the program's original e_entry */
+	u32 up;      /* how many directories to go up from the program's own */
 	u32 reserved;
 	char loader[]; /* and the path of ld.so from there */
 };
 extern const struct config config;
+/* The first instruction, which is the program's e_entry. */
+extern const char _start[];
 
 /* elf(5) */
 struct ehdr {
@@ -71,12 +74,12 @@ struct phdr {
 	u32 type, flags;
 	u64 offset, vaddr, paddr, filesz, memsz, align;
 };
-enum { PT_NULL, PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_PHDR = 6 };
+enum { ET_DYN = 3, EM_X86_64 = 62, EM_AARCH64 = 183 };
+enum { PT_NULL, PT_LOAD, PT_INTERP = 3, PT_PHDR = 6 };
 enum { PF_X = 1, PF_W = 2, PF_R = 4 };
-enum { DT_NULL, DT_DEBUG = 21 };
 enum { AT_NULL, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_ENTRY = 9, AT_SECURE = 23, AT_EXECFN = 31, AT_MAX };
 
-enum { PATH_MAX = 4096, LINKS_MAX = 40, PHDRS_MAX = 64 };
+enum { PATH_MAX = 4096, LINKS_MAX = 40, PHDRS_MAX = 64, SPACE_BITS = 40 };
 enum { PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 4 };
 enum { MAP_PRIVATE = 2, MAP_FIXED = 16, MAP_ANONYMOUS = 32, MAP_NORESERVE = 0x4000 };
 enum { O_RDONLY_CLOEXEC = 02000000, AT_FDCWD = -100, ENOENT = 2, EACCES = 13 };
@@ -84,8 +87,10 @@ enum { O_RDONLY_CLOEXEC = 02000000, AT_FDCWD = -100, ENOENT = 2, EACCES = 13 };
 #ifdef HOST_TEST
 /* Built as part of a test program: system calls and the config are the test's. */
 long sys(long nr, long a, long b, long c, long d, long e, long f);
+enum { MACHINE = EM_X86_64 };
 enum { SYS_read, SYS_write, SYS_close, SYS_mmap, SYS_mprotect, SYS_munmap, SYS_pread64, SYS_getcwd, SYS_exit_group, SYS_openat, SYS_readlinkat };
 #elif defined __x86_64__
+enum { MACHINE = EM_X86_64 };
 enum { SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_mprotect = 10, SYS_munmap = 11, SYS_pread64 = 17, SYS_getcwd = 79, SYS_exit_group = 231, SYS_openat = 257, SYS_readlinkat = 267 };
 static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -117,6 +122,7 @@ __asm__(".section .text.start,\"ax\",@progbits\n"
 	"	jmp *%rax\n"
 	".text\n");
 #elif defined __aarch64__
+enum { MACHINE = EM_AARCH64 };
 enum { SYS_getcwd = 17, SYS_openat = 56, SYS_close = 57, SYS_write = 64, SYS_pread64 = 67, SYS_readlinkat = 78, SYS_exit_group = 94, SYS_munmap = 215, SYS_mmap = 222, SYS_mprotect = 226 };
 static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -184,15 +190,15 @@ static char *last_slash(char *path)
 
 /*
  * The program's own absolute path. The kernel knows it (/proc/self/exe, free of links). Without /proc there is the name
- * it was started by (AT_EXECFN), whose last component may be a link.
+ * it was started by (AT_EXECFN), whose last component may be a link. Returns whether it is free of links, `.` and `..`.
  */
-static void own_path(char *path, const char *execfn)
+static int own_path(char *path, const char *execfn)
 {
 	char link[PATH_MAX];
 	long n = sys(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path, PATH_MAX - 1, 0, 0);
 	if (n > 0 && n < PATH_MAX - 1 && path[0] == '/') {
 		path[n] = 0;
-		return;
+		return 1;
 	}
 	const char *end = path + PATH_MAX - 1;
 	char *at = path;
@@ -212,13 +218,14 @@ static void own_path(char *path, const char *execfn)
 	for (int links = 0; links < LINKS_MAX; links++) {
 		n = sys(SYS_readlinkat, AT_FDCWD, (long)path, (long)link, PATH_MAX - 1, 0, 0);
 		if (n <= 0)
-			return;
+			break;
 		link[n] = 0;
 		at = append(link[0] == '/' ? path : last_slash(path) + 1, end, link);
 		if (at == end)
 			die(execfn, ": its path is too long", "");
 		*at = 0;
 	}
+	return 0;
 }
 
 /* ---- Mapping ld.so ---- */
@@ -249,7 +256,8 @@ static u64 map_loader(const char *who, const char *path, u64 page, u64 *base)
 	if (fd < 0)
 		die(who, ": cannot open ", path);
 	if (sys(SYS_pread64, fd, (long)&e, sizeof e, 0, 0, 0) != sizeof e || *(u32 *)e.ident != 0x464c457f ||
-	    e.ident[4] != 2 || e.phentsize != sizeof *table || e.phnum == 0 || e.phnum > PHDRS_MAX)
+	    e.ident[4] != 2 || e.type != ET_DYN || e.machine != MACHINE || e.phentsize != sizeof *table || e.phnum == 0 ||
+	    e.phnum > PHDRS_MAX)
 		die(who, ": no loader: ", path);
 	long size = e.phnum * sizeof *table;
 	if (sys(SYS_pread64, fd, (long)table, size, e.phoff, 0, 0) != size)
@@ -260,6 +268,15 @@ static u64 map_loader(const char *who, const char *path, u64 page, u64 *base)
 		const struct phdr *p = &table[i];
 		if (p->type != PT_LOAD)
 			continue;
+		/*
+		 * Nothing may be mapped outside [low, high), and the last byte must be there: in a file cut off, touching
+		 * what is missing is a SIGBUS, which tells nobody why.
+		 */
+		u8 last;
+		if ((p->vaddr | p->memsz | p->offset) >> SPACE_BITS || p->filesz > p->memsz ||
+		    (p->filesz && ((p->vaddr ^ p->offset) & (page - 1) ||
+				   sys(SYS_pread64, fd, (long)&last, 1, p->offset + p->filesz - 1, 0, 0) != 1)))
+			die(who, ": no loader: ", path);
 		if (p->vaddr < low)
 			low = p->vaddr;
 		if (p->vaddr + p->memsz > high)
@@ -267,7 +284,7 @@ static u64 map_loader(const char *who, const char *path, u64 page, u64 *base)
 		if (p->align > align)
 			align = p->align;
 	}
-	if (low >= high || high > 1ul << 40 || align > 1ul << 30 || align & (align - 1))
+	if (low >= high || e.entry < low || e.entry >= high || align > 1ul << 30 || align & (align - 1))
 		die(who, ": no loader: ", path);
 	low &= -page;
 	u64 span = (high - low + page - 1) & -page;
@@ -343,22 +360,13 @@ static u64 make_headers(const char *who, const struct phdr *old, u64 count, u64 
 
 /* ---- Start ---- */
 
-/* Whether a loader has been here before: it stored its r_debug. */
-static int debugged(const u64 *dynamic)
-{
-	for (; dynamic[0] != DT_NULL; dynamic += 2)
-		if (dynamic[0] == DT_DEBUG)
-			return dynamic[1] != 0;
-	return 0;
-}
-
 /* Returns where to jump. `exit_function` is what the ABI has in rdx or x0 at a program's entry. */
 u64 start(u64 *stack, u64 exit_function)
 {
 	const struct config *c = &config;
 	u64 bias = (u64)c - c->address;
 	u64 entry = bias + c->entry;
-	if (exit_function != 0 || (c->dynamic && debugged((u64 *)(bias + c->dynamic))))
+	if (exit_function != 0)
 		return entry;
 
 	u64 *at = stack + 1 + stack[0] + 1; /* past argc and argv */
@@ -370,6 +378,8 @@ u64 start(u64 *stack, u64 exit_function)
 	for (; at[0] != AT_NULL; at += 2)
 		if (at[0] < AT_MAX)
 			aux[at[0]] = &at[1];
+	if (aux[AT_ENTRY] && *aux[AT_ENTRY] != (u64)_start)
+		return entry;
 
 	const char *who = stack[0] ? (const char *)stack[1] : "";
 	if (aux[AT_SECURE] && *aux[AT_SECURE])
@@ -379,14 +389,19 @@ u64 start(u64 *stack, u64 exit_function)
 	u64 page = aux[AT_PAGESZ] ? *aux[AT_PAGESZ] : 4096;
 
 	char path[PATH_MAX];
-	own_path(path, aux[AT_EXECFN] ? (const char *)*aux[AT_EXECFN] : 0);
+	const char *limit = path + PATH_MAX - 1;
+	int canonical = own_path(path, aux[AT_EXECFN] ? (const char *)*aux[AT_EXECFN] : 0);
 	char *end = last_slash(path);
-	for (u32 up = c->up; up > 0; up--) {
-		*end = 0;
-		end = last_slash(path);
+	for (u32 up = c->up; up > 0 && end < limit; up--) {
+		if (canonical) {
+			*end = 0;
+			end = last_slash(path);
+		} else { /* the directory may be a link, or `.`: only the kernel knows what is above it */
+			end = append(end, limit, "/..");
+		}
 	}
-	end = append(append(end, path + PATH_MAX - 1, "/"), path + PATH_MAX - 1, c->loader);
-	if (end == path + PATH_MAX - 1)
+	end = append(append(end, limit, "/"), limit, c->loader);
+	if (end == limit)
 		die(who, ": its path is too long", "");
 	*end = 0;
 

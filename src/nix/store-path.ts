@@ -26,6 +26,12 @@ export function storePathOf(path: string): StorePath | null {
   return match && (next === undefined || next === '/') ? { root: match[0], hash: match[1]!, name: match[2]! } : null
 }
 
+/** The store path that a text begins with, whatever follows it; null when it begins with none. */
+export function storePathPrefix(text: string): StorePath | null {
+  const match = STORE_PATH.exec(text)
+  return match && { root: match[0], hash: match[1]!, name: match[2]! }
+}
+
 /**
  * `nginx-1.22.1` -> name and version, split at the first dash that no letter follows (Nix's parseDrvName). The name
  * of an output (`-bin`) belongs to neither.
