@@ -1,0 +1,81 @@
+/** The blobs of the stub: built from the sources here, small, and nothing but code that works at any address. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { PREBUILT } from '../src/entry/prebuilt.ts'
+import { temporary } from './support/bundle.ts'
+import { output } from './support/elf-tools.ts'
+
+const entry = resolve(import.meta.dirname, '../src/entry')
+const directory = temporary()
+/** One page: the stub never costs a program more than that. In bytes. */
+const SIZE_MAX = 4096
+
+test("build.sh's output is prebuilt.ts, byte for byte", async () => {
+  const built = await output(join(entry, 'build.sh'), [])
+  expect(
+    built === readFileSync(join(entry, 'prebuilt.ts'), 'latin1'),
+    'run src/entry/build.sh > src/entry/prebuilt.ts',
+  ).toBe(true)
+})
+
+/**
+ * Builds as build.sh does, with the script changed: the ELF files before objcopy cuts them are kept in `out`, and the
+ * code is linked for `address`.
+ */
+async function build(out: string, address: string): Promise<void> {
+  const script = readFileSync(join(entry, 'build.sh'), 'utf8')
+  const changed = script
+    .replace(/^cd .*$/m, `cd '${entry}'`)
+    .replace('-Wl,-T,stub.ld', `-Wl,-T,${out}/stub.ld`)
+    .replace('"$objcopy" -O binary', `cp "$out/stub.elf" '${out}'/"$objcopy".elf; "$objcopy" -O binary`)
+  expect(changed.split(out)).toHaveLength(3)
+  const placed = readFileSync(join(entry, 'stub.ld'), 'utf8').replace('. = 0;', `. = ${address};`)
+  writeFileSync(join(out, 'stub.ld'), placed)
+  await output('bash', ['-c', changed])
+}
+
+const [low, high] = [join(directory, 'low'), join(directory, 'high')]
+beforeAll(async () => {
+  for (const path of [low, high]) mkdirSync(path)
+  await Promise.all([build(low, '0'), build(high, '0x123456789000')])
+})
+
+describe.each([
+  { cpu: 'x86_64', prefix: '' },
+  { cpu: 'aarch64', prefix: 'aarch64-linux-gnu-' },
+] as const)('$cpu', ({ cpu, prefix }) => {
+  const blob = Buffer.from(PREBUILT[cpu]!.stub, 'base64')
+  const elf = join(low, `${prefix}objcopy.elf`)
+
+  test(`at most ${SIZE_MAX} bytes`, () => {
+    expect(blob.length).toBeGreaterThan(1000)
+    expect(blob.length).toBeLessThanOrEqual(SIZE_MAX)
+    // The configuration follows at once, and holds words of 8 bytes.
+    expect(blob.length % 16).toBe(0)
+  })
+
+  test('no relocations, no data, nothing undefined: one section of code', async () => {
+    expect(await output(`${prefix}readelf`, ['-rW', elf])).toContain('There are no relocations in this file')
+    expect(await output(`${prefix}nm`, ['-u', elf])).toBe('')
+    const headers = await output(`${prefix}readelf`, ['-SW', elf])
+    const sections = [...headers.matchAll(/\] (\.\S+)\s+(\S+)\s+\S+ \S+ (\S+) \S+\s+(\w+) /g)]
+    const loaded = sections.filter(([, , , size, flags]) => flags!.includes('A') && Number.parseInt(size!, 16) > 0)
+    expect(loaded.map(([, name, type, size, flags]) => [name, type, Number.parseInt(size!, 16), flags])).toEqual([
+      ['.text', 'PROGBITS', blob.length, 'AX'],
+    ])
+    const symbols = await output(`${prefix}nm`, [elf])
+    expect(symbols).toMatch(/^0{16} \w _start$/m)
+    expect(Number.parseInt(/^(\w+) \w config$/m.exec(symbols)![1]!, 16)).toBe(blob.length)
+  })
+
+  test('linked for another address it is the same, byte for byte', async () => {
+    await output(`${prefix}objcopy`, ['-O', 'binary', '-j', '.text', join(high, `${prefix}objcopy.elf`), `${elf}.bin`])
+    expect(readFileSync(`${elf}.bin`).equals(blob)).toBe(true)
+  })
+
+  test('the one path in it is that of /proc', () => {
+    const strings = blob.toString('latin1').match(/\/[\w.+-]+\/[\x20-\x7e]*/g) ?? []
+    expect(strings).toEqual(['/proc/self/exe'])
+  })
+})
