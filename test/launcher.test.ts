@@ -19,6 +19,7 @@ import { type Arch, compileLauncher, Laboratory } from './support/launcher.ts'
 let lab: Laboratory
 beforeAll(() => {
   lab = new Laboratory()
+  return () => lab.remove()
 })
 
 const AT = 'pkg/tool/bin/tool' as BundlePath

@@ -385,6 +385,7 @@ describe('against the wrappers themselves', () => {
   let lab: Laboratory
   beforeAll(() => {
     lab = new Laboratory()
+    return () => lab.remove()
   })
 
   const SEED = 20_240_611

@@ -7,7 +7,6 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterAll } from 'vitest'
 import { type LaunchTemplate, nativeLauncher } from '../../src/entry/launcher.ts'
 
 export type Arch = 'x86_64' | 'aarch64'
@@ -48,7 +47,7 @@ export interface Outcome {
   readonly stderr: string
 }
 
-/** A directory with the programs above, removed after the tests of the file. Paths are byte strings. */
+/** A directory with the programs above, to be removed after the tests. Paths are byte strings. */
 export class Laboratory {
   readonly path: string
   /** Prints what it was given; static, so that no environment bothers it. */
@@ -59,10 +58,13 @@ export class Laboratory {
 
   constructor() {
     this.path = mkdtempSync(join(tmpdir(), 'storefree-launcher-'))
-    afterAll(() => rmSync(this.path, { recursive: true, force: true }))
     chmodSync(this.path, 0o755)
     this.printer = this.compile('printer', PRINTER)
     this.#caller = this.compile('caller', CALLER)
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true })
   }
 
   compile(name: string, source: string, flags: readonly string[] = ['-static']): string {
