@@ -36,9 +36,15 @@ export async function buildAttribute(word: string, shown: boolean): Promise<stri
   const result =
     found.code === 0
       ? await buildFromPath(attribute, outputs, shown, word)
-      : await nix('nix', ['build', '--no-link', '--print-out-paths', `nixpkgs#${word}`], word, shown)
+      : await nix('nix', ['build', '--no-link', '--json', `nixpkgs#${word}`], word, shown)
   if (result.code !== 0) throw nixFailed(word, result, shown)
-  return result.stdout.split('\n').filter(line => line !== '')
+  return found.code === 0 ? result.stdout.split('\n').filter(line => line !== '') : builtOutputs(result.stdout)
+}
+
+/** The store paths in what `nix build --json` prints (`--print-out-paths` is younger: Nix 2.9). */
+function builtOutputs(json: string): string[] {
+  const built = JSON.parse(json) as { outputs: Record<string, string> }[]
+  return built.flatMap(({ outputs }) => Object.values(outputs))
 }
 
 async function buildFromPath(
