@@ -11,12 +11,10 @@ const directory = temporary()
 /** One page: the stub never costs a program more than that. In bytes. */
 const SIZE_MAX = 4096
 
-test("build.sh's output is prebuilt.ts, byte for byte", async () => {
-  const built = await output(join(entry, 'build.sh'), [])
-  expect(
-    built === readFileSync(join(entry, 'prebuilt.ts'), 'latin1'),
-    'run src/entry/build.sh > src/entry/prebuilt.ts',
-  ).toBe(true)
+test("build.sh's output is prebuilt.ts, byte for byte but for how the formatter breaks lines", async () => {
+  const [built, kept] = [await output(join(entry, 'build.sh'), []), readFileSync(join(entry, 'prebuilt.ts'), 'latin1')]
+  const unbroken = (text: string): string => text.replaceAll(/:\s+'/g, ": '")
+  expect(unbroken(built) === unbroken(kept), 'run src/entry/build.sh > src/entry/prebuilt.ts').toBe(true)
 })
 
 /**
