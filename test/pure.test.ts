@@ -12,6 +12,8 @@ const PURE = [
   'src/elf/cache.ts',
   'src/elf/dlopen.ts',
   'src/entry/shell.ts',
+  'src/entry/launcher.ts',
+  'src/entry/inject.ts',
   'src/pack/tar.ts',
   ...readdirSync('src/references').map(name => `src/references/${name}`),
   ...readdirSync('src/script').map(name => `src/script/${name}`),

@@ -118,6 +118,7 @@ describe('force', () => {
     else {
       fs.mkdirSync(`${destination}/deep/er`, { recursive: true })
       fs.writeFileSync(`${destination}/deep/er/old`, 'old')
+      fs.writeFileSync(`${destination}/bundle.json`, '{}')
     }
     const staging = new Staging(destination, true)
     stage(staging)
@@ -125,6 +126,14 @@ describe('force', () => {
     expect(fs.lstatSync(destination).isDirectory()).toBe(true)
     expect(fs.readdirSync(destination).sort()).toEqual(['bin', 'share'])
     expect(fs.readdirSync(parent)).toEqual(['out'])
+  })
+
+  test('leaves a directory alone that holds anything but a bundle', () => {
+    const destination = `${fresh()}/home`
+    fs.mkdirSync(destination)
+    fs.writeFileSync(`${destination}/precious`, 'precious')
+    expect(code(() => new Staging(destination, true))).toBe('destination-exists')
+    expect(fs.readdirSync(destination)).toEqual(['precious'])
   })
 
   test.each(['file', 'link'])('replaces a %s by a file', kind => {
@@ -157,6 +166,7 @@ describe('force', () => {
     const destination = `${fresh()}/out`
     fs.mkdirSync(destination)
     fs.writeFileSync(`${destination}/old`, 'old')
+    fs.writeFileSync(`${destination}/bundle.json`, '{}')
     const staging = new Staging(destination, true)
     stage(staging)
     fs.rmSync(staging.tree, { recursive: true })
@@ -172,6 +182,7 @@ describe('force', () => {
       const destination = `${parent}/out`
       fs.mkdirSync(`${destination}/share/a`, { recursive: true })
       fs.writeFileSync(`${destination}/share/a/old`, 'old')
+      fs.writeFileSync(`${destination}/bundle.json`, '{}')
       fs.chmodSync(`${destination}/share/a`, 0o555)
       fs.chmodSync(`${destination}/share`, 0o555)
       const staging = new Staging(destination, true)

@@ -16,6 +16,9 @@ const MTIME = 1
 /** Bytes of the destination's name that the staging directory's name repeats. */
 const NAME_PART = 200
 
+/** What every bundle's directory holds (manifest.ts). */
+const MANIFEST_NAME = 'bundle.json'
+
 /** Staging directories that are to be removed when the process ends early. */
 const live = new Set<Staging>()
 
@@ -37,7 +40,9 @@ export class Staging {
     const part = name.slice(0, NAME_PART)
     this.#directory = `${parent}/.${part}.${process.pid}-${randomBytes(4).toString('hex')}.partial`
     try {
-      if (!force && fs.lstatSync(native(destination), { throwIfNoEntry: false })) throw existing(destination)
+      const there = fs.lstatSync(native(destination), { throwIfNoEntry: false })
+      if (there && !force) throw existing(destination)
+      if (there?.isDirectory()) assertReplaceable(destination)
       fs.mkdirSync(native(this.#directory), { mode: 0o700 })
     } catch (error) {
       throw unwritable(parent, error)
@@ -188,6 +193,16 @@ function makeWritable(directory: string): void {
   fs.chmodSync(native(directory), 0o700)
   for (const entry of fs.readdirSync(native(directory), { withFileTypes: true, encoding: 'buffer' }))
     if (entry.isDirectory()) makeWritable(`${directory}/${entry.name.toString('latin1')}`)
+}
+
+/** What --force may replace: a bundle or an empty directory, never a directory of anything else. */
+function assertReplaceable(directory: string): void {
+  const names = fs.readdirSync(native(directory))
+  if (names.length > 0 && !names.includes(MANIFEST_NAME))
+    throw new BundleError('destination-exists', 'a directory that holds something else than a bundle', {
+      path: directory,
+      hint: 'remove it yourself, or give another --output',
+    })
 }
 
 /** Not every file system has hard links. */
