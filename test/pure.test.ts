@@ -4,6 +4,8 @@ import { expect, test } from 'vitest'
 
 const PURE = [
   'src/plan.ts',
+  'src/launch.ts',
+  'src/rpath.ts',
   'src/layout.ts',
   'src/elf/parse.ts',
   'src/elf/search.ts',

@@ -1,0 +1,136 @@
+/**
+ * How a program, a script or a wrapper of a bundle is started where an absolute path would be needed: what stands in its
+ * place. Pure.
+ *
+ * A launcher is the native one (entry/launcher.c) where there is one for the CPU, else, or when it is asked for, a
+ * `/bin/sh` script.
+ */
+import {
+  inRoot,
+  type LaunchTemplate,
+  launch,
+  nativeLauncher,
+  type Part,
+  type Template,
+  throughInterpreter,
+  throughLoader,
+  wrapping,
+} from './entry/launcher.ts'
+import { PREBUILT } from './entry/prebuilt.ts'
+import { shellLauncher } from './entry/shell.ts'
+import { directoryOf, type Layout } from './layout.ts'
+import type { BundlePath, DependencyGraph, Finding, PlanOptions, SourcePath } from './model.ts'
+import { STORE_DIR, storePathPrefix } from './nix/store-path.ts'
+import { blank, type Target } from './references/rewrite.ts'
+
+/** What stands in the place of a file, and findings about it. */
+interface Launcher {
+  readonly bytes: Buffer
+  readonly findings: readonly Finding[]
+}
+
+/** Where the file goes that a launcher stands for: beside it, so that what it finds beside itself is there. */
+export function hidden(at: BundlePath): BundlePath {
+  const directory = directoryOf(at)
+  const name = at.slice(directory.length === 0 ? 0 : directory.length + 1)
+  return `${directory === '' ? '' : `${directory}/`}.${name}-program` as BundlePath
+}
+
+export class Launchers {
+  readonly #graph: DependencyGraph
+  readonly #layout: Layout
+  readonly #options: PlanOptions
+  readonly #targets: ReadonlyMap<string, Target>
+  /** The native launcher for the CPU of the bundle's programs; null when launchers are shell scripts. */
+  readonly #compiled: Buffer | null
+
+  /** @param targets where store paths go, by hash */
+  constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions, targets: ReadonlyMap<string, Target>) {
+    this.#graph = graph
+    this.#layout = layout
+    this.#options = options
+    this.#targets = targets
+    const program = [...graph.linkMaps.keys()].map(path => graph.files.get(path)?.facts)[0]
+    const blob = program?.format === 'elf' ? PREBUILT[program.arch] : undefined
+    const native = blob && options.launcher !== 'shell' && options.prefix === null
+    this.#compiled = native ? Buffer.from(blob.launcher, 'base64') : null
+  }
+
+  /** Where the loader of a program lies; null for what has none. */
+  loaderOf(program: SourcePath): BundlePath | null {
+    const loader = this.#graph.linkMaps.get(program)?.loader
+    return loader === undefined ? null : (this.#layout.placed.get(loader) ?? null)
+  }
+
+  /** For a program that cannot take the stub and lies hidden behind `at`: its loader runs it. */
+  forProgram(program: SourcePath, at: BundlePath): Launcher {
+    const loader = this.loaderOf(program)!
+    const { argv0, findings } = this.#argv0(program)
+    const bytes = this.#compiled
+      ? this.#native(throughLoader(launch(at, hidden(at)), inRoot(loader), argv0))
+      : shellLauncher({ loader, program: hidden(at), script: null, argv0 })
+    return { bytes, findings }
+  }
+
+  /** For a script that lies hidden behind `at`: its interpreter runs it. */
+  forScript(interpreter: SourcePath, argument: string | null, at: BundlePath): Launcher {
+    const interpreterAt = this.#layout.placed.get(interpreter)!
+    if (this.#compiled)
+      return {
+        bytes: this.#native(throughInterpreter(launch(at, hidden(at)), inRoot(interpreterAt), argument)),
+        findings: [],
+      }
+    const stub = this.#options.launcher !== 'shell' && !this.#graph.refusals.has(interpreter)
+    const program = stub ? interpreterAt : hidden(interpreterAt)
+    const { argv0, findings } = this.#argv0(interpreter)
+    const script = { at: hidden(at), argument }
+    return { bytes: shellLauncher({ loader: this.loaderOf(interpreter)!, program, script, argv0 }), findings }
+  }
+
+  /** In a wrapper's own place; null for what is no wrapper, or wraps nothing that is in the bundle. */
+  forWrapper(path: SourcePath, at: BundlePath): Launcher | null {
+    const wrapper = this.#compiled ? this.#graph.wrappers.get(path) : undefined
+    const program = wrapper && this.#placeOf(wrapper.program)
+    if (!program) return null
+    const template = wrapping(launch(at, program), wrapper, text => this.#filled(text))
+    return { bytes: this.#native(template), findings: [] }
+  }
+
+  #native(template: LaunchTemplate): Buffer {
+    return nativeLauncher(template, this.#compiled!)
+  }
+
+  /** Whether a program's loader can be told its argv[0]. */
+  #argv0(program: SourcePath): { argv0: boolean; findings: Finding[] } {
+    const loader = this.#graph.linkMaps.get(program)!.loader
+    const argv0 = this.#graph.loaders.get(loader)?.argv0 ?? false
+    return {
+      argv0,
+      findings: argv0 ? [] : [{ code: 'argv0-unsupported', severity: 'warning', file: program, loader }],
+    }
+  }
+
+  /** Where the file or link at an input's path lies in the bundle. */
+  #placeOf(path: string): BundlePath | undefined {
+    const placed = this.#layout.placed.get(path as SourcePath)
+    if (placed !== undefined) return placed
+    // A path through a linked directory: the edge knows what it led to.
+    const edge = this.#graph.edges.find(e => e.kind === 'wrapper' && e.name === path)
+    return edge?.to ? this.#layout.placed.get(edge.to) : undefined
+  }
+
+  /** A text with its store paths made relative to the root, or blanked where the bundle has nothing of the package. */
+  #filled(text: string): Template {
+    const parts: Part[] = []
+    let rest = text
+    for (let at = rest.indexOf(STORE_DIR); at >= 0; at = rest.indexOf(STORE_DIR)) {
+      parts.push(rest.slice(0, at))
+      const store = storePathPrefix(rest.slice(at))
+      const target = store && this.#targets.get(store.hash)
+      if (target && store.root === target.root) parts.push({ root: true }, target.path)
+      else parts.push(blank(store?.root ?? STORE_DIR))
+      rest = rest.slice(at + (store?.root ?? STORE_DIR).length)
+    }
+    return [...parts, rest].filter(part => part !== '')
+  }
+}
