@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
+    // The long campaigns run when they are asked for: `npm run test:long`.
     projects: [
       // Pure code and small files: seconds.
       { test: { name: 'unit', include: ['test/*.test.ts'], testTimeout: 60_000 } },
@@ -16,6 +17,7 @@ export default defineConfig({
           maxWorkers: 2,
         },
       },
+      { test: { name: 'long', include: ['test/long/*.test.ts'], testTimeout: 3_600_000 } },
     ],
   },
 })
