@@ -8,7 +8,7 @@ import { compareChoices } from './checks/choices.ts'
 import { BundleError } from './errors.ts'
 import { fromText, toText } from './io/bytes.ts'
 import { type Progress, silent } from './io/progress.ts'
-import { Staging } from './io/staging.ts'
+import { assertFree, Staging } from './io/staging.ts'
 import { sameContents, stat } from './io/store.ts'
 import { countOutcomes, MANIFEST, makeManifest, manifestBytes } from './manifest.ts'
 import type { BundlePlan, DependencyGraph, Finding, Outcome, PlanOptions, Target } from './model.ts'
@@ -75,6 +75,11 @@ export async function bundle(word: string, options: BundleOptions = {}): Promise
   const planOptions = checkOptions(options)
   const cwd = options.cwd ?? process.cwd()
 
+  const format = formatOf(options)
+  const { output, force = false } = options
+  // What cannot be written is said before Nix builds for an hour.
+  if (output !== undefined && !output.endsWith('/')) assertFree(outputPath(output, cwd), force)
+
   const target = await resolveTarget(word, cwd, options.showNix ?? false)
   // Every entry is a program that exists.
   const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
@@ -83,14 +88,14 @@ export async function bundle(word: string, options: BundleOptions = {}): Promise
   const plan = makePlan(graph, planOptions, sameContents)
   // Every byte that will differ from its input is named in the plan.
   const title = titleOf(target, graph, options.name)
-  const report = reportOn(title, target, plan, planOptions, graph, cwd, options)
+  const report = reportOn(title, target, plan, planOptions, graph, format)
   if (plan.findings.some(f => f.severity === 'error')) {
     await closure
     return report(null, plan.findings, [], null)
   }
 
-  const { destination, format } = destinationOf(title, options, cwd)
-  const staging = new Staging(destination, options.force ?? false)
+  const destination = destinationOf(title, options, format, cwd)
+  const staging = new Staging(destination, force)
   try {
     const written = await apply(plan, graph, planOptions, options.jobs ?? availableParallelism(), staging, progress)
     // Staging holds exactly the plan's steps.
@@ -120,7 +125,7 @@ export async function bundle(word: string, options: BundleOptions = {}): Promise
     ]
     if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known?.size)
     // Nothing below runs when a finding is an error: an unverified bundle is never published.
-    const packed = await publish(staging, format, title, written.files, manifest, options.force ?? false, progress)
+    const packed = await publish(staging, format, title, written.files, manifest, force, progress)
     return report(destination, findings, written.files, packed, known?.size)
   } finally {
     staging.remove()
@@ -200,22 +205,14 @@ function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOpt
   return { prefix: bytes, patcher, launcher }
 }
 
-/** The absolute destination and its format. */
-function destinationOf(title: Title, options: BundleOptions, cwd: string): { destination: string; format: Format } {
-  const output = options.output
-  const ending = output === undefined ? undefined : FORMATS.find(f => f !== 'dir' && output.endsWith(`.${f}`))
-  const format = options.format ?? ending ?? (output === undefined ? 'tar.gz' : guessFormat(output))
-  const name = output ?? `${fullName(title)}-${title.system}${format === 'dir' ? '' : `.${format}`}`
-  const path = fromText(name.startsWith('/') ? name : `${cwd}/${name}`).replace(/(?<=.)\/+$/, '')
-  const status = stat(path)
-  if (output?.endsWith('/') && status?.type === 'directory' && format !== 'dir')
-    return { destination: `${path}/${fullName(title)}-${title.system}.${format}`, format }
-  return { destination: path, format }
-}
-
-function guessFormat(output: string): Format {
+/** The format that the options ask for. */
+function formatOf({ output, format }: BundleOptions): Format {
+  if (format !== undefined) return format
+  if (output === undefined) return 'tar.gz'
+  const ending = FORMATS.find(f => f !== 'dir' && output.endsWith(`.${f}`))
+  if (ending !== undefined) return ending
   if (output.endsWith('.tgz')) return 'tar.gz'
-  if (output.endsWith('/')) return 'dir'
+  // What looks like the ending of some other format is a mistake; a version is none.
   if (/\.[a-z0-9]{1,4}$/i.test(output) && !/\.\d+$/.test(output))
     throw new BundleError('usage', `${output}: its ending names none of the formats ${FORMATS.join(', ')}`, {
       hint: 'give the format with -f',
@@ -223,14 +220,25 @@ function guessFormat(output: string): Format {
   return 'dir'
 }
 
+/** The absolute destination: what the options say; in a directory that is there, under the bundle's own name. */
+function destinationOf(title: Title, { output }: BundleOptions, format: Format, cwd: string): string {
+  const name = `${fullName(title)}-${title.system}${format === 'dir' ? '' : `.${format}`}`
+  if (output === undefined) return fromText(`${cwd}/${name}`)
+  const path = outputPath(output, cwd)
+  const inDirectory = output.endsWith('/') && format !== 'dir' && stat(path)?.type === 'directory'
+  return inDirectory ? `${path}/${fromText(name)}` : path
+}
+
+const outputPath = (output: string, cwd: string): string =>
+  fromText(output.startsWith('/') ? output : `${cwd}/${output}`).replace(/(?<=.)\/+$/, '')
+
 function reportOn(
   title: Title,
   target: Target,
   plan: BundlePlan,
   { prefix }: PlanOptions,
   graph: DependencyGraph,
-  cwd: string,
-  options: BundleOptions,
+  format: Format,
 ) {
   return (
     output: string | null,
@@ -251,7 +259,7 @@ function reportOn(
       label: target.label,
       prefix: prefix === null ? null : toText(prefix),
       output: output === null ? null : toText(output),
-      format: destinationOf(title, options, cwd).format,
+      format,
       counts: { programs, libraries, data: copies - libraries - plan.programs.length },
       references: countOutcomes(plan),
       sizes: { closure, bundle: size, output: packed === null || output === null ? size : (stat(output)?.size ?? 0) },

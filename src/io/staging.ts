@@ -40,9 +40,7 @@ export class Staging {
     const part = name.slice(0, NAME_PART)
     this.#directory = `${parent}/.${part}.${process.pid}-${randomBytes(4).toString('hex')}.partial`
     try {
-      const there = fs.lstatSync(native(destination), { throwIfNoEntry: false })
-      if (there && !force) throw existing(destination)
-      if (there?.isDirectory()) assertReplaceable(destination)
+      assertFree(destination, force)
       fs.mkdirSync(native(this.#directory), { mode: 0o700 })
     } catch (error) {
       throw unwritable(parent, error)
@@ -195,7 +193,21 @@ function makeWritable(directory: string): void {
     if (entry.isDirectory()) makeWritable(`${directory}/${entry.name.toString('latin1')}`)
 }
 
-/** What --force may replace: a bundle or an empty directory, never a directory of anything else. */
+/**
+ * That a destination can be written to as far as what is there goes. Force replaces files, bundles and empty
+ * directories, never a directory of anything else.
+ * @throws BundleError('destination-exists' | 'destination-unwritable')
+ */
+export function assertFree(destination: string, force: boolean): void {
+  try {
+    const there = fs.lstatSync(native(destination), { throwIfNoEntry: false })
+    if (there && !force) throw existing(destination)
+    if (there?.isDirectory()) assertReplaceable(destination)
+  } catch (error) {
+    throw unwritable(parentOf(destination), error)
+  }
+}
+
 function assertReplaceable(directory: string): void {
   const names = fs.readdirSync(native(directory))
   if (names.length > 0 && !names.includes(MANIFEST_NAME))

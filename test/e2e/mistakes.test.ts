@@ -229,6 +229,18 @@ describe('destinations', () => {
     expectRefusal(bundle([probe(), '-o', 'no/such/out.tar'], { cwd }), 'no such directory')
   })
 
+  test('below a file', () => {
+    const file = join(inputs, 'a-file')
+    writeFileSync(file, '')
+    expectRefusal(bundle([probe(), '-o', `${file}/out.tar`], { cwd }), 'not a directory')
+  })
+
+  test('that is there is refused before Nix is asked', () => {
+    const there = join(inputs, 'there.tar')
+    writeFileSync(there, '')
+    expectRefusal(bundle(['no-such-attribute', '-o', there], { cwd }), 'there.tar: exists already')
+  })
+
   test('in a directory that may not be written to', () => {
     chmodSync(cwd, 0o755)
     const nobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups', process.execPath, command, probe()]
