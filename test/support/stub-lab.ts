@@ -1,0 +1,96 @@
+/** Little bundles around programs that a test compiles: bin/<program>, lib/<loader>, lib/<libraries>. */
+import { execFile } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { expect } from 'vitest'
+import { checkInjected } from '../../src/checks/fidelity.ts'
+import { parseElf } from '../../src/elf/parse.ts'
+import { injectStub, STUB_ARCH, stubRefusal } from '../../src/entry/inject.ts'
+import { PREBUILT } from '../../src/entry/prebuilt.ts'
+import { bufferSource } from '../../src/io/bytes.ts'
+import type { LoaderPlace, StubRefusal } from '../../src/model.ts'
+
+export const SUPPORT = resolve(import.meta.dirname)
+
+/** Why this file cannot get the stub. */
+export function refusal(file: string): StubRefusal | null {
+  const source = bufferSource(readFileSync(file))
+  return stubRefusal(source, parseElf(source, file))
+}
+
+/** Puts the stub into a program, in place, as apply.ts does. */
+export function inject(file: string, loader: LoaderPlace): void {
+  const bytes = readFileSync(file)
+  const facts = parseElf(bufferSource(bytes), file)
+  expect(stubRefusal(bufferSource(bytes), facts), file).toBeNull()
+  const stub = Buffer.from(PREBUILT[STUB_ARCH[facts.machine]!]!.stub, 'base64')
+  const injected = injectStub(bytes, facts, stub, loader)
+  expect(checkInjected(file, bytes, injected, loader), file).toEqual([])
+  writeFileSync(file, injected)
+}
+
+/** A bundle's directories with a loader and libraries in them. Returns where the loader lies. */
+export function layOut(place: string, loader: string, libraries: readonly string[]): LoaderPlace {
+  mkdirSync(join(place, 'bin'), { recursive: true })
+  mkdirSync(join(place, 'lib'), { recursive: true })
+  for (const file of [loader, ...libraries]) copyFileSync(realpathSync(file), join(place, 'lib', basename(file)))
+  chmodSync(join(place, 'lib', basename(loader)), 0o755)
+  return { up: 1, path: `lib/${basename(loader)}` }
+}
+
+/** What a command says, and its end: an exit code or the name of a signal. */
+export interface Said {
+  readonly end: number | string
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a command to its end, whatever that is. One that is not there is an error. */
+export function say(
+  file: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  limit = 60_000,
+): Promise<Said> {
+  return new Promise((done, fail) => {
+    const options = {
+      env: { PATH: process.env.PATH, ...env },
+      encoding: 'latin1',
+      timeout: limit,
+      maxBuffer: 1 << 28,
+    } as const
+    execFile(file, args, options, (error, stdout, stderr) => {
+      if (typeof error?.code === 'string') fail(error)
+      else done({ end: error ? (error.signal ?? error.code ?? -1) : 0, stdout, stderr })
+    })
+  })
+}
+
+/** Where a bundle lies in an empty root. */
+export const ROOT = '/srv/x'
+
+/** Runs a program of a bundle where there is nothing else but /proc, /dev and `more`. */
+export const sayInEmptyRoot = (
+  place: string,
+  command: readonly string[],
+  env: Readonly<Record<string, string>>,
+  more: readonly string[] = [],
+): Promise<Said> =>
+  say(
+    'bwrap',
+    [
+      ...['--unshare-pid', '--tmpfs', '/', '--proc', '/proc', '--dev', '/dev'],
+      ...['--ro-bind', place, ROOT, ...more, '--', ...command],
+    ],
+    env,
+  )
+
+/** Writes 0 into e_shoff, e_shnum and e_shstrndx, and cuts off what only sections knew of. */
+export function dropSections(file: string): void {
+  const bytes = readFileSync(file)
+  const facts = parseElf(bufferSource(bytes), file)
+  bytes.writeBigUInt64LE(0n, 40)
+  bytes.writeUInt32LE(0, 60)
+  const end = Math.max(...facts.segments.map(s => s.offset + s.filesz))
+  writeFileSync(file, bytes.subarray(0, end))
+}
