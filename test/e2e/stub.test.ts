@@ -1,6 +1,6 @@
 /** A program with the stub is the program: its name, path, arguments, environment and end are those of the original. */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, renameSync, symlinkSync } from 'node:fs'
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -203,6 +203,34 @@ describe('refusals, each one line and exit 127', () => {
     })
     expect(result).toMatchObject({ code: 127, stdout: '' })
     expect(result.stderr).toMatch(/^.*bin\/probe: a relocatable program cannot be set-uid.*--prefix\n$/)
+  })
+
+  test('file capabilities', () => {
+    const copy = join(directory, 'capable')
+    cpSync(place, copy, { recursive: true, verbatimSymlinks: true })
+    execFileSync('setcap', ['cap_net_raw+ep', join(copy, 'pkg/probe-1.0/bin/probe')])
+    const nobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups', join(copy, 'bin/probe')]
+    const result = run('setpriv', nobody, { env })
+    expect(result).toMatchObject({ code: 127, stdout: '' })
+    expect(result.stderr).toMatch(/^.*bin\/probe: a relocatable program cannot be set-uid.*--prefix\n$/)
+  })
+
+  test('but with --prefix a set-uid program works', () => {
+    const fixed = '/tmp/storefree-test-setuid'
+    rmSync(fixed, { recursive: true, force: true })
+    try {
+      mustBundle(['probe', '--prefix', fixed, '-f', 'dir', '-o', fixed])
+      chmodSync(join(fixed, 'pkg/probe-1.0/bin/probe'), 0o4755)
+      const nobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups', join(fixed, 'bin/probe')]
+      const result = run('setpriv', [...nobody, '--auxv', '--no-env', '--maps'], {
+        env: { ...env, LD_LIBRARY_PATH: '/lib/x86_64-linux-gnu' },
+      })
+      expect(result).toMatchObject({ code: 0, stderr: '' })
+      expect(lines(result.stdout, 'auxv')).toContain('secure 1')
+      expect(lines(result.stdout, 'map')).toContain(JSON.stringify(`${fixed}/lib/libc.so.6`))
+    } finally {
+      rmSync(fixed, { recursive: true, force: true })
+    }
   })
 
   test('the loader is gone', () => {
