@@ -23,7 +23,7 @@ const program = new Command('bundle')
   .description('Turn a program built with Nix into a bundle that runs where there is no Nix.')
   .version(VERSION)
   .exitOverride()
-  .configureHelp({ showGlobalOptions: true })
+  .usage('<target> [options]\n       bundle verify <path...>')
   .showHelpAfterError('(bundle --help for the options)')
 
 const withOutput = (command: Command): Command =>
@@ -32,7 +32,7 @@ const withOutput = (command: Command): Command =>
     .option('-q, --quiet', 'print nothing but errors')
     .option('-v, --verbose', 'print notes too')
 
-withOutput(program.command('make', { isDefault: true }))
+const make = withOutput(program.command('make', { isDefault: true }))
   .description('make a bundle of a program')
   .argument('<target>', 'a path with a slash in it (./result, /nix/store/...), or a Nix attribute (nginx)')
   .option('-o, --output <path>', 'where the bundle goes (default: ./<name>-<version>-<system>.tar.gz)')
@@ -63,6 +63,13 @@ withOutput(program.command('make', { isDefault: true }))
     else if (!options.quiet) print(bundleSummary(report))
     process.exitCode = report.output === null ? EXIT.findings : EXIT.ok
   })
+
+// Most people want the one command that has no name: its options belong on the first page.
+program.addHelpText(
+  'after',
+  () => `\n${make.helpInformation().replace(/^.*?(?=Arguments:)/s, 'bundle <target>: make a bundle\n\n')}`,
+)
+make.usage('<target> [options]')
 
 withOutput(program.command('verify'))
   .description('prove that a bundle holds no store reference and needs nothing from outside')
