@@ -2,6 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
+    maxWorkers: 2,
     // The long campaigns run when they are asked for: `npm run test:long`.
     projects: [
       // Pure code and small files: seconds.
@@ -14,7 +15,6 @@ export default defineConfig({
           globalSetup: ['test/e2e/setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 600_000,
-          maxWorkers: 2,
         },
       },
       { test: { name: 'long', include: ['test/long/*.test.ts'], testTimeout: 3_600_000 } },
