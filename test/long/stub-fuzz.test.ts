@@ -1,0 +1,43 @@
+/** A million starts of the stub in made-up processes, under sanitizers; and the fuzzer finds what is planted. */
+import { expect, test } from 'vitest'
+import { temporary } from '../support/bundle.ts'
+import { output } from '../support/elf-tools.ts'
+import { buildFuzzer, type Defect, fuzz } from '../support/stub-fuzz.ts'
+
+const directory = temporary()
+const HOUR = 3_600_000
+
+test('a million starts', { timeout: HOUR }, async () => {
+  const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
+  const program = await buildFuzzer(directory, 'fuzz')
+  await Promise.all([fuzz(program, 500_000, seed), fuzz(program, 500_000, seed + 1)])
+})
+
+const DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
+  ['segments anywhere', ['(p->vaddr | p->memsz | p->offset) >> SPACE_BITS ||', '']],
+  ['more of the file than of memory', ['p->filesz > p->memsz ||', '']],
+  ['a file cut off', [', 0, 0) != 1)))', ', 0, 0) == 9)))']],
+  ['another place in the page', ['(p->vaddr ^ p->offset) & (page - 1)', '0']],
+  ['an entry outside', ['e.entry < low || e.entry >= high ||', '']],
+  ['no zeros behind the data', ['at < (u8 *)file_end; at++)', 'at < (u8 *)in_file; at++)']],
+  ['the slack stays mapped', ['if (start > room)', 'if (0)']],
+  ['too much given back', ['room + align - start, 0, 0', 'room + align - start + page, 0, 0']],
+  ['no alignment', ['((room - low + align - 1) & -align)', '((room - low + page - 1) & -page)']],
+  ['the loader stays open', ['sys(SYS_close, fd, 0, 0, 0, 0, 0);', ';']],
+  ['a writable table', ['sys(SYS_mprotect, at, size, PROT_READ, 0, 0, 0);', '']],
+  ['the segment of the stub in the table', ['!= PT_INTERP && !ours', '!= PT_INTERP']],
+  ['PT_PHDR without the bias', ['PT_PHDR, PF_R, 0, at - bias', 'PT_PHDR, PF_R, 0, at']],
+  ['set-uid', ['if (aux[AT_SECURE] && *aux[AT_SECURE])', 'if (0)']],
+  ['no AT_BASE', ['|| !aux[AT_BASE]', '']],
+  ['the second arrival', ['if (exit_function != 0)', 'if (0)']],
+  ['the second arrival of musl', ['*aux[AT_ENTRY] != (u64)_start', '0']],
+  ['a path too long', ['if (end == limit)', 'if (0)']],
+  ['`..` as text', ['if (canonical) {', 'if (1) {']],
+  ['a directory too few', ['up > 0 && end < limit; up--', 'up > 1 && end < limit; up--']],
+  ['a failed map', ['if (failed(room))', 'if (0)']],
+]
+
+test.each(DEFECTS)('found: %s', { timeout: HOUR }, async (name, defect) => {
+  const program = await buildFuzzer(directory, name.replaceAll(/\W/g, '-'), defect)
+  await expect(output(program, ['50000', '1'])).rejects.toThrow(/start with seed \d+|Sanitizer/)
+})

@@ -1,0 +1,17 @@
+/** 20,000 starts of the stub in made-up processes, under sanitizers. test/long has a million of them. */
+import { expect, test } from 'vitest'
+import { temporary } from './support/bundle.ts'
+import { output } from './support/elf-tools.ts'
+import { buildFuzzer, fuzz } from './support/stub-fuzz.ts'
+
+const directory = temporary()
+
+test('every start ends in a jump to the right place, or in one line and exit 127', async () => {
+  const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
+  await fuzz(await buildFuzzer(directory, 'fuzz'), 20_000, seed)
+})
+
+test('a planted defect is found', async () => {
+  const blind = await buildFuzzer(directory, 'blind', ['p->filesz > p->memsz ||', ''])
+  await expect(output(blind, ['20000', '1'])).rejects.toThrow(/start with seed \d+|AddressSanitizer/)
+})

@@ -1,0 +1,664 @@
+/*
+ * Starts the stub in a made-up process, again and again: random own paths, arguments, auxiliary vectors, loader files,
+ * and errors from every system call at every point.
+ *
+ *     gcc -DHOST_TEST -D_start=stub_start -fsanitize=address,undefined ... src/entry/stub.c stub-fuzz.c
+ *     ./a.out <starts> <seed>
+ *
+ * `sys` is a kernel that keeps book: what is mapped and how, what is open, what was written. Mappings are real, in an
+ * arena that is PROT_NONE where nothing is mapped, so that a stray access is a fault. What does not hold ends the run
+ * with the seed of that one start. Every start ends in one of two ways:
+ *
+ *   a jump   to where this file's own model of the stub says; with the loader's segments in place, the rest of their
+ *            pages zero, nothing else left mapped but the table of program headers, and auxv changed as ld.so needs it;
+ *   the end  by exit_group(127), after exactly one write to standard error, one line that ends the start.
+ *
+ * The model also says which of the two it must be.
+ */
+#define _GNU_SOURCE
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+typedef uint64_t u64;
+
+/* As in stub.c, which is linked with this file. */
+struct config {
+	char magic[8];
+	u64 address, entry;
+	uint32_t up, reserved;
+	char loader[8192];
+} config;
+const char _start[16] = "the entry point";
+u64 start(u64 *stack, u64 exit_function);
+enum { NR_read, NR_write, NR_close, NR_mmap, NR_mprotect, NR_munmap, NR_pread64, NR_getcwd, NR_exit_group, NR_openat, NR_readlinkat, NR_COUNT };
+
+/* ---- Random numbers (splitmix64) ---- */
+
+static u64 state, this_seed;
+static u64 next(void)
+{
+	u64 z = state += 0x9e3779b97f4a7c15u;
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+static u64 below(u64 limit) { return next() % limit; }
+static int chance(int percent) { return below(100) < (u64)percent; }
+
+static __attribute__((noreturn, format(printf, 1, 2))) void wrong(const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	fprintf(stderr, "start with seed %lu: ", this_seed);
+	vfprintf(stderr, format, list);
+	fputc('\n', stderr);
+	abort();
+}
+
+/* ---- The kernel ---- */
+
+enum { SMALL = 4096, ARENA = 64 << 20, PAGES = ARENA / SMALL };
+static char *arena;
+/* Of each small page: 0 not mapped, else 1 + its protection. */
+static unsigned char mapped[PAGES];
+static size_t used_low, used_high;
+static u64 page;
+
+static unsigned char file[1 << 16];
+static size_t file_size;
+static char own[3 * PATH_MAX], cwd[PATH_MAX], target[PATH_MAX];
+static int own_errno, cwd_errno, links, links_followed;
+static char opened_path[4 * PATH_MAX];
+static int opens, descriptor_open, writes, exit_code;
+static char written[4 * PATH_MAX];
+static size_t written_size;
+/* The system call with this number (counted from 0) fails. */
+static int calls, fails_at, fails_with;
+static jmp_buf ended;
+
+enum { DESCRIPTOR = 7 };
+
+static size_t place(u64 at, u64 length, const char *what)
+{
+	if (at % page || length == 0)
+		wrong("%s: %#lx, %#lx bytes, with pages of %#lx", what, at, length, page);
+	if (at < (u64)arena || length > ARENA || at - (u64)arena > ARENA - length)
+		wrong("%s outside of what it has: %#lx, %#lx bytes", what, at, length);
+	return (at - (u64)arena) / SMALL;
+}
+
+static u64 whole(u64 length) { return (length + page - 1) & -page; }
+
+static void protect(size_t first, size_t count, int protection)
+{
+	/* Writable implies readable, as on every CPU there is a stub for. */
+	int real = protection & PROT_WRITE ? PROT_READ | PROT_WRITE : protection ? PROT_READ : PROT_NONE;
+	if (count && mprotect(arena + first * SMALL, count * SMALL, real))
+		wrong("mprotect: %m");
+	memset(mapped + first, 1 + (protection & 7), count);
+	if (first < used_low)
+		used_low = first;
+	if (first + count > used_high)
+		used_high = first + count;
+}
+
+static void discard(size_t first, size_t count)
+{
+	if (count && mmap(arena + first * SMALL, count * SMALL, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+		wrong("mmap: %m");
+	memset(mapped + first, 0, count);
+}
+
+static long do_mmap(u64 at, u64 length, int protection, int flags, long fd, u64 offset)
+{
+	if (!(flags & MAP_PRIVATE))
+		wrong("a shared mapping");
+	if (length == 0)
+		wrong("a mapping of nothing");
+	if (length > ARENA / 2)
+		return -ENOMEM;
+	length = whole(length);
+	size_t first, count = length / SMALL;
+	if (flags & MAP_FIXED) {
+		first = place(at, length, "mmap");
+		for (size_t i = 0; i < count; i++)
+			if (!mapped[first + i])
+				wrong("MAP_FIXED over what is not its own, %#lx", at);
+	} else {
+		if (at)
+			wrong("a hint");
+		/* Anywhere that is free, not always aligned to more than a page, next to another mapping at times. */
+		size_t step = page / SMALL;
+		for (int tries = 0;; tries++) {
+			if (tries == 50)
+				return -ENOMEM;
+			first = below((PAGES - count) / step) * step;
+			size_t i = 0;
+			while (i < count && !mapped[first + i])
+				i++;
+			if (i == count)
+				break;
+		}
+	}
+	if (flags & MAP_ANONYMOUS) {
+		if (fd != -1 || offset)
+			wrong("an anonymous mapping of a file");
+		discard(first, count);
+		protect(first, count, protection);
+		return (long)(arena + first * SMALL);
+	}
+	if (fd != DESCRIPTOR || !descriptor_open)
+		return -EBADF;
+	if (offset % page)
+		return -EINVAL;
+	if (offset + length < offset || (int64_t)(offset + length) < 0)
+		return -EOVERFLOW;
+	discard(first, count);
+	/* Pages wholly behind the end of the file cannot be touched; the last one is filled with zeros. */
+	u64 there = offset < file_size ? whole(file_size - offset) : 0;
+	if (there > length)
+		there = length;
+	protect(first, there / SMALL, PROT_READ | PROT_WRITE);
+	char *to = arena + first * SMALL;
+	if (there)
+		memcpy(to, file + offset, there < file_size - offset ? there : file_size - offset);
+	protect(first, there / SMALL, protection);
+	memset(mapped + first, 1 + (protection & 7), count);
+	if (first + count > used_high)
+		used_high = first + count;
+	return (long)to;
+}
+
+static long copy_out(char *to, long room, const char *from, int with_nul)
+{
+	long length = (long)strlen(from) + with_nul;
+	if (length > room) {
+		if (with_nul)
+			return -ERANGE;
+		length = room;
+	}
+	memcpy(to, from, length);
+	return length;
+}
+
+long sys(long nr, long a, long b, long c, long d, long e, long f)
+{
+	if (nr == NR_exit_group) {
+		exit_code = (int)a;
+		longjmp(ended, 1);
+	}
+	if (nr == NR_write) {
+		if (a != 2 || c <= 0 || (size_t)c > sizeof written)
+			wrong("write(%ld, %ld bytes)", a, c);
+		writes++;
+		memcpy(written, (char *)b, c);
+		written_size = c;
+		return fails_at == calls++ ? -fails_with : c;
+	}
+	if (writes)
+		wrong("system call %ld after the message", nr);
+	if (fails_at == calls++) {
+		if (nr == NR_close)
+			descriptor_open = 0;
+		return -fails_with;
+	}
+	switch (nr) {
+	case NR_readlinkat:
+		if (a != AT_FDCWD)
+			wrong("readlinkat of directory %ld", a);
+		if (strlen((char *)b) >= PATH_MAX)
+			return -ENAMETOOLONG;
+		if (strcmp((char *)b, "/proc/self/exe") == 0)
+			return own_errno ? -own_errno : copy_out((char *)c, d, own, 0);
+		if (links_followed >= links)
+			return -EINVAL;
+		links_followed++;
+		return copy_out((char *)c, d, target, 0);
+	case NR_getcwd:
+		return cwd_errno ? -cwd_errno : copy_out((char *)a, b, cwd, 1);
+	case NR_openat:
+		if (a != AT_FDCWD || c != 02000000)
+			wrong("openat(%ld, ..., %#lo)", a, c);
+		strcpy(opened_path, (char *)b);
+		opens++;
+		if (strlen((char *)b) >= PATH_MAX)
+			return -ENAMETOOLONG;
+		descriptor_open = 1;
+		return DESCRIPTOR;
+	case NR_close:
+		if (a != DESCRIPTOR || !descriptor_open)
+			wrong("close(%ld)", a);
+		descriptor_open = 0;
+		return 0;
+	case NR_pread64:
+		if (a != DESCRIPTOR || !descriptor_open)
+			return -EBADF;
+		if (d < 0)
+			return -EINVAL;
+		if ((u64)d >= file_size)
+			return 0;
+		if ((u64)c > file_size - d)
+			c = (long)(file_size - d);
+		memcpy((char *)b, file + d, c);
+		return c;
+	case NR_mmap:
+		return do_mmap(a, b, (int)c, (int)d, e, f);
+	case NR_mprotect: {
+		size_t first = place(a, whole(b), "mprotect");
+		for (u64 i = 0; i < whole(b) / SMALL; i++)
+			if (!mapped[first + i])
+				return -ENOMEM;
+		protect(first, whole(b) / SMALL, (int)c);
+		return 0;
+	}
+	case NR_munmap: {
+		size_t first = place(a, whole(b), "munmap");
+		for (u64 i = 0; i < whole(b) / SMALL; i++)
+			if (!mapped[first + i])
+				wrong("munmap of what is not its own, %#lx", a);
+		discard(first, whole(b) / SMALL);
+		return 0;
+	}
+	default:
+		wrong("system call %ld", nr);
+	}
+}
+
+/* ---- A made-up loader file ---- */
+
+/* Whether the file is as loaders are: then the stub has to map it. */
+static int loader_good;
+
+static u64 odd_number(void)
+{
+	static const u64 odd[] = { 0, 1, 8, 4095, 4096, 4097, 65536, 1u << 31, 0xffffffff, 1ul << 39, 1ul << 40, 1ul << 47, 1ul << 62, 1ul << 63, -4096ul, -4097ul, -1ul };
+	return chance(70) ? odd[below(sizeof odd / sizeof *odd)] + (chance(30) ? below(4) - 2 : 0) : next();
+}
+
+static Elf64_Ehdr *header(void) { return (Elf64_Ehdr *)file; }
+static Elf64_Phdr *headers(void) { return (Elf64_Phdr *)(file + sizeof(Elf64_Ehdr)); }
+
+static void make_loader(void)
+{
+	memset(file, 0, sizeof file);
+	u64 align = chance(60) ? page : chance(50) ? 65536 : 1u << 21;
+	if (align < page)
+		align = page;
+	int loads = 1 + (int)below(4), extra = (int)below(4);
+	*header() = (Elf64_Ehdr){ .e_ident = { 127, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 }, .e_type = ET_DYN, .e_machine = EM_X86_64, .e_version = 1,
+		.e_phoff = sizeof(Elf64_Ehdr), .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = (Elf64_Half)(loads + extra) };
+	u64 vaddr = chance(80) ? 0 : below(1 << 20) * page, offset = 0, first = vaddr;
+	for (int i = 0; i < loads + extra; i++) {
+		Elf64_Phdr *p = &headers()[i];
+		if (i >= loads) {
+			*p = (Elf64_Phdr){ .p_type = PT_DYNAMIC + (Elf64_Word)below(8) * 0x10001, .p_vaddr = odd_number(), .p_memsz = odd_number(), .p_offset = odd_number() };
+			continue;
+		}
+		u64 filesz = i == 0 ? 1024 + below(8000) : below(9000), memsz = filesz + (chance(40) ? below(3 * page) : 0);
+		*p = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = (Elf64_Word)(PF_R | (below(4) == 0 ? PF_X : 0) | (i && chance(50) ? PF_W : 0)),
+			.p_offset = offset, .p_vaddr = vaddr, .p_filesz = filesz, .p_memsz = memsz, .p_align = align };
+		if (!memsz)
+			p->p_memsz = 1;
+		offset += filesz;
+		/* The next segment: another page, the same place within it as in the file. */
+		vaddr = ((vaddr + p->p_memsz + align - 1) & -align) + (chance(20) ? align : 0) + offset % align;
+	}
+	if (offset > sizeof file)
+		wrong("the test's file is too small");
+	file_size = offset;
+	for (size_t i = sizeof(Elf64_Ehdr) + (size_t)(loads + extra) * sizeof(Elf64_Phdr); i < offset; i++)
+		file[i] = (unsigned char)(1 + i * 7 % 251);
+	for (u64 n = 100; n; n--)
+		file[sizeof(Elf64_Ehdr) + (size_t)(loads + extra) * sizeof(Elf64_Phdr) + below(file_size - 700)] = (unsigned char)next();
+	header()->e_entry = first + 1000;
+	/* Behind the last segment lies what is not loaded, and has to be zeroed in the last page. */
+	for (size_t rest = below(3000); rest && file_size < sizeof file; rest--)
+		file[file_size++] = 0xee;
+	loader_good = 1;
+}
+
+static void break_loader(void)
+{
+	loader_good = 0;
+	Elf64_Phdr *p = &headers()[below(header()->e_phnum)];
+	switch (below(13)) {
+	case 0: file_size = below(file_size); return;
+	case 1: header()->e_phnum = (Elf64_Half)(int[]){ 0, 64, 65, 65535 }[below(4)]; return;
+	case 2: header()->e_phoff = odd_number(); return;
+	case 3: p->p_vaddr = odd_number(); return;
+	case 4: p->p_memsz = odd_number(); return;
+	case 5: p->p_filesz = odd_number(); return;
+	case 6: p->p_offset = odd_number(); return;
+	case 7: p->p_align = odd_number(); return;
+	case 8: file[below(sizeof(Elf64_Ehdr))] ^= (unsigned char)(1 + below(255)); return;
+	case 9: header()->e_entry = odd_number(); return;
+	case 10: /* overlapping, or in any order */
+		for (int i = 0; i < header()->e_phnum; i++) {
+			Elf64_Phdr *other = &headers()[below(header()->e_phnum)], swapped = *p;
+			if (chance(50))
+				other->p_vaddr = p->p_vaddr;
+			*p = *other, *other = swapped;
+		}
+		return;
+	case 11: p->p_type = PT_LOAD, p->p_vaddr = odd_number(), p->p_memsz = -p->p_vaddr + below(3 * page), p->p_filesz = p->p_memsz; return;
+	case 12:
+		for (u64 n = below(20); n; n--)
+			file[below(sizeof(Elf64_Ehdr) + 8 * sizeof(Elf64_Phdr))] = (unsigned char)next();
+	}
+}
+
+/* ---- A made-up process ---- */
+
+static void random_path(char *to, size_t length, int absolute)
+{
+	for (size_t i = 0; i < length; i++) {
+		unsigned char byte = chance(15) ? '/' : chance(80) ? 'a' + below(26) : 1 + below(255);
+		to[i] = (char)byte;
+	}
+	to[length] = 0;
+	if (absolute && length)
+		to[0] = '/';
+	else if (length && to[0] == '/')
+		to[0] = 'r';
+}
+
+static size_t path_length(void)
+{
+	return chance(80) ? 1 + below(200) : chance(70) ? PATH_MAX - 12 + below(24) : 1 + below(2 * PATH_MAX - 1);
+}
+
+/* How often each end was reached, and by which system call's error. */
+static unsigned long jumps, deaths, returns, failures[NR_COUNT];
+
+static u64 words[1 << 15];
+static char strings[3 * PATH_MAX], execfn[3 * PATH_MAX], argument[16 * PATH_MAX];
+static Elf64_Phdr program[130];
+
+/* One start of the stub: whether it came to a jump, and where to. */
+static __attribute__((noinline)) int run(u64 *stack, u64 exit_function, u64 *where)
+{
+	if (setjmp(ended))
+		return 0;
+	*where = start(stack, exit_function);
+	return 1;
+}
+
+static void one(void)
+{
+	state = this_seed;
+	page = 4096u << (chance(60) ? 0 : chance(50) ? 2 : 4);
+	/* Whatever the start before this one left. */
+	if (used_low < used_high)
+		discard(used_low, used_high - used_low);
+	used_low = PAGES, used_high = 0;
+	opens = descriptor_open = writes = calls = links_followed = 0;
+	exit_code = -1, opened_path[0] = 0;
+	fails_at = chance(40) ? (int)below(24) : -1;
+	fails_with = (int[]){ ENOENT, EACCES, EPERM, ENOMEM, EINVAL, EIO, EMFILE, ENOSYS, 4095 }[below(9)];
+	own_errno = chance(70) ? 0 : ENOENT;
+	random_path(own, path_length(), !chance(5));
+	cwd_errno = chance(90) ? 0 : ENOENT;
+	if (chance(95))
+		random_path(cwd, 1 + below(chance(80) ? 100 : PATH_MAX - 2), 1);
+	else
+		strcpy(cwd, "(unreachable)/x");
+	links = chance(70) ? 0 : chance(80) ? 1 + (int)below(3) : 1 << 20;
+	random_path(target, 1 + below(chance(80) ? 60 : PATH_MAX - 2), chance(50));
+
+	/* The program. */
+	config = (struct config){ .magic = "SFSTUB1", .up = (uint32_t)(chance(90) ? below(5) : below(9000)) };
+	random_path(config.loader, chance(90) ? 1 + below(60) : below(sizeof config.loader), 0);
+	u64 bias = chance(20) ? 0 : below(1 << 20) * 4096;
+	config.address = (u64)&config - bias;
+	config.entry = below(1 << 30);
+	u64 count = chance(90) ? 1 + below(14) : below(129);
+	int with_phdr = chance(90);
+	for (u64 i = 0; i < count; i++) {
+		program[i] = (Elf64_Phdr){ .p_type = (Elf64_Word)(chance(60) ? PT_LOAD : below(9)), .p_flags = PF_R, .p_vaddr = below(1 << 20) * 4096, .p_memsz = below(1 << 20), .p_align = next() };
+		if (i == 0 && with_phdr)
+			program[i] = (Elf64_Phdr){ .p_type = PT_PHDR, .p_vaddr = (u64)program - bias };
+	}
+	if (count)
+		program[count - 1] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_vaddr = config.address - 3000, .p_memsz = 3000 + sizeof config };
+
+	make_loader();
+	if (chance(40))
+		break_loader();
+
+	/* The stack. */
+	u64 *at = words;
+	int argc = chance(80) ? 1 + (int)below(4) : chance(50) ? 0 : (int)below(20000);
+	size_t name = chance(95) ? below(80) : below(sizeof argument - 1);
+	random_path(argument, name, chance(50));
+	*at++ = (u64)argc;
+	for (int i = 0; i < argc; i++)
+		*at++ = (u64)argument;
+	*at++ = 0;
+	for (u64 n = chance(80) ? below(30) : 0; n; n--)
+		*at++ = (u64)strings;
+	*at++ = 0;
+	u64 *auxv = at;
+	int secure = chance(5), second = chance(5), foreign = chance(5), missing = 0;
+	int no_page = page == 4096 && chance(10);
+	random_path(execfn, path_length(), chance(50));
+	const char *name_of_file = chance(90) ? execfn : chance(50) ? "" : 0;
+	struct { u64 type, value; int left_out; } entries[] = {
+		{ AT_PHDR, (u64)program, chance(1) }, { AT_PHENT, sizeof(Elf64_Phdr), chance(1) }, { AT_PHNUM, count, chance(1) },
+		{ AT_BASE, 0, chance(1) }, { AT_ENTRY, foreign ? (u64)program : (u64)_start, chance(1) }, { AT_PAGESZ, page, no_page },
+		{ AT_SECURE, (u64)secure, !secure && chance(20) }, { AT_EXECFN, (u64)name_of_file, !name_of_file || chance(5) },
+		{ AT_UID, 0, 0 }, { AT_RANDOM, (u64)strings, 0 }, { AT_HWCAP2, 2, 0 }, { 51, 3376, 0 }, { next() | 64, next(), 0 }, { AT_IGNORE, next(), 0 },
+	};
+	enum { ENTRIES = sizeof entries / sizeof *entries };
+	for (int i = 0; i < ENTRIES; i++) { /* any order */
+		int other = (int)below(ENTRIES);
+		__typeof__(entries[0]) kept = entries[i];
+		entries[i] = entries[other], entries[other] = kept;
+	}
+	int has_execfn = 0, has_entry = 0;
+	for (int i = 0; i < ENTRIES; i++) {
+		u64 type = entries[i].type;
+		if (entries[i].left_out) {
+			missing |= type == AT_PHDR || type == AT_PHNUM || type == AT_BASE || type == AT_ENTRY;
+			continue;
+		}
+		has_execfn |= type == AT_EXECFN;
+		has_entry |= type == AT_ENTRY;
+		*at++ = type, *at++ = entries[i].value;
+	}
+	*at++ = AT_NULL, *at++ = 0;
+	size_t size = (size_t)(at - words);
+	/* On the heap, to the byte: what is read or written beside it is seen. */
+	u64 *stack = malloc(size * sizeof *stack);
+	memcpy(stack, words, size * sizeof *stack);
+
+	/* What must come of it, where that can be told: an own path from /proc, textually. */
+	int from_proc = !own_errno && own[0] == '/' && strlen(own) < PATH_MAX - 1;
+	char wanted[4 * PATH_MAX + sizeof config.loader];
+	strcpy(wanted, from_proc ? own : "");
+	for (u64 i = 0; from_proc && i <= config.up; i++) {
+		char *slash = strrchr(wanted, '/');
+		if (!slash)
+			break;
+		*slash = 0;
+	}
+	strcat(strcat(wanted, "/"), config.loader);
+	int fits = strlen(wanted) < PATH_MAX - 1;
+	int is_second = second || (foreign && has_entry);
+	int no_path = !from_proc && (!has_execfn || !*name_of_file);
+	int must_jump = is_second || (fails_at < 0 && !secure && !missing && from_proc && fits && loader_good);
+	int must_end = !is_second && (secure || missing || (fails_at < 0 && (no_path || (from_proc && !fits))));
+
+	u64 where;
+	if (run(stack, second ? 1 + below(1000) : 0, &where)) {
+		if (writes)
+			wrong("a message, and a jump");
+		if (must_end)
+			wrong("a jump where there has to be a message");
+	} else {
+		free(stack);
+		deaths++;
+		if (exit_code != 127 || writes != 1)
+			wrong("%d writes, exit code %d", writes, exit_code);
+		if (written[written_size - 1] != '\n')
+			wrong("a message without an end");
+		size_t lines = 0, in_names = 0;
+		for (size_t i = 0; i < written_size; i++)
+			lines += written[i] == '\n', in_names += written[i] == 0;
+		if (in_names)
+			wrong("a NUL in a message");
+		if (lines != 1 && !strchr(argument, '\n') && !strchr(execfn, '\n') && !strchr(own, '\n') && !strchr(config.loader, '\n') && !strchr(cwd, '\n') && !strchr(target, '\n'))
+			wrong("a message of %zu lines", lines);
+		if (must_jump)
+			wrong("a message where there has to be a jump: %.*s", (int)written_size, written);
+		if (fails_at >= 0 && fails_at < calls)
+			failures[0]++;
+		return;
+	}
+
+	if (is_second) {
+		returns++;
+		if (where != bias + config.entry || memcmp(stack, words, size * sizeof *stack) || calls)
+			wrong("the second arrival did more than go on");
+		free(stack);
+		return;
+	}
+	jumps++;
+	if (opens != 1 || (descriptor_open && fails_at < 0))
+		wrong("the loader is open, or was not opened");
+	if (from_proc && strcmp(opened_path, wanted) && fails_at != 0)
+		wrong("opened %s, not %s", opened_path, wanted);
+	if (opened_path[0] != '/')
+		wrong("opened %s", opened_path);
+	if (own_errno && !links && fails_at < 0) { /* from AT_EXECFN, and upwards by the kernel */
+		static char longer[sizeof cwd + sizeof execfn + sizeof config.loader + 3 * 9000];
+		snprintf(longer, sizeof longer, "%s%s%s", *execfn == '/' ? "" : cwd, *execfn == '/' ? "" : "/", execfn);
+		char *to = strrchr(longer, '/');
+		for (u64 i = 0; i < config.up; i++, to += 3)
+			strcpy(to, "/..");
+		*to = '/';
+		strcpy(to + 1, config.loader);
+		if (strcmp(opened_path, longer))
+			wrong("opened %s, not %s", opened_path, longer);
+	}
+
+	/* auxv: four values, the rest as it was. */
+	u64 *now = stack + (auxv - words), base = 0, table_at = 0, table_count = 0;
+	for (size_t i = 0; i < (size_t)(auxv - words); i++)
+		if (stack[i] != words[i])
+			wrong("word %zu of the stack is another", i);
+	for (u64 *then = auxv; then < words + size; then += 2, now += 2) {
+		if (now[0] != then[0])
+			wrong("auxv: another type");
+		if (now[0] == AT_PHDR)
+			table_at = now[1];
+		else if (now[0] == AT_PHNUM)
+			table_count = now[1];
+		else if (now[0] == AT_BASE)
+			base = now[1];
+		else if (now[0] == AT_ENTRY ? now[1] != bias + config.entry : now[1] != then[1])
+			wrong("auxv: entry %lu is %#lx", now[0], now[1]);
+	}
+	free(stack);
+
+	/* The program headers. */
+	Elf64_Phdr *table = (Elf64_Phdr *)table_at;
+	if (table->p_type != PT_PHDR || table->p_vaddr + bias != table_at || table->p_memsz != table_count * sizeof *table)
+		wrong("PT_PHDR");
+	if (table[1].p_type != PT_INTERP || strcmp((char *)(table[1].p_vaddr + bias), opened_path) || table[1].p_memsz != strlen(opened_path) + 1)
+		wrong("PT_INTERP");
+	u64 kept = 2;
+	for (u64 i = 0; i < count; i++) {
+		const Elf64_Phdr *p = &program[i];
+		int own_segment = p->p_type == PT_LOAD && config.address >= p->p_vaddr && config.address - p->p_vaddr < p->p_memsz;
+		if (p->p_type == PT_NULL || p->p_type == PT_PHDR || p->p_type == PT_INTERP || own_segment)
+			continue;
+		if (kept >= table_count || memcmp(&table[kept++], p, sizeof *p))
+			wrong("program header %lu", i);
+	}
+	if (kept != table_count)
+		wrong("%lu program headers, not %lu", table_count, kept);
+
+	/* The loader. */
+	if (where != base + header()->e_entry)
+		wrong("a jump to %#lx", where);
+	u64 low = -1ul, high = 0;
+	int overlap = 0;
+	for (int i = 0; i < header()->e_phnum; i++) {
+		Elf64_Phdr p;
+		memcpy(&p, file + header()->e_phoff + (size_t)i * sizeof p, sizeof p);
+		if (p.p_type != PT_LOAD)
+			continue;
+		u64 end = whole(p.p_vaddr + p.p_memsz), first = p.p_vaddr & -page;
+		overlap |= first < high;
+		low = first < low ? first : low;
+		high = end > high ? end : high;
+	}
+	if (where < base + low || where >= base + high)
+		wrong("a jump out of the loader");
+	unsigned char *loaded = 0;
+	static unsigned char expected[PAGES];
+	memset(expected, 0, sizeof expected);
+	for (int i = 0; i < header()->e_phnum; i++) {
+		Elf64_Phdr p;
+		memcpy(&p, file + header()->e_phoff + (size_t)i * sizeof p, sizeof p);
+		if (p.p_type != PT_LOAD)
+			continue;
+		if (p.p_align > page && p.p_align <= 1u << 30 && (p.p_align & (p.p_align - 1)) == 0 && (base & (p.p_align - 1)) && loader_good)
+			wrong("%#lx is not aligned to %#lx", base, p.p_align);
+		loaded = (unsigned char *)(base + p.p_vaddr);
+		u64 end = whole((u64)loaded + p.p_memsz), first = (u64)loaded & -page;
+		int protection = (p.p_flags & PF_R ? PROT_READ : 0) | (p.p_flags & PF_W ? PROT_WRITE : 0) | (p.p_flags & PF_X ? PROT_EXEC : 0);
+		for (u64 place = first; place < end; place += SMALL) {
+			size_t index = (place - (u64)arena) / SMALL;
+			expected[index] = 1;
+			if (!overlap && mapped[index] != 1 + protection)
+				wrong("segment %d is mapped with %d", i, mapped[index] - 1);
+		}
+		if (overlap || !(protection & (PROT_READ | PROT_WRITE)))
+			continue;
+		if (memcmp(loaded, file + p.p_offset, p.p_filesz))
+			wrong("segment %d is not what the file has", i);
+		if (p.p_flags & PF_W)
+			for (unsigned char *zero = loaded + p.p_filesz; zero < (unsigned char *)end; zero++)
+				if (*zero)
+					wrong("segment %d is not zero behind its file part", i);
+	}
+	/* Nothing else is mapped but holes in the loader, which cannot be touched, and the table. */
+	u64 table_pages = whole((count + 2) * sizeof *table + strlen(opened_path) + 1) / SMALL;
+	if (fails_at < 0)
+		for (size_t i = used_low; i < used_high; i++) {
+			u64 place = (u64)arena + i * SMALL;
+			int in_table = place - table_at < table_pages * SMALL;
+			int hole = place >= base + low && place < base + high && mapped[i] == 1;
+			if (mapped[i] && !expected[i] && !in_table && !hole)
+				wrong("%#lx is left mapped", place);
+			if (in_table && mapped[i] && mapped[i] != 1 + PROT_READ)
+				wrong("the program headers are writable");
+		}
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long starts = argc > 1 ? strtoul(argv[1], 0, 0) : 1000, seed = argc > 2 ? strtoul(argv[2], 0, 0) : 1;
+	arena = mmap(0, ARENA + (1 << 16), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (arena == MAP_FAILED)
+		return perror("mmap"), 1;
+	arena = (char *)(((u64)arena + 0xffff) & -0x10000ul);
+	strcpy(strings, "NAME=value");
+	for (unsigned long i = 0; i < starts; i++) {
+		this_seed = seed * 1000003 + i;
+		one();
+	}
+	printf("%lu starts, seed %lu: %lu jumps to the loader, %lu to the program, %lu messages, %lu of them after a failed system call\n",
+	       starts, seed, jumps, returns, deaths, failures[0]);
+	return 0;
+}

@@ -1,0 +1,40 @@
+/** The fuzzer of the stub (stub-fuzz.c), built with its sanitizers. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { expect } from 'vitest'
+import { output } from './elf-tools.ts'
+import { SUPPORT } from './stub-lab.ts'
+
+const STUB = resolve(SUPPORT, '../../src/entry/stub.c')
+
+/** A defect for the fuzzer to find: text of stub.c, and what is there instead. */
+export type Defect = readonly [from: string, to: string]
+
+/** Builds the fuzzer. Returns its path. */
+export async function buildFuzzer(directory: string, name: string, [from, to]: Defect = ['', '']): Promise<string> {
+  const source = join(directory, `${name}.c`)
+  const program = join(directory, name)
+  const stub = readFileSync(STUB, 'utf8')
+  expect(stub).toContain(from)
+  writeFileSync(source, stub.replace(from, to))
+  await output('gcc', [
+    ...['-std=gnu11', '-g', '-O1', '-Wall', '-Wextra', '-fno-builtin', '-DHOST_TEST', '-D_start=stub_start'],
+    // A defect may leave something unused.
+    ...(from === '' ? ['-Werror'] : []),
+    ...['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+    ...['-o', program, source, join(SUPPORT, 'stub-fuzz.c')],
+  ])
+  return program
+}
+
+/** `starts` starts; the summary line names the seed, a failure the seed of the start that failed. */
+export async function fuzz(program: string, starts: number, seed: number): Promise<void> {
+  const said = await output(program, [`${starts}`, `${seed}`])
+  console.info(said.trimEnd())
+  const [, total, jumps, program_, messages] = /^(\d+) starts, .*?: (\d+) jumps .*?, (\d+) to .*?, (\d+) messages/.exec(
+    said,
+  )!
+  expect(Number(total)).toBe(starts)
+  expect(Number(jumps) + Number(program_) + Number(messages)).toBe(starts)
+  for (const count of [jumps, program_, messages]) expect(Number(count)).toBeGreaterThan(starts / 20)
+}
