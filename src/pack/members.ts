@@ -64,21 +64,29 @@ async function* archiveMembers(path: string): AsyncGenerator<Member> {
       // What lies beside the one directory, or stands in its place, is not in the bundle.
       const inside = root === '' ? member.name : first === root && slash >= 0 ? member.name.slice(slash + 1) : null
       const name = inside ?? `../${member.name}`
-      yield { ...member, name, path: null }
+      yield { ...member, name, path: null, contents: () => readable(member.contents(), path) }
     }
   } catch (error) {
-    // What zstd says of a damaged file, where it is a program.
-    if (error instanceof BundleError && error.code !== 'tool-failed') throw error
-    throw new BundleError(
-      'archive-unreadable',
-      `cannot be read to its end: ${error instanceof Error ? error.message : error}`,
-      {
-        path,
-        cause: error,
-      },
-    )
+    throw unreadable(error, path)
   } finally {
     file.destroy()
     stream.destroy()
   }
+}
+
+/** Contents are read by whoever got the member, outside the loop above: what is wrong with them is said all the same. */
+async function* readable(pieces: AsyncIterable<Buffer>, path: string): AsyncGenerator<Buffer> {
+  try {
+    yield* pieces
+  } catch (error) {
+    throw unreadable(error, path)
+  }
+}
+
+/** What went wrong in the archive's stream, in one form. */
+function unreadable(error: unknown, path: string): unknown {
+  // What zstd says of a damaged file, where it is a program, is of the file and not of the tool.
+  if (error instanceof BundleError && error.code !== 'tool-failed') return error
+  const reason = `cannot be read to its end: ${error instanceof Error ? error.message : error}`
+  return new BundleError('archive-unreadable', reason, { path, cause: error })
 }
