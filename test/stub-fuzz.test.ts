@@ -13,5 +13,5 @@ test('every start ends in a jump to the right place, or in one line and exit 127
 
 test('a planted defect is found', async () => {
   const blind = await buildFuzzer(directory, 'blind', ['p->filesz > p->memsz ||', ''])
-  await expect(output(blind, ['20000', '1'])).rejects.toThrow(/start with seed \d+|AddressSanitizer/)
+  await expect(output(blind, ['20000', '1'])).rejects.toThrow(/start with seed \d+|Sanitizer|runtime error/)
 })
