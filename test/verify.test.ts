@@ -128,7 +128,7 @@ function inForms(before: Change, after: Change, prefix: string | null): Record<F
   fs.mkdirSync(root, { recursive: true })
   make(root, before, after, prefix)
   const tar = `${parent}.tar`
-  run('tar', ['-cf', tar, '-C', parent, 'app-1.0'])
+  run('tar', ['--sort=name', '-cf', tar, '-C', parent, 'app-1.0'])
   run('gzip', ['-k', '-1', tar])
   run('zstd', ['-q', '-1', '-k', tar])
   return { directory: root, tar, 'tar.gz': `${tar}.gz`, 'tar.zst': `${tar}.zst` }
@@ -302,7 +302,7 @@ const DEFECTS: readonly Defect[] = [
   {
     what: 'a hard link',
     before: root => fs.linkSync(`${root}/${DATA}`, `${root}/pkg/hard`),
-    want: ['error entry-unsafe pkg/hard', 'error manifest-mismatch pkg/hard'].filter(() => true),
+    want: ['error entry-unsafe pkg/hard', 'error manifest-mismatch pkg/hard'],
     inDirectory: [],
   },
   {
