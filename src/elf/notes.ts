@@ -1,0 +1,58 @@
+/**
+ * `.note.dlopen`: which libraries a program opens by itself, told by its author (UAPI.12,
+ * https://uapi-group.org/specifications/specs/elf_dlopen_metadata/).
+ */
+import { viewAt } from '../io/bytes.ts'
+import type { DlopenNote } from '../model.ts'
+import { PT } from './constants.ts'
+import type { Image } from './image.ts'
+
+/** Notes are small; what lies beyond this in all PT_NOTEs together is not read. In bytes. */
+const NOTE_MAX = 1 << 20
+/** `.note.dlopen`: owner FDO, this type, a JSON array (UAPI.12). */
+const NOTE_DLOPEN = 0x407c0c0a
+
+export function readDlopenNotes({ source, header, segments, path }: Image): readonly DlopenNote[] {
+  const notes: DlopenNote[] = []
+  let budget = NOTE_MAX
+  for (const segment of segments) {
+    if (segment.type !== PT.note || segment.filesz > budget || segment.offset + segment.filesz > source.size) continue
+    budget -= segment.filesz
+    const view = viewAt(source, segment.offset, segment.filesz, header.little, 'PT_NOTE', path)
+    const align = segment.align === 8 ? 8 : 4
+    const pad = (n: number): number => Math.ceil(n / align) * align
+    // A note that overruns its segment ends the walk: notes are advice, and the kernel ignores such ones too.
+    for (let at = 0; at + 12 <= view.size; ) {
+      const nameSize = view.u32(at)
+      const descSize = view.u32(at + 4)
+      const descAt = at + pad(12 + nameSize)
+      if (descAt + descSize > view.size) break
+      const owner = view.buffer.toString('latin1', at + 12, at + 12 + nameSize)
+      if (view.u32(at + 8) === NOTE_DLOPEN && owner === 'FDO\0')
+        notes.push(...dlopenNotes(view.buffer.toString('utf8', descAt, descAt + descSize)))
+      at = descAt + pad(descSize)
+    }
+  }
+  return notes
+}
+
+function dlopenNotes(json: string): DlopenNote[] {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(json.replace(/\0+$/, ''))
+  } catch {
+    return [] // Advice that cannot be read is no advice.
+  }
+  if (!Array.isArray(parsed)) return []
+  return parsed.flatMap((entry: unknown): DlopenNote[] => {
+    if (typeof entry !== 'object' || entry === null || !('soname' in entry) || !Array.isArray(entry.soname)) return []
+    const priority = 'priority' in entry ? entry.priority : undefined
+    return [
+      {
+        sonames: entry.soname.filter((name): name is string => typeof name === 'string'),
+        // The specification's default is "recommended".
+        priority: priority === 'required' || priority === 'suggested' ? priority : 'recommended',
+      },
+    ]
+  })
+}

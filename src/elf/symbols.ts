@@ -1,0 +1,128 @@
+/**
+ * The names that an ELF file's symbols and versions have: what an edit must not touch.
+ */
+import { malformed, type View, viewAt } from '../io/bytes.ts'
+import { DT } from './constants.ts'
+import { type Image, pointee, value } from './image.ts'
+
+/** Chromium's debug build has 25 MB of dynamic symbols. In bytes. */
+const TABLE_MAX = 256 << 20
+/** A symbol's version is an index of 15 bits, so there are no more of them, and no more files to need them from. */
+const VERSION_RECORDS_MAX = 1 << 16
+
+/** The st_name of every dynamic symbol. */
+export function symbolNameOffsets(image: Image): Uint32Array {
+  const { source, header, path } = image
+  const at = pointee(image, DT.symtab, 'the dynamic symbol table')
+  if (at === undefined) return new Uint32Array()
+  const size = header.class === 64 ? 24 : 16
+  const count = symbolCount(image)
+  if (count * size > TABLE_MAX) throw malformed(path, `a dynamic symbol table of ${count} symbols`)
+  const view = viewAt(source, at, count * size, header.little, 'the dynamic symbol table', path)
+  return Uint32Array.from({ length: count }, (_, i) => view.u32(i * size))
+}
+
+/** ELF has no count of dynamic symbols: it is read off the tables that point to them, as by the loader. */
+function symbolCount(image: Image): number {
+  const { source, header, path } = image
+  const sysv = pointee(image, DT.hash, 'the hash table')
+  if (sysv !== undefined) return viewAt(source, sysv, 8, header.little, 'the hash table', path).u32(4)
+  const gnu = pointee(image, DT.gnuHash, 'the GNU hash table')
+  return gnu === undefined ? relocatedSymbolCount(image) : gnuHashSymbolCount(image, gnu)
+}
+
+/** The highest symbol of any bucket's chain, plus one; the unhashed symbols come first in the table. */
+function gnuHashSymbolCount(image: Image, at: number): number {
+  const { source, header, path } = image
+  const what = 'the GNU hash table'
+  const head = viewAt(source, at, 16, header.little, what, path)
+  const [bucketCount, firstHashed, bloomWords] = [head.u32(0), head.u32(4), head.u32(8)]
+  const bucketsAt = at + 16 + bloomWords * (header.class / 8)
+  if (bucketCount * 4 > TABLE_MAX) throw malformed(path, `${what}: ${bucketCount} buckets`)
+  const buckets = viewAt(source, bucketsAt, bucketCount * 4, header.little, what, path)
+  let last = 0
+  for (let i = 0; i < bucketCount; i++) last = Math.max(last, buckets.u32(i * 4))
+  // Without exports ld.bfd writes an empty table that knows of no imports either (a program linked with -no-pie):
+  // those are named by relocations only.
+  if (last < firstHashed || last === 0) return Math.max(firstHashed, relocatedSymbolCount(image))
+  const chainsAt = bucketsAt + bucketCount * 4
+  const BLOCK = 1024
+  for (let index = last - firstHashed; ; ) {
+    const from = chainsAt + index * 4
+    const length = Math.min(BLOCK * 4, Math.floor((source.size - from) / 4) * 4)
+    if (!(length >= 4)) throw malformed(path, `${what}: a chain has no end`)
+    const chain = viewAt(source, from, length, header.little, what, path)
+    for (let i = 0; i < length; i += 4, index++) if (chain.u32(i) & 1) return firstHashed + index + 1
+  }
+}
+
+/** The highest symbol of any relocation, plus one; at least the null symbol, which every table begins with. */
+function relocatedSymbolCount(image: Image): number {
+  const { source, header, dynamic, path } = image
+  const what = 'the relocations'
+  const wide = header.class === 64
+  const plt = value(dynamic, DT.pltrel) ?? DT.rela
+  let count = 1
+  for (const [table, bytes, kind] of [
+    [DT.rela, DT.relasz, DT.rela],
+    [DT.rel, DT.relsz, DT.rel],
+    [DT.jmprel, DT.pltrelsz, plt],
+  ] as const) {
+    const at = pointee(image, table, what)
+    const length = value(dynamic, bytes) ?? 0
+    if (at === undefined || length === 0) continue
+    if (length > TABLE_MAX) throw malformed(path, `${what}: ${length} bytes`)
+    const view = viewAt(source, at, length, header.little, what, path)
+    const size = (wide ? 8 : 4) * (kind === DT.rela ? 3 : 2)
+    // r_info: the symbol is its upper half, or its upper 24 of 32 bits.
+    for (let i = 0; i + size <= length; i += size)
+      count = Math.max(count, 1 + (wide ? view.u32(i + (header.little ? 12 : 8)) : view.u32(i + 4) >>> 8))
+  }
+  return count
+}
+
+/** String table offsets of the names in DT_VERNEED and DT_VERDEF. */
+export interface Versions {
+  readonly needs: readonly { readonly file: number; readonly names: readonly number[] }[]
+  readonly defined: readonly number[]
+}
+export const NO_VERSIONS: Versions = { needs: [], defined: [] }
+
+export function readVersions(image: Image): Versions {
+  const { source, header, dynamic, path } = image
+  const needs: { file: number; names: number[] }[] = []
+  const defined: number[] = []
+  // The records are linked lists of relative offsets, which may overlap: a budget ends any walk.
+  let budget = VERSION_RECORDS_MAX
+  const record = (at: number, size: number, what: string): View => {
+    if (budget-- <= 0) throw malformed(path, `${what}: the list does not end`)
+    return viewAt(source, at, size, header.little, what, path)
+  }
+  let at = pointee(image, DT.verneed, 'the needed versions')
+  for (let left = value(dynamic, DT.verneednum) ?? 0; at !== undefined && left > 0; left--) {
+    const need = record(at, 16, 'the needed versions')
+    const names: number[] = []
+    let aux = at + need.u32(8)
+    for (let n = need.u16(2); n > 0; n--) {
+      const entry = record(aux, 16, 'the needed versions')
+      names.push(entry.u32(8))
+      if (entry.u32(12) === 0) break
+      aux += entry.u32(12)
+    }
+    needs.push({ file: need.u32(4), names })
+    at = need.u32(12) === 0 ? undefined : at + need.u32(12)
+  }
+  at = pointee(image, DT.verdef, 'the defined versions')
+  for (let left = value(dynamic, DT.verdefnum) ?? 0; at !== undefined && left > 0; left--) {
+    const definition = record(at, 20, 'the defined versions')
+    let aux = at + definition.u32(12)
+    for (let n = definition.u16(6); n > 0; n--) {
+      const entry = record(aux, 8, 'the defined versions')
+      defined.push(entry.u32(0))
+      if (entry.u32(4) === 0) break
+      aux += entry.u32(4)
+    }
+    at = definition.u32(16) === 0 ? undefined : at + definition.u32(16)
+  }
+  return { needs, defined }
+}
