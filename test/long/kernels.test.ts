@@ -1,0 +1,194 @@
+/**
+ * Real kernels: Debian's for x86_64 and aarch64, in a machine of qemu that holds nothing but bundles. /init has the stub
+ * itself. What each program says is what it says here.
+ *
+ * Packages: qemu-system-x86, qemu-system-arm, cpio, and those of the cross compilers. The kernels are fetched by apt.
+ */
+import { copyFileSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { temporary } from '../support/bundle.ts'
+import { output } from '../support/elf-tools.ts'
+import { inject, layOut, SUPPORT, say } from '../support/stub-lab.ts'
+
+const KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg'
+const SOURCES = ['bookworm main', 'bullseye main']
+  .map(suite => `deb [signed-by=${KEYS}] http://deb.debian.org/debian ${suite}\n`)
+  .join('')
+
+/** The newest kernel of this major version; fetched once, with a state of apt's own. */
+async function kernel(arch: string, version: string): Promise<string> {
+  const kept = join(tmpdir(), `storefree-kernel-${arch}-${version}`)
+  const boot = join(kept, 'boot')
+  const found = () => readdirSync(boot).find(name => name.startsWith('vmlinuz-'))!
+  if (existsSync(boot)) return join(boot, found())
+  const state = temporary()
+  mkdirSync(join(state, 'lists/partial'), { recursive: true })
+  mkdirSync(join(state, 'cache/archives/partial'), { recursive: true })
+  mkdirSync(join(state, 'parts'))
+  writeFileSync(join(state, 'sources.list'), SOURCES)
+  const options = [
+    `APT::Architecture=${arch}`,
+    `APT::Architectures=${arch}`,
+    `Dir::State=${state}`,
+    `Dir::State::lists=${state}/lists`,
+    'Dir::State::status=/dev/null',
+    `Dir::Cache=${state}/cache`,
+    `Dir::Etc::sourcelist=${state}/sources.list`,
+    `Dir::Etc::sourceparts=${state}/parts`,
+    'APT::Sandbox::User=root',
+  ].flatMap(option => ['-o', option])
+  await output('apt-get', [...options, 'update'])
+  const names = await output('apt-cache', [
+    ...options,
+    'search',
+    '--names-only',
+    `^linux-image-${version}.*cloud-${arch}$`,
+  ])
+  const newest = names
+    .split('\n')
+    .map(line => line.split(' ')[0]!)
+    .filter(name => name !== '')
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    .at(-1)!
+  await output('apt-get', [...options, 'download', newest], { cwd: state })
+  const deb = readdirSync(state).find(name => name.endsWith('.deb'))!
+  await output('dpkg-deb', ['-x', join(state, deb), kept])
+  return join(boot, found())
+}
+
+/** A program in a machine's bundle, and how to make it. */
+interface Machine {
+  readonly arch: string
+  readonly version: string
+  readonly cc: string
+  readonly loader: string
+  readonly libraries: string
+  readonly qemu: readonly string[]
+  /**
+   * Whether the kernel places a PIE without PT_INTERP as its segments ask (since 6.10, and in later stable ones); with
+   * PT_INTERP all of these do. Only objects aligned to more than a page can tell.
+   */
+  readonly aligns: boolean
+}
+
+const X86 = {
+  arch: 'amd64',
+  cc: 'gcc',
+  loader: '/lib64/ld-linux-x86-64.so.2',
+  libraries: '/lib/x86_64-linux-gnu',
+  qemu: [...['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max'], ...['-append', 'console=ttyS0 panic=-1 quiet']],
+} as const
+const ARM = {
+  arch: 'arm64',
+  cc: 'aarch64-linux-gnu-gcc',
+  loader: '/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1',
+  libraries: '/usr/aarch64-linux-gnu/lib',
+  // Branch target identification and memory tagging are part of `max`.
+  qemu: [
+    ...['qemu-system-aarch64', '-machine', 'virt', '-cpu', 'max,pauth-impdef=on'],
+    ...['-append', 'console=ttyAMA0 panic=-1 quiet'],
+  ],
+} as const
+const MACHINES: readonly Machine[] = [
+  { ...X86, version: '5.10', aligns: false },
+  { ...X86, version: '6.1', aligns: true },
+  { ...ARM, version: '5.10', aligns: false },
+  { ...ARM, version: '6.1', aligns: true },
+]
+
+const KINDS = ['pie', 'no-pie'] as const
+
+test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine => {
+  const { arch, cc, loader, libraries } = machine
+  const image = await kernel(arch, machine.version)
+  const root = temporary()
+  const make = (at: string, args: readonly string[]) =>
+    output(cc, [
+      '-O1',
+      ...args,
+      '-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib',
+      '-lm',
+      '-pthread',
+      '-o',
+      join(root, at),
+    ])
+  writeFileSync(join(root, 'first.c'), 'static __thread int n = 100; int library_counter(void) { return ++n; }')
+  writeFileSync(join(root, 'plugin.c'), 'static __thread int n = 9; int plugged(int by) { return n += by; }')
+
+  // /init is a bundle's program too; glibc finds its libc in /lib, for $ORIGIN needs /proc.
+  mkdirSync(join(root, 'tree'))
+  symlinkSync('lib', join(root, 'tree/lib64'))
+  const files = [loader, ...['libc.so.6', 'libm.so.6'].map(name => join(libraries, name))]
+  const place = layOut(join(root, 'tree'), loader, files)
+  const bundle = join(root, 'tree/srv/x')
+  layOut(bundle, loader, [...files, join(libraries, 'libgcc_s.so.1')])
+  await make('tree/init', [join(SUPPORT, 'stub-init.c')])
+  inject(join(root, 'tree/init'), { ...place, up: 0 })
+
+  await make('tree/srv/x/lib/libfirst.so', ['-shared', '-fPIC', join(root, 'first.c')])
+  await make('tree/srv/x/lib/libplugin.so', ['-shared', '-fPIC', join(root, 'plugin.c')])
+  for (const kind of KINDS) {
+    const source = [`-${kind}`, kind === 'pie' ? '-fPIE' : '-fno-pie', '-DIFUNC', join(SUPPORT, 'stub-program.c')]
+    await make(`tree/srv/x/bin/${kind}`, [...source, `-L${bundle}/lib`, '-lfirst'])
+    copyFileSync(join(bundle, 'bin', kind), join(bundle, 'bin', `${kind}-original`))
+    inject(join(bundle, 'bin', kind), place)
+  }
+  // What is aligned to more than a page, eight times started: chance would not align them all.
+  writeFileSync(
+    join(root, 'aligned.c'),
+    '#include <stdio.h>\n__attribute__((aligned(1 << 21))) char c = 1; char *volatile p = &c; int main() { puts((size_t)p & 0x1fffff ? "astray" : "aligned"); }',
+  )
+  await make('tree/srv/x/bin/aligned', ['-pie', '-fPIE', join(root, 'aligned.c')])
+  copyFileSync(join(bundle, 'bin/aligned'), join(bundle, 'bin/aligned-original'))
+  inject(join(bundle, 'bin/aligned'), place)
+  const ld = `/srv/x/${place.path}`
+  const runs = KINDS.flatMap(kind => [
+    `aslr ${ld} /srv/x/bin/${kind} x`,
+    `no-aslr ${ld} /srv/x/bin/${kind} x`,
+    `aslr none ${ld} /srv/x/bin/${kind} x`,
+    `aslr none ${ld} /srv/x/bin/${kind}-original x`,
+  ])
+  for (let i = 0; i < 4; i++) runs.push(`aslr ${i} /srv/x/bin/aligned`, `aslr ${i} /srv/x/bin/aligned-original`)
+  writeFileSync(join(root, 'tree/runs'), `${runs.join('\n')}\n`)
+  await output('sh', ['-c', 'cd tree && find . | cpio -o -H newc --quiet > ../initramfs'], { cwd: root })
+
+  const [qemu, ...options] = machine.qemu
+  const said = await say(
+    qemu!,
+    [
+      ...options,
+      ...['-kernel', image, '-initrd', join(root, 'initramfs'), '-m', '768', '-smp', '2'],
+      ...['-nographic', '-no-reboot', '-net', 'none', '-monitor', 'none', '-serial', 'stdio'],
+    ],
+    {},
+    600_000,
+  )
+  const text = said.stdout.replaceAll('\r', '')
+  if (process.env.STUB_SHOW) console.info(text, said.stderr)
+  expect(text, said.stderr).toMatch(/init: \S+ \d+\.\d+\S*, pid 1$/m)
+  expect(text).toMatch(/^init: done$/m)
+  const told = new Map(
+    text
+      .slice(0, text.indexOf('init: done'))
+      .split(/^run: /m)
+      .slice(1)
+      .map(run => [run.slice(0, run.indexOf('\n')), run.slice(run.indexOf('\n') + 1)]),
+  )
+  expect([...told.keys()]).toEqual(runs)
+  const aligned = (program: string) => runs.filter(r => r.endsWith(program)).map(r => told.get(r)!.split('\n')[0]!)
+  expect(new Set(aligned('/aligned-original'))).toEqual(new Set(['aligned']))
+  expect(new Set(aligned('/aligned'))).toEqual(new Set([machine.aligns ? 'aligned' : 'astray']))
+  for (const kind of KINDS) {
+    const [plain, fixed, second, original] = runs.filter(r => r.includes(`/${kind}`)).map(r => told.get(r)!)
+    expect(plain).toMatch(/^end: exit 23$/m)
+    expect(plain).not.toMatch(/: NO$/m)
+    expect(plain).toContain('PT_INTERP: yes')
+    expect(fixed, `${kind} without ASLR`).toBe(plain)
+    // The second arrival. Without PT_INTERP in the file there is none to see, and e_entry is the stub's.
+    const common = (said: string) => said.split('\n').filter(line => !/^(PT_INTERP|AT_ENTRY| |end: exit)/.test(line))
+    expect(common(second!)).toEqual(common(original!.replaceAll(`${kind}-original`, kind)))
+    expect(second).toMatch(/^end: exit 1$/m)
+  }
+})
