@@ -7,14 +7,11 @@
  * a `.note.dlopen`).
  */
 
-import { parseCache } from './elf/cache.ts'
 import { ET } from './elf/constants.ts'
 import { sonameStrings } from './elf/dlopen.ts'
-import { readLoader } from './elf/loader.ts'
 import { isElf, parseElf } from './elf/parse.ts'
-import { type Disk, type LoaderSettings, type Opened, Process, sameMachine } from './elf/search.ts'
+import { type Opened, Process, sameMachine } from './elf/search.ts'
 import { stubRefusal } from './entry/inject.ts'
-import { BundleError } from './errors.ts'
 import type { Progress } from './io/progress.ts'
 import { list, lstat, pieces, readLink, realPath, stat, withFile } from './io/store.ts'
 import type {
@@ -22,31 +19,26 @@ import type {
   DependencyGraph,
   ElfFacts,
   Entry,
-  FileFacts,
   FileNode,
   Finding,
   LinkMap,
   LinkNode,
-  LoaderFacts,
   Package,
   PackageRoot,
   ScriptFacts,
   SourcePath,
   StubRefusal,
 } from './model.ts'
-import { STORE_DIR, storePathOf } from './nix/store-path.ts'
+import { storePathOf } from './nix/store-path.ts'
 import { scanReferences } from './references/scan.ts'
-import { parseScript, SHEBANG_MAX } from './script/parse.ts'
 import { parseShellWrapper, readBinaryWrapper, type Wrapper } from './script/wrapper.ts'
+import { type Loader, Sources, storeHashes } from './sources.ts'
 import { leftOut, walkTree } from './tree.ts'
 
 /** A wrapper is small; a larger program or script is none. In bytes. */
 const WRAPPER_MAX = 1 << 20
 /** Store paths in the values that wrappers set: lists are joined by colons and the like. */
 const STORE_PATHS = /\/nix\/store\/[0-9A-Za-z+\-._?=/]+/g
-
-/** The loader cache of a machine whose own programs are bundled. */
-const LD_SO_CACHE = '/etc/ld.so.cache'
 
 /**
  * The graph of all that the entries need.
@@ -61,7 +53,8 @@ export function scan(entries: readonly Entry[], roots: readonly PackageRoot[], p
   return scanner.graph(entries)
 }
 
-class Scanner implements Disk {
+class Scanner {
+  readonly #sources = new Sources()
   readonly #roots: readonly PackageRoot[]
   readonly #progress: Progress
   readonly #hashes = storeHashes()
@@ -76,9 +69,6 @@ class Scanner implements Disk {
   readonly #wrappers = new Map<SourcePath, Wrapper>()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
   readonly #processes: Process[] = []
-  readonly #opened = new Map<string, Opened | null>()
-  readonly #facts = new Map<SourcePath, FileFacts>()
-  readonly #loaders = new Map<SourcePath, { file: Opened; compiled: LoaderFacts; settings: LoaderSettings }>()
   readonly #pending: FileNode[] = []
 
   constructor(roots: readonly PackageRoot[], progress: Progress) {
@@ -134,11 +124,11 @@ class Scanner implements Disk {
       links: new Map([...this.#links].sort(([a], [b]) => compare(a, b))),
       edges: this.#edges,
       linkMaps: this.#linkMaps,
-      loaders: new Map([...this.#loaders].map(([path, { compiled }]) => [path, compiled])),
+      loaders: new Map([...this.#sources.loaders].map(([path, { compiled }]) => [path, compiled])),
       wrappers: this.#wrappers,
       refusals: this.#refusals,
       hashes: this.#hashes,
-      findings: this.#findings,
+      findings: [...this.#sources.findings, ...this.#findings],
     }
   }
 
@@ -153,7 +143,7 @@ class Scanner implements Disk {
   #addFile(path: SourcePath): FileNode {
     const known = this.#files.get(path)
     if (known) return known
-    const facts = this.#factsOf(path)
+    const facts = this.#sources.facts(path)
     const status = stat(path)
     const node: FileNode = {
       path,
@@ -187,44 +177,11 @@ class Scanner implements Disk {
     else if (status.type === 'file') this.#addFile(target)
   }
 
-  /** Facts of a file. What looks like ELF and is not well-formed is data, with a finding. */
-  #factsOf(path: SourcePath): FileFacts {
-    const known = this.#facts.get(path)
-    if (known) return known
-    const facts = withFile(path, (source): FileFacts => {
-      const head = source.read(0, SHEBANG_MAX)
-      if (!isElf(head)) return parseScript(head) ?? { format: 'data' }
-      try {
-        return parseElf(source, path)
-      } catch (error) {
-        if (!(error instanceof BundleError) || error.code !== 'malformed') throw error
-        this.#findings.push({ code: 'elf-unreadable', severity: 'warning', file: path, reason: error.message })
-        return { format: 'data' }
-      }
-    })
-    this.#facts.set(path, facts)
-    return facts
-  }
-
-  /** A file as the loader sees it (elf/search.ts). */
-  open(path: string): Opened | null {
-    const known = this.#opened.get(path)
-    if (known !== undefined) return known
-    let opened: Opened | null = null
-    if (stat(path)?.type === 'file') {
-      const real = realPath(path)
-      const facts = this.#factsOf(real)
-      if (facts.format === 'elf') opened = { path: real, facts }
-    }
-    this.#opened.set(path, opened)
-    return opened
-  }
-
   // ---- Programs and what they load -----------------------------------------------------------------------------
 
   #startProgram(node: FileNode, facts: ElfFacts): void {
     const interp = facts.interp!.value
-    const loader = this.#loader(interp)
+    const loader = this.#sources.loader(interp)
     if (loader === null) {
       this.#missing(interp, [node.path], 'error')
       return
@@ -243,8 +200,8 @@ class Scanner implements Disk {
     for (const { name, by } of process.missing) this.#missing(name, chainTo(process.linkMap, by), 'error')
   }
 
-  #start(program: Opened, loader: { file: Opened; settings: LoaderSettings }): Process {
-    const process = new Process(program, loader.file, loader.settings, this)
+  #start(program: Opened, loader: Loader): Process {
+    const process = new Process(program, loader.file, loader.settings, this.#sources)
     this.#processes.push(process)
     this.#admit(process)
     return process
@@ -258,20 +215,9 @@ class Scanner implements Disk {
     }
   }
 
-  #loader(interp: string): { file: Opened; settings: LoaderSettings } | null {
-    const file = this.open(interp)
-    if (!file) return null
-    const known = this.#loaders.get(file.path)
-    if (known) return known
-    const compiled = withFile(file.path, source => readLoader(source, file.facts))
-    const loader = { file, compiled, settings: loaderSettings(file.path, compiled) }
-    this.#loaders.set(file.path, loader)
-    return loader
-  }
-
   /** Follows what one object asks for: NEEDED by its own search, notes, sonames and paths in its read-only data. */
   #examine({ path, facts, references }: FileNode): void {
-    if (facts.format !== 'elf' || [...this.#loaders.values()].some(l => l.file.path === path)) return
+    if (facts.format !== 'elf' || [...this.#sources.loaders.values()].some(l => l.file.path === path)) return
     const process = this.#contexts.get(path) ?? this.#adopt({ path, facts })
     if (process === null) return
     for (const { value: name } of facts.needed) {
@@ -322,7 +268,7 @@ class Scanner implements Disk {
   #followPath(from: SourcePath, facts: ElfFacts, name: string): void {
     const store = storePathOf(name)
     if (store === null || stat(name)?.type !== 'file' || leftOut(name.slice(store.root.length + 1)) !== null) return
-    const object = this.open(name)
+    const object = this.#sources.open(name)
     const program = object
       ? object.facts.program || !sameMachine(object.facts, facts)
       : (stat(name)!.mode & 0o111) !== 0
@@ -336,9 +282,9 @@ class Scanner implements Disk {
    * not enough as opened by a program, whose RPATH it inherits.
    */
   #adopt(object: Opened): Process | null {
-    const loader = [...this.#loaders.values()].find(l => sameMachine(l.file.facts, object.facts))
+    const loader = [...this.#sources.loaders.values()].find(l => sameMachine(l.file.facts, object.facts))
     if (!loader || object.facts.type !== ET.dyn) return null
-    const alone = new Process(object, loader.file, loader.settings, this)
+    const alone = new Process(object, loader.file, loader.settings, this.#sources)
     // Whoever loads it may have brought a name along.
     const missing = alone.missing.filter(({ name }) => !this.#processes.some(p => p.loaded(name) !== undefined))
     const host = missing.length === 0 ? undefined : this.#processes.find(p => opens(p, object.path))
@@ -352,7 +298,7 @@ class Scanner implements Disk {
     const directory = `${opened.slice(0, opened.lastIndexOf('/'))}/glibc-hwcaps`
     if (stat(directory)?.type !== 'directory') return
     for (const level of list(directory)) {
-      const variant = this.open(`${directory}/${level}/${name}`)
+      const variant = this.#sources.open(`${directory}/${level}/${name}`)
       if (!variant || !sameMachine(variant.facts, facts)) continue
       this.#edge({
         from,
@@ -432,33 +378,6 @@ class Scanner implements Disk {
 /** A path whose directory is free of links; its last component may be one. */
 const inRealDirectory = (path: string): SourcePath =>
   (realPath(path.slice(0, path.lastIndexOf('/'))) + path.slice(path.lastIndexOf('/'))) as SourcePath
-
-/** The hashes of everything in this machine's store: a superset of any closure, known without Nix. */
-function storeHashes(): ReadonlySet<string> {
-  const hashes = new Set<string>()
-  if (stat(STORE_DIR)?.type !== 'directory') return hashes
-  for (const name of list(STORE_DIR)) {
-    const store = storePathOf(`${STORE_DIR}/${name}`)
-    if (store) hashes.add(store.hash)
-  }
-  return hashes
-}
-
-/**
- * Where a loader looks by default. One that lies in a store looks beside itself, whatever host it was built on: the
- * host's directories and cache are what a bundle must not depend on.
- */
-export function loaderSettings(path: SourcePath, compiled: LoaderFacts): LoaderSettings {
-  const inStore = storePathOf(path) !== null
-  const own = path.slice(0, path.lastIndexOf('/'))
-  const directories = inStore
-    ? [own, ...compiled.directories.filter(d => storePathOf(d) !== null && d !== own)]
-    : compiled.directories
-  const cache =
-    !inStore && stat(LD_SO_CACHE)?.type === 'file' ? withFile(LD_SO_CACHE, parseCache) : new Map<string, string[]>()
-  const multiarch = compiled.directories.find(d => /^\/lib\/[^/]+-linux-[^/]+$/.test(d))
-  return { directories, cache, lib: multiarch?.slice(1) ?? (compiled.directories.includes('/lib64') ? 'lib64' : 'lib') }
-}
 
 /** Whether a process finds all that an object needs when it opens it by its path. */
 function opens(process: Process, path: SourcePath): boolean {

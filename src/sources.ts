@@ -1,0 +1,108 @@
+/**
+ * The inputs as facts: each file is read and classified once, each loader once. What the scan (scan.ts) asks of the
+ * file system, it asks here.
+ */
+import { parseCache } from './elf/cache.ts'
+import { readLoader } from './elf/loader.ts'
+import { isElf, parseElf } from './elf/parse.ts'
+import type { Disk, LoaderSettings, Opened } from './elf/search.ts'
+import { BundleError } from './errors.ts'
+import { list, realPath, stat, withFile } from './io/store.ts'
+import type { FileFacts, Finding, LoaderFacts, SourcePath } from './model.ts'
+import { STORE_DIR, storePathOf } from './nix/store-path.ts'
+import { parseScript, SHEBANG_MAX } from './script/parse.ts'
+
+/** The loader cache of a machine whose own programs are bundled. */
+const LD_SO_CACHE = '/etc/ld.so.cache'
+
+/** A dynamic loader with what is compiled into it and where it looks. */
+export interface Loader {
+  readonly file: Opened
+  readonly compiled: LoaderFacts
+  readonly settings: LoaderSettings
+}
+
+export class Sources implements Disk {
+  readonly #opened = new Map<string, Opened | null>()
+  readonly #facts = new Map<SourcePath, FileFacts>()
+  readonly #loaders = new Map<SourcePath, Loader>()
+  /** What was found while reading. */
+  readonly findings: Finding[] = []
+
+  /** Every loader that was asked for, by its real path. */
+  get loaders(): ReadonlyMap<SourcePath, Loader> {
+    return this.#loaders
+  }
+
+  /** Facts of a file. What looks like ELF and is not well-formed is data, with a finding. */
+  facts(path: SourcePath): FileFacts {
+    const known = this.#facts.get(path)
+    if (known) return known
+    const facts = withFile(path, (source): FileFacts => {
+      const head = source.read(0, SHEBANG_MAX)
+      if (!isElf(head)) return parseScript(head) ?? { format: 'data' }
+      try {
+        return parseElf(source, path)
+      } catch (error) {
+        if (!(error instanceof BundleError) || error.code !== 'malformed') throw error
+        this.findings.push({ code: 'elf-unreadable', severity: 'warning', file: path, reason: error.message })
+        return { format: 'data' }
+      }
+    })
+    this.#facts.set(path, facts)
+    return facts
+  }
+
+  /** A file as the loader sees it (elf/search.ts). */
+  open(path: string): Opened | null {
+    const known = this.#opened.get(path)
+    if (known !== undefined) return known
+    let opened: Opened | null = null
+    if (stat(path)?.type === 'file') {
+      const real = realPath(path)
+      const facts = this.facts(real)
+      if (facts.format === 'elf') opened = { path: real, facts }
+    }
+    this.#opened.set(path, opened)
+    return opened
+  }
+
+  /** The loader that a program names; null when there is none at that path. */
+  loader(interp: string): Loader | null {
+    const file = this.open(interp)
+    if (!file) return null
+    const known = this.#loaders.get(file.path)
+    if (known) return known
+    const compiled = withFile(file.path, source => readLoader(source, file.facts))
+    const loader = { file, compiled, settings: loaderSettings(file.path, compiled) }
+    this.#loaders.set(file.path, loader)
+    return loader
+  }
+}
+
+/** The hashes of everything in this machine's store: a superset of any closure, known without Nix. */
+export function storeHashes(): ReadonlySet<string> {
+  const hashes = new Set<string>()
+  if (stat(STORE_DIR)?.type !== 'directory') return hashes
+  for (const name of list(STORE_DIR)) {
+    const store = storePathOf(`${STORE_DIR}/${name}`)
+    if (store) hashes.add(store.hash)
+  }
+  return hashes
+}
+
+/**
+ * Where a loader looks by default. One that lies in a store looks beside itself, whatever host it was built on: the
+ * host's directories and cache are what a bundle must not depend on.
+ */
+export function loaderSettings(path: SourcePath, compiled: LoaderFacts): LoaderSettings {
+  const inStore = storePathOf(path) !== null
+  const own = path.slice(0, path.lastIndexOf('/'))
+  const directories = inStore
+    ? [own, ...compiled.directories.filter(d => storePathOf(d) !== null && d !== own)]
+    : compiled.directories
+  const cache =
+    !inStore && stat(LD_SO_CACHE)?.type === 'file' ? withFile(LD_SO_CACHE, parseCache) : new Map<string, string[]>()
+  const multiarch = compiled.directories.find(d => /^\/lib\/[^/]+-linux-[^/]+$/.test(d))
+  return { directories, cache, lib: multiarch?.slice(1) ?? (compiled.directories.includes('/lib64') ? 'lib64' : 'lib') }
+}
