@@ -14,8 +14,8 @@ const root = temporary()
 // A cross compiler looks for lld among its own tools only, or where -B says.
 symlinkSync('/usr/bin/ld.lld', join(root, 'ld.lld'))
 const at = (...path: string[]): string => join(root, ...path)
-const LINKERS = ['bfd', 'gold', 'lld'] as const
-const KINDS = ['pie', 'no-pie'] as const
+const LINKERS: readonly string[] = ['bfd', 'gold', 'lld']
+const KINDS: readonly string[] = ['pie', 'no-pie']
 const env = { LC_ALL: 'C', WILD: ' a=b "c" ' }
 /** What PT_INTERP of the program in an empty root has to be. */
 const EXPECTED = (loader: string): Record<string, string> => ({ ...env, EXPECT_INTERP: `${ROOT}/lib/${loader}` })
@@ -52,6 +52,13 @@ const layouts = (strip: string, linker: string): readonly Layout[] => [
   // The dynamic section moves: what the stub knew of it at first is no longer so.
   { name: 'one more library after', after: file => output('patchelf', ['--add-needed', 'libmore.so', file]) },
 ]
+
+/** All layouts for the libc of this machine; of the others each with a third of the linkers, or all when asked for. */
+function share(libc: Libc, linker: string, kind: string): readonly Layout[] {
+  const all = layouts(libc.strip, linker)
+  const combination = LINKERS.indexOf(linker) + KINDS.indexOf(kind)
+  return libc.cxx || process.env.STUB_MATRIX === 'full' ? all : all.filter((_, i) => (i + combination) % 3 === 0)
+}
 
 /** What patchelf and strip together make unfit to run, stub or not: the first page loses its end. */
 const TOOLS_BREAK = ['glibc x86_64, lld, no-pie, patchelf and strip after']
@@ -207,9 +214,9 @@ describe.each(LIBCS)('$name', libc => {
   }
 
   test.each(libc.linkers.flatMap(linker => KINDS.map(kind => ({ linker, kind }))))(
-    '$linker, $kind, in every layout',
+    '$linker, $kind, in its layouts',
     async ({ linker, kind }) => {
-      await eachOf(layouts(libc.strip, linker), async layout => {
+      await eachOf(share(libc, linker, kind), async layout => {
         const copy = await link(linker, kind, layout)
         const what = `${libc.name}, ${linker}, ${kind}, ${layout.name}`
         const before = await original(copy)
