@@ -394,6 +394,9 @@ u64 start(u64 *stack, u64 exit_function)
 	char *end = last_slash(path);
 	for (u32 up = c->up; up > 0 && end < limit; up--) {
 		if (canonical) {
+			/* Above the root there is no bundle, but maybe the host's /lib: a copy in a memfd would ask for it. */
+			if (end == path)
+				die(who, ": it does not lie in its bundle", "");
 			*end = 0;
 			end = last_slash(path);
 		} else { /* the directory may be a link, or `.`: only the kernel knows what is above it */

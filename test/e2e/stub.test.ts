@@ -233,6 +233,13 @@ describe('refusals, each one line and exit 127', () => {
     }
   })
 
+  test('a copy in memory, which lies in no bundle', () => {
+    const script =
+      'import os, sys; fd = os.memfd_create("x"); os.write(fd, open(sys.argv[1], "rb").read()); os.execve(fd, ["x"], {})'
+    const result = run('python3', ['-c', script, probe], { env })
+    expect(result).toMatchObject({ code: 127, stdout: '', stderr: 'x: it does not lie in its bundle\n' })
+  })
+
   test('the loader is gone', () => {
     const copy = join(directory, 'incomplete')
     cpSync(place, copy, { recursive: true, verbatimSymlinks: true })

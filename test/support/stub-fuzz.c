@@ -491,11 +491,15 @@ static void one(void)
 		*slash = 0;
 	}
 	strcat(strcat(wanted, "/"), config.loader);
-	int fits = strlen(wanted) < PATH_MAX - 1;
+	u64 deep = 0;
+	for (const char *c = own; *c; c++)
+		deep += *c == '/';
+	int beyond = from_proc && config.up >= deep; /* the root of the bundle would lie above / */
+	int fits = beyond || strlen(wanted) < PATH_MAX - 1;
 	int is_second = second || (foreign && has_entry);
 	int no_path = !from_proc && (!has_execfn || !*name_of_file);
-	int must_jump = is_second || (fails_at < 0 && !secure && !missing && from_proc && fits && loader_good);
-	int must_end = !is_second && (secure || missing || (fails_at < 0 && (no_path || (from_proc && !fits))));
+	int must_jump = is_second || (fails_at < 0 && !secure && !missing && from_proc && !beyond && fits && loader_good);
+	int must_end = !is_second && (secure || missing || (fails_at < 0 && (no_path || (from_proc && (beyond || !fits)))));
 
 	u64 where;
 	if (run(stack, second ? 1 + below(1000) : 0, &where)) {
