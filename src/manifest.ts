@@ -26,7 +26,8 @@ const ManifestSchema = v.object({
   prefix: v.nullable(v.string()),
   /** `none` with a prefix: programs start by themselves. */
   launcher: v.picklist(['stub', 'shell', 'none']),
-  programs: v.array(v.object({ at: Path, elf: Path, loader: Path })),
+  /** `missing`: libraries that the original does not find either. */
+  programs: v.array(v.object({ at: Path, elf: Path, loader: Path, missing: v.optional(v.array(v.string()), []) })),
   packages: v.array(v.object({ name: v.string(), tree: v.boolean() })),
   /** How many references had which outcome. */
   references: v.object({ fixed: v.number(), blanked: v.number(), 'host-path-blanked': v.number() }),
@@ -84,7 +85,14 @@ export function makeManifest(
     ...title,
     prefix: options.prefix === null ? null : toText(options.prefix),
     launcher: options.prefix !== null ? 'none' : plan.programs.some(p => p.at !== p.elf) ? 'shell' : 'stub',
-    programs: plan.programs.map(p => ({ at: pathText(p.at), elf: pathText(p.elf), loader: pathText(p.loader) })),
+    programs: plan.programs.map(p => ({
+      at: pathText(p.at),
+      elf: pathText(p.elf),
+      loader: pathText(p.loader),
+      missing: graph.findings.flatMap(f =>
+        f.code === 'library-missing' && f.chain[0] === p.source ? [toText(f.name)] : [],
+      ),
+    })),
     packages: graph.packages.map(p => ({ name: toText(p.name), tree: p.tree })),
     references: countOutcomes(plan),
     closure: [...hashes].map(digestOfHash).sort(),

@@ -128,7 +128,7 @@ class Scanner {
       wrappers: this.#wrappers,
       refusals: this.#refusals,
       hashes: this.#hashes,
-      findings: [...this.#sources.findings, ...this.#findings],
+      findings: [...this.#sources.findings, ...this.#judged(entries)],
     }
   }
 
@@ -358,6 +358,21 @@ class Scanner {
     const file = chain.at(-1)!
     if (this.#findings.some(f => f.code === 'library-missing' && f.file === file && f.name === name)) return
     this.#findings.push({ code: 'library-missing', severity, file, name, chain })
+  }
+
+  /**
+   * The findings; a library that is missing is an error only for what is started: an entry, or what an entry's wrapper or
+   * `#!` line names. Any other program of a tree did not start before either, and nobody asked for it.
+   */
+  #judged(entries: readonly Entry[]): Finding[] {
+    const started = new Set(entries.map(entry => realPath(entry.source)))
+    for (const { kind, to } of this.#edges)
+      if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
+    return this.#findings.map(finding =>
+      finding.code === 'library-missing' && !started.has(finding.chain[0] as SourcePath)
+        ? { ...finding, severity: 'warning' }
+        : finding,
+    )
   }
 
   /** The packages that files were taken from: own trees in the order given, then the others by path. */

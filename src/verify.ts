@@ -70,6 +70,7 @@ export async function verify(path: string, progress: Progress, hashes: HashSet |
     at: pathBytes(p.at),
     elf: pathBytes(p.elf),
     loader: pathBytes(p.loader),
+    missing: p.missing.map(fromText),
   }))
   const prefix = manifest?.prefix == null ? null : fromText(manifest.prefix)
   const closure = manifest === null ? null : checkClosure(tree, programs, prefix)

@@ -19,6 +19,8 @@ export interface BundledProgram {
   readonly at: BundlePath
   readonly elf: BundlePath
   readonly loader: BundlePath
+  /** Libraries that the original does not find either. */
+  readonly missing: readonly string[]
 }
 
 /** No default directory and no cache: nothing of the host is looked at. */
@@ -102,7 +104,7 @@ export function checkClosure(
   const findings: Finding[] = []
   const linkMaps = new Map<BundlePath, LinkMap>()
   const processes: Process[] = []
-  for (const { elf, loader } of programs) {
+  for (const { elf, loader, missing } of programs) {
     const program = disk.open(`${disk.root}/${elf}`)
     const ld = disk.open(`${disk.root}/${loader}`)
     if (!program || !ld || !sameMachine(program.facts, ld.facts)) {
@@ -118,8 +120,10 @@ export function checkClosure(
     const process = new Process(program, ld, NOTHING, disk)
     processes.push(process)
     linkMaps.set(elf, relative(process.linkMap, disk.root))
-    for (const { name, by } of process.missing)
-      findings.push({ code: 'needed-unresolved', severity: 'error', file: inBundle(by, disk.root), name, program: elf })
+    for (const { name, by } of process.missing) {
+      const severity = missing.includes(name) ? 'warning' : 'error'
+      findings.push({ code: 'needed-unresolved', severity, file: inBundle(by, disk.root), name, program: elf })
+    }
   }
   findings.push(
     ...unlistedPrograms(tree, programs),

@@ -162,6 +162,27 @@ describe('libraries', () => {
   })
 })
 
+test('a helper of a package that never could start does not stand in the way of its programs', () => {
+  const tree = join(inputs, 'package')
+  mkdirSync(join(tree, 'bin'), { recursive: true })
+  mkdirSync(join(tree, 'lib/helpers'), { recursive: true })
+  writeFileSync(join(inputs, 'absent.c'), 'int absent(void) { return 1; }')
+  execFileSync('gcc', ['-shared', '-o', 'libabsent.so', '-Wl,-soname,libabsent.so.9', 'absent.c'], { cwd: inputs })
+  const broken = compile(
+    'broken',
+    'int absent(void); int main(void) { return absent(); }',
+    join(inputs, 'libabsent.so'),
+  )
+  copyFileSync(broken, join(tree, 'lib/helpers/broken'))
+  copyFileSync(`${fixture('cxx')}/bin/cxx`, join(tree, 'bin/cxx'))
+  const made = mustBundle([tree, '-f', 'dir', '-o', 'out'], { cwd })
+  expect(made.stderr).toMatch(/warning: .*lib\/helpers\/broken: libabsent\.so\.9 is not found/)
+  expect(withoutNix(join(cwd, 'out/bin/cxx')).code).toBe(0)
+  expect(bundle(['verify', 'out'], { cwd })).toMatchObject({ code: 0 })
+  // The helper itself, asked for by name, is an error.
+  expect(bundle([join(tree, 'lib/helpers/broken'), '-f', 'dir', '-o', 'broken'], { cwd }).code).toBe(1)
+})
+
 describe('patchelf, where a string has to grow', () => {
   const needsGrowth = (): string => compile('grows', '#include <stdio.h>\nint main(void) { return puts("grown") < 0; }')
 
