@@ -108,7 +108,7 @@ function manifestOf(root: string, prefix: string | null): Manifest {
     system: 'x86_64-linux',
     prefix,
     launcher: prefix === null ? 'shell' : 'none',
-    programs: [{ at: { path: elf }, elf: { path: elf }, missing: [], loader: { path: 'lib/ld.so' }, missing: [] }],
+    programs: [{ at: { path: elf }, elf: { path: elf }, loader: { path: 'lib/ld.so' }, missing: [] }],
     packages: [{ name: 'app', tree: true }],
     references: { fixed: 0, blanked: 0, 'host-path-blanked': 0 },
     closure: [digestOfHash(HASH)],
