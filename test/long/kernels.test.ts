@@ -179,7 +179,8 @@ test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine
   expect([...told.keys()]).toEqual(runs)
   const aligned = (program: string) => runs.filter(r => r.endsWith(program)).map(r => told.get(r)!.split('\n')[0]!)
   expect(new Set(aligned('/aligned-original'))).toEqual(new Set(['aligned']))
-  expect(new Set(aligned('/aligned'))).toEqual(new Set([machine.aligns ? 'aligned' : 'astray']))
+  // An older kernel puts it at any page, which may happen to be an aligned one.
+  if (machine.aligns) expect(new Set(aligned('/aligned'))).toEqual(new Set(['aligned']))
   for (const kind of KINDS) {
     const [plain, fixed, second, original] = runs.filter(r => r.includes(`/${kind}`)).map(r => told.get(r)!)
     expect(plain).toMatch(/^end: exit 23$/m)
