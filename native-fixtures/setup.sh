@@ -4,6 +4,8 @@
 #   native-fixtures/setup.sh            everything
 #   native-fixtures/setup.sh nginx ...  these attributes of default.nix and what
 #                                       they need
+#   native-fixtures/setup.sh --long     everything, and what the long campaigns
+#                                       (npm run test:long) need
 #
 # Missing Debian packages are named and installed. A Nix that is there, its
 # configuration and its store stay; what is built already is reused. The store
@@ -24,8 +26,10 @@ case ${1-} in
   sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
   exit
   ;;
--*) die "no option $1; setup.sh [attribute...]" ;;
+--long) long=yes ;;
+-*) die "no option $1; setup.sh [--long | attribute...]" ;;
 esac
+[ -z "${long-}" ] || shift
 
 # What there must be, and the Debian package that has it. A command counts
 # wherever it comes from: a Nix from its own installer is as good as nix-bin.
@@ -69,7 +73,15 @@ for dir in /nix/var/nix/profiles/default/bin "${HOME:-/root}/.nix-profile/bin"; 
   [ ! -x "$dir/nix-build" ] || PATH=$PATH:$dir
 done
 
+# For the long campaigns: kernels of both CPUs in an emulator, another compiler.
+long_needs=(
+  qemu-system-x86_64:qemu-system-x86
+  qemu-system-aarch64:qemu-system-arm
+  cpio:cpio
+  rustc:rustc
+)
 (($#)) || needs+=("${test_needs[@]}")
+[ -z "${long-}" ] || needs+=("${long_needs[@]}")
 missing=()
 for need in "${needs[@]}"; do
   what=${need%%:*}
