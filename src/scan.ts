@@ -8,7 +8,7 @@
  */
 
 import { ET } from './elf/constants.ts'
-import { sonameStrings } from './elf/dlopen.ts'
+import { inDynstr, sonameStrings } from './elf/dlopen.ts'
 import { isElf, parseElf } from './elf/parse.ts'
 import { type Opened, Process, sameMachine } from './elf/search.ts'
 import { stubRefusal } from './entry/inject.ts'
@@ -409,8 +409,5 @@ function chainTo(linkMap: LinkMap, path: SourcePath): SourcePath[] {
   }
   return chain
 }
-
-const inDynstr = ({ dynstr }: ElfFacts, offset: number): boolean =>
-  dynstr !== null && offset >= dynstr.offset && offset < dynstr.offset + dynstr.size
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

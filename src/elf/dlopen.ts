@@ -49,5 +49,6 @@ function readOnlyRanges(facts: ElfFacts): { start: number; end: number }[] {
   return ranges
 }
 
-const inDynstr = ({ dynstr }: ElfFacts, offset: number): boolean =>
+/** Whether a file offset lies in the dynamic string table, whose strings are the loader's and not the program's. */
+export const inDynstr = ({ dynstr }: ElfFacts, offset: number): boolean =>
   dynstr !== null && offset >= dynstr.offset && offset < dynstr.offset + dynstr.size

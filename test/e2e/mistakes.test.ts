@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { bundle, command, fixture, fixtureEnv, mustBundle, run, temporary, withoutNix } from '../support/bundle.ts'
 
 const inputs = temporary()
@@ -317,8 +317,6 @@ describe('verify', () => {
 
 describe('an end before the end', () => {
   const staged = (): string[] => readdirSync(cwd)
-  afterAll(() => {})
-
   test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s leaves nothing, at any time', async signal => {
     for (const delay of [0, 30, 80, 150, 250, 400, 600, 900]) {
       const child = spawn(process.execPath, [command, `${fixture('nginx')}`, '-o', 'out.tar.gz'], {
