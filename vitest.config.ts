@@ -17,6 +17,16 @@ export default defineConfig({
           hookTimeout: 600_000,
         },
       },
+      // The same on the larger set, whose programs take half an hour to build: `npm run test:full`.
+      {
+        test: {
+          name: 'full',
+          include: ['test/full/*.test.ts'],
+          globalSetup: ['test/e2e/setup.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+        },
+      },
       { test: { name: 'long', include: ['test/long/*.test.ts'], testTimeout: 3_600_000 } },
     ],
   },

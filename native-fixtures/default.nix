@@ -11,14 +11,29 @@
 { ... }:
 let
   make = import ./build/make.nix;
-  base = import ./pkgs/base.nix { inherit make; };
-  upstream = import ./pkgs/upstream.nix { inherit make base; };
-  programs = import ./pkgs/programs.nix { inherit make base; };
-  scripts = import ./pkgs/scripts.nix { inherit make base upstream programs; };
 
-  packages = base // upstream // programs // scripts;
+  # The packages on one C library: `glibc` where it is given, else Debian's.
+  set = arguments: rec {
+    base = import ./pkgs/base.nix ({ inherit make; } // arguments);
+    upstream = import ./pkgs/upstream.nix { inherit make base; };
+    programs = import ./pkgs/programs.nix { inherit make base; };
+    scripts = import ./pkgs/scripts.nix { inherit make base upstream programs; };
+    packages = base // upstream // programs // scripts;
+  };
+
+  small = set { };
+
+  # The larger set: all of the above once more, on a glibc built from source,
+  # and the packages that take longer.
+  large = set { glibc = import ./pkgs/glibc.nix { inherit make; }; };
+  more = import ./pkgs/full.nix { inherit make; inherit (large) base upstream; };
+  apps = import ./pkgs/apps.nix { inherit make; inherit (large) base upstream; full = more; };
+  full = large.packages // more // apps;
 in
-packages // {
+small.packages // {
   # Links to every output of every package: one derivation to build them all.
-  all = make.farm "storefree-fixtures" packages;
+  all = make.farm "storefree-fixtures" small.packages;
+
+  inherit full;
+  full-all = make.farm "storefree-fixtures-full" full;
 }

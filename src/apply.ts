@@ -26,6 +26,7 @@ import type {
   PlanOptions,
   Step,
 } from './model.ts'
+import { rewriteContainer } from './references/containers.ts'
 
 /** A file of the bundle as it was written. */
 export interface WrittenFile {
@@ -155,6 +156,16 @@ async function* editedPieces(
   writes: readonly Write[],
   count: (piece: Uint8Array) => Uint8Array,
 ): AsyncGenerator<Uint8Array> {
+  const repack = step.edits.find(e => e.op === 'repack')
+  if (repack) {
+    yield count(repacked(step, repack))
+    return
+  }
+  const splices = step.edits.filter((e): e is Splice => e.op === 'splice')
+  if (splices.length > 0) {
+    yield* splicedPieces(step.from, splices, count)
+    return
+  }
   const edits = [
     ...step.edits.filter((e): e is Edit & { op: 'overwrite' } => e.op === 'overwrite'),
     ...writes.map(w => ({ offset: w.offset, from: null, to: w.bytes })),
@@ -171,6 +182,60 @@ async function* editedPieces(
     base = end
     yield count(piece)
   }
+}
+
+/** A container with its members overwritten, and then what stands around them: offsets there may have changed. */
+function repacked(step: Step & { do: 'copy' }, { members }: Edit & { op: 'repack' }): Buffer {
+  const bytes = withFile(step.from, source => Buffer.from(source.read(0, source.size)))
+  const edits = new Map(members.map(m => [m.names.join('\0'), m.edits]))
+  const after = rewriteContainer(
+    bytes,
+    (names, contents) => {
+      const own = edits.get(names.join('\0'))
+      if (!own) return contents
+      const changed = Buffer.from(contents)
+      for (const { offset, from, to } of own) overlay(changed, 0, offset, to, from, step.from)
+      return changed
+    },
+    { path: step.from },
+  )
+  const result = after === bytes ? bytes : Buffer.from(after)
+  for (const edit of step.edits)
+    if (edit.op === 'overwrite')
+      for (let at = result.indexOf(edit.from); at >= 0; at = result.indexOf(edit.from, at + edit.to.length))
+        result.set(edit.to, at)
+  return result
+}
+
+type Splice = Edit & { op: 'splice' }
+
+/** A text piece by piece with bytes in the place of others, as many as there are. */
+async function* splicedPieces(
+  path: string,
+  splices: readonly Splice[],
+  count: (piece: Uint8Array) => Uint8Array,
+): AsyncGenerator<Uint8Array> {
+  let next = 0
+  /** Input bytes up to here are written or left out. */
+  let done = 0
+  let base = 0
+  for await (const piece of filePieces(path)) {
+    const end = base + piece.length
+    const rest = (to: number): Uint8Array => piece.subarray(Math.max(done, base) - base, to - base)
+    for (let splice = splices[next]; splice && splice.offset < end; splice = splices[++next]) {
+      yield count(rest(splice.offset))
+      yield count(splice.to)
+      done = splice.offset + splice.length
+      if (done > end) break
+    }
+    if (done > end) next++
+    else {
+      yield count(rest(end))
+      done = end
+    }
+    base = end
+  }
+  for (const splice of splices.slice(next)) yield count(splice.to)
 }
 
 /** Puts the part of `to` that falls into the piece there. */

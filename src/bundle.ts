@@ -8,10 +8,10 @@ import { compareChoices } from './checks/choices.ts'
 import { BundleError } from './errors.ts'
 import { fromText, toText } from './io/bytes.ts'
 import { type Progress, silent } from './io/progress.ts'
-import { assertFree, Staging } from './io/staging.ts'
+import { assertFree, Staging, writeFile } from './io/staging.ts'
 import { sameContents, stat } from './io/store.ts'
-import { countOutcomes, MANIFEST, makeManifest, manifestBytes } from './manifest.ts'
-import type { BundlePlan, DependencyGraph, Finding, Outcome, PlanOptions, Target } from './model.ts'
+import { countOutcomes, fullReport, MANIFEST, makeManifest, manifestBytes } from './manifest.ts'
+import type { BundlePlan, DependencyGraph, Finding, Outcome, PlanOptions, ScanOptions, Target } from './model.ts'
 import { closureOf } from './nix/build.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type Packed, pack } from './pack/archive.ts'
@@ -34,6 +34,13 @@ export interface BundleOptions {
   launcher?: 'auto' | 'stub' | 'shell'
   /** Who edits ELF files: `auto` works in place and asks patchelf only for what does not fit. */
   patcher?: 'auto' | 'patchelf'
+  /** Which files come along besides programs and libraries: what is referenced, nothing, or the whole closure. */
+  data?: 'auto' | 'none' | 'all'
+  /** Globs on paths without store directory and hash, such as `glibc-2.36/lib/gconv/*`: brought, or left out. */
+  include?: readonly string[]
+  exclude?: readonly string[]
+  /** Where the full account of all references goes, with store paths. Never inside the bundle. */
+  report?: string
   /** Replaces the target's own name. */
   name?: string
   /** Replace what is at `output`. */
@@ -59,7 +66,7 @@ export interface BundleReport {
   readonly output: string | null
   readonly format: Format
   readonly counts: { readonly programs: number; readonly libraries: number; readonly data: number }
-  readonly references: Readonly<Record<Outcome, number>>
+  readonly references: Readonly<Record<Outcome | 'host-path', number>>
   readonly sizes: { readonly closure: number | null; readonly bundle: number; readonly output: number }
   /** SHA-256 of the tar, before compression; null for a directory. */
   readonly tarSha256: string | null
@@ -83,7 +90,7 @@ export async function bundle(word: string, options: BundleOptions = {}): Promise
   const target = await resolveTarget(word, cwd, options.showNix ?? false)
   // Every entry is a program that exists.
   const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
-  const graph = scan(target.entries, target.roots, progress)
+  const graph = scan(target.entries, target.roots, scanOptions(options, planOptions), progress)
   // No input is read for facts after this point.
   const plan = makePlan(graph, planOptions, sameContents)
   // Every byte that will differ from its input is named in the plan.
@@ -123,6 +130,7 @@ export async function bundle(word: string, options: BundleOptions = {}): Promise
       ...verified.findings,
       ...compareChoices(graph, plan, verified.linkMaps),
     ]
+    if (options.report !== undefined) writeReport(outputPath(options.report, cwd), target, graph, plan, findings)
     if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known?.size)
     // Nothing below runs when a finding is an error: an unverified bundle is never published.
     const packed = await publish(staging, format, title, written.files, manifest, force, progress)
@@ -203,6 +211,27 @@ function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOpt
       hint: 'give a plain absolute directory, such as --prefix /opt/app',
     })
   return { prefix: bytes, patcher, launcher }
+}
+
+const scanOptions = (
+  { data = 'auto', include = [], exclude = [] }: BundleOptions,
+  { prefix, launcher }: PlanOptions,
+): ScanOptions => ({
+  data,
+  include: include.map(fromText),
+  exclude: exclude.map(fromText),
+  launchers: prefix === null && launcher !== 'shell',
+})
+
+/** The full account: every reference with its file, offset, target and outcome, in the input's own terms. */
+function writeReport(
+  path: string,
+  target: Target,
+  graph: DependencyGraph,
+  plan: BundlePlan,
+  findings: readonly Finding[],
+): void {
+  writeFile(path, `${JSON.stringify(fullReport(target, graph, plan, findings), null, 1)}\n`)
 }
 
 /** The format that the options ask for. */

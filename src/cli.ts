@@ -44,6 +44,14 @@ const make = withOutput(program.command('make', { isDefault: true }))
       .default('auto'),
   )
   .addOption(new Option('--patcher <tool>', 'who edits ELF files').choices(['auto', 'patchelf']).default('auto'))
+  .addOption(
+    new Option('--data <which>', 'files besides programs and libraries: what is referenced, nothing, the whole closure')
+      .choices(['auto', 'none', 'all'])
+      .default('auto'),
+  )
+  .option('--include <glob>', 'bring these too: a path such as glibc-2.36/lib/gconv/* (repeatable)', collect)
+  .option('--exclude <glob>', 'leave these out (repeatable)', collect)
+  .option('--report <file>', 'write a full account of every store reference')
   .option('--name <name>', "the bundle's name (default: the target's)", parseName)
   .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
   .option('--force', 'replace what is at the destination')
@@ -99,6 +107,10 @@ withOutput(program.command('verify'))
       )
     process.exitCode = results.some(r => r.findings.some(f => f.severity === 'error')) ? EXIT.findings : EXIT.ok
   })
+
+function collect(glob: string, before: readonly string[] = []): string[] {
+  return [...before, glob]
+}
 
 function parseCount(text: string): number {
   const n = Number(text)

@@ -19,9 +19,11 @@ import {
 import { PREBUILT } from './entry/prebuilt.ts'
 import { shellLauncher } from './entry/shell.ts'
 import { directoryOf, type Layout } from './layout.ts'
-import type { BundlePath, DependencyGraph, Finding, PlanOptions, SourcePath } from './model.ts'
+import type { BundlePath, DependencyGraph, Finding, PlanOptions, ScriptFacts, SourcePath } from './model.ts'
 import { STORE_DIR, storePathPrefix } from './nix/store-path.ts'
 import { blank, type Target } from './references/rewrite.ts'
+import type { Language } from './script/language.ts'
+import { throughPerl } from './script/perl-edit.ts'
 
 /** What stands in the place of a file, and findings about it. */
 interface Launcher {
@@ -34,6 +36,18 @@ export function hidden(at: BundlePath): BundlePath {
   const directory = directoryOf(at)
   const name = at.slice(directory.length === 0 ? 0 : directory.length + 1)
   return `${directory === '' ? '' : `${directory}/`}.${name}-program` as BundlePath
+}
+
+/**
+ * Where a script's text goes that a launcher stands for: under its own name, in a directory beside its own that holds
+ * links to its neighbours. So `$0`, `__file__` and the like have the name that they had, and what the script looks for
+ * beside itself, or above, is there.
+ */
+export function shadow(at: BundlePath): BundlePath {
+  const directory = directoryOf(at)
+  const parent = directoryOf(directory)
+  const own = directory.slice(parent === '' ? 0 : parent.length + 1)
+  return `${parent === '' ? '' : `${parent}/`}.${own}-text${at.slice(directory.length)}` as BundlePath
 }
 
 export class Launchers {
@@ -72,18 +86,36 @@ export class Launchers {
     return { bytes, findings }
   }
 
-  /** For a script that lies hidden behind `at`: its interpreter runs it. */
-  forScript(interpreter: SourcePath, argument: string | null, at: BundlePath): Launcher {
-    const interpreterAt = this.#layout.placed.get(interpreter)!
-    if (this.#compiled)
-      return {
-        bytes: this.#native(throughInterpreter(launch(at, hidden(at)), inRoot(interpreterAt), argument)),
-        findings: [],
-      }
+  /** Whether launchers are native programs, which can do all that a template says. */
+  get native(): boolean {
+    return this.#compiled !== null
+  }
+
+  /** Whether what a `#!` line names can be started in the bundle: a program, or what a launcher stands for. */
+  runs(interpreter: SourcePath): boolean {
+    return this.loaderOf(interpreter) !== null || (this.native && this.#graph.wrappers.has(interpreter))
+  }
+
+  /** Where the interpreter of a `#!` line lies, under the name that the line gives it: `sh` is not `bash`. */
+  placeOfInterpreter({ interpreter }: ScriptFacts, path: SourcePath): BundlePath {
+    return this.#layout.placed.get(interpreter.value as SourcePath) ?? this.#layout.placed.get(path)!
+  }
+
+  /** For a script whose text lies beside `at` (shadow): its interpreter runs it. */
+  forScript(facts: ScriptFacts, interpreter: SourcePath, language: Language | null, at: BundlePath): Launcher {
+    const interpreterAt = this.placeOfInterpreter(facts, interpreter)
+    const text = shadow(at)
+    if (this.#compiled) {
+      const template =
+        language === 'perl'
+          ? throughPerl(launch(at, text), inRoot(interpreterAt), facts.argument)
+          : throughInterpreter(launch(at, text), inRoot(interpreterAt), facts.argument)
+      return { bytes: this.#native(template), findings: [] }
+    }
     const stub = this.#options.launcher !== 'shell' && !this.#graph.refusals.has(interpreter)
-    const program = stub ? interpreterAt : hidden(interpreterAt)
+    const program = stub ? interpreterAt : hidden(this.#layout.placed.get(interpreter)!)
     const { argv0, findings } = this.#argv0(interpreter)
-    const script = { at: hidden(at), argument }
+    const script = { at: text, argument: facts.argument }
     return { bytes: shellLauncher({ loader: this.loaderOf(interpreter)!, program, script, argv0 }), findings }
   }
 

@@ -8,13 +8,16 @@ import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import type { WrittenFile } from './apply.ts'
 import { toText } from './io/bytes.ts'
-import type { BundlePath, BundlePlan, DependencyGraph, Finding, Outcome, PlanOptions } from './model.ts'
+import { type BundlePath, type BundlePlan, type DependencyGraph, type Finding, OUTCOMES, type Outcome, type PlanOptions, type Target } from './model.ts'
+import { RULES } from './references/follow.ts'
 
 export const MANIFEST = 'bundle.json' as BundlePath
 const SCHEMA = 1
 
 /** A path: text, and `bytes` (base64) where the text alone would not give it back. */
 const Path = v.object({ path: v.string(), bytes: v.optional(v.string()) })
+
+const COUNTS = { loader: v.number(), fixed: v.number(), templated: v.number(), relocated: v.number(), blanked: v.number() }
 
 const ManifestSchema = v.object({
   schema: v.literal(SCHEMA),
@@ -29,8 +32,18 @@ const ManifestSchema = v.object({
   /** `missing`: libraries that the original does not find either. */
   programs: v.array(v.object({ at: Path, elf: Path, loader: Path, missing: v.optional(v.array(v.string()), []) })),
   packages: v.array(v.object({ name: v.string(), tree: v.boolean() })),
-  /** How many references had which outcome. */
-  references: v.object({ fixed: v.number(), blanked: v.number(), 'host-path-blanked': v.number() }),
+  /** How many references had which outcome (model.ts, Outcome), and how many paths of the host in loaders were blanked. */
+  references: v.object({ ...COUNTS, 'host-path': v.number() }),
+  /** The same by file: what it names is a bundle path, or a package's name and path where it is not in the bundle. */
+  accounts: v.array(
+    v.object({
+      ...Path.entries,
+      outcome: v.picklist(OUTCOMES),
+      rule: v.string(),
+      target: v.nullable(v.string()),
+      count: v.number(),
+    }),
+  ),
   /** The first 16 hexadecimal digits of the SHA-256 of each hash of the closure. */
   closure: v.array(v.string()),
   findings: v.array(v.looseObject({ code: v.string(), severity: v.string(), file: v.string() })),
@@ -95,6 +108,7 @@ export function makeManifest(
     })),
     packages: graph.packages.map(p => ({ name: toText(p.name), tree: p.tree })),
     references: countOutcomes(plan),
+    accounts: accountsByFile(plan),
     closure: [...hashes].map(digestOfHash).sort(),
     findings: plan.findings.map(f => withoutStorePaths(f, plan)),
     files: files.map(f => ({
@@ -108,11 +122,53 @@ export function makeManifest(
   }
 }
 
-export function countOutcomes(plan: BundlePlan): Record<Outcome, number> {
-  const counts: Record<Outcome, number> = { fixed: 0, blanked: 0, 'host-path-blanked': 0 }
-  for (const step of plan.steps)
-    if (step.do === 'copy') for (const edit of step.edits) if (edit.op === 'overwrite') counts[edit.outcome]++
+/** How many references had which outcome, and how many paths of the host in loaders were blanked. */
+export function countOutcomes(plan: BundlePlan): Record<Outcome | 'host-path', number> {
+  const counts = { loader: 0, fixed: 0, templated: 0, relocated: 0, blanked: 0, 'host-path': plan.hostPaths }
+  for (const { outcome } of plan.accounts) counts[outcome]++
   return counts
+}
+
+function accountsByFile(plan: BundlePlan): Manifest['accounts'] {
+  const groups = new Map<string, Manifest['accounts'][number]>()
+  for (const { at, outcome, verdict } of plan.accounts) {
+    const target = verdict.target === null ? null : String(strip(verdict.target, plan))
+    const key = JSON.stringify([at, outcome, verdict.rule, target])
+    const known = groups.get(key)
+    if (known) known.count++
+    else groups.set(key, { ...pathText(at), outcome, rule: verdict.rule, target, count: 1 })
+  }
+  return [...groups.values()]
+}
+
+/** The account of everything with the inputs' own paths, for `--report`. */
+export function fullReport(
+  target: Target,
+  graph: DependencyGraph,
+  plan: BundlePlan,
+  findings: readonly Finding[],
+): object {
+  const text = (value: string | null): string | null => (value === null ? null : toText(value))
+  return {
+    schema: SCHEMA,
+    target: target.label,
+    packages: graph.packages.map(p => ({ root: toText(p.root), hash: p.hash, name: toText(p.name), tree: p.tree })),
+    references: plan.accounts.map(({ file, at, reference, verdict, outcome, missed }) => ({
+      file: toText(file),
+      at: toText(at),
+      offset: reference.offset,
+      encoding: reference.encoding,
+      text: toText(reference.text),
+      target: text(verdict.target),
+      rule: verdict.rule,
+      reason: RULES.get(verdict.rule) ?? '',
+      followed: verdict.followed,
+      outcome,
+      missed,
+    })),
+    files: [...plan.placed].map(([file, at]) => ({ file: toText(file), at: toText(at) })),
+    findings: findings.map(f => JSON.parse(JSON.stringify(f))),
+  }
 }
 
 export const manifestBytes = (manifest: Manifest): Buffer =>
@@ -132,16 +188,15 @@ export function readManifest(bytes: Buffer): { manifest: Manifest } | { reason: 
   return { reason: `${v.getDotPath(issue) ?? 'the document'}: ${issue.message}` }
 }
 
-/** A finding in the bundle's own terms: bundle paths for inputs that are in it, package names for the others. */
-function withoutStorePaths(finding: Finding, plan: BundlePlan): Manifest['findings'][number] {
-  const strip = (value: unknown): unknown => {
-    if (typeof value === 'string') {
-      const at = plan.placed.get(value as never)
-      return toText(at ?? value.replace(/\/nix\/store\/(?:[0-9a-df-np-sv-z]{32}-)?/g, ''))
-    }
-    return Array.isArray(value) ? value.map(strip) : value
+/** A finding in the bundle's own terms. */
+const withoutStorePaths = (finding: Finding, plan: BundlePlan): Manifest['findings'][number] =>
+  Object.fromEntries(Object.entries(finding).map(([k, value]) => [k, strip(value, plan)])) as Manifest['findings'][number]
+
+/** Bundle paths for inputs that are in the bundle, package names for the others. */
+function strip(value: unknown, plan: BundlePlan): unknown {
+  if (typeof value === 'string') {
+    const at = plan.placed.get(value as never)
+    return toText(at ?? value.replace(/\/nix\/store\/?(?:[0-9a-df-np-sv-z]{32}-?)?/g, ''))
   }
-  return Object.fromEntries(
-    Object.entries(finding).map(([k, value]) => [k, strip(value)]),
-  ) as Manifest['findings'][number]
+  return Array.isArray(value) ? value.map(item => strip(item, plan)) : value
 }

@@ -4,6 +4,7 @@
  * Strings that come from files and file systems are byte strings (io/bytes.ts).
  */
 
+import type { ProblemCode } from './references/containers.ts'
 import type { Wrapper } from './script/wrapper.ts'
 
 declare const brand: unique symbol
@@ -125,7 +126,31 @@ export interface FileNode {
   readonly size: number
   readonly executable: boolean
   readonly facts: FileFacts
+  /** Whether no byte of it is NUL: then a store path in it may become longer or shorter. */
+  readonly text: boolean
+  /** By offset. */
   readonly references: readonly Reference[]
+  /** One for each reference: where it leads, and which rule of references/follow.ts says whether that comes along. */
+  readonly verdicts: readonly Verdict[]
+  /** What is packed in it (references/containers.ts), as far as it names the store. */
+  readonly members: readonly MemberNode[]
+}
+
+/** A file within a compressed one. */
+export interface MemberNode {
+  /** Its name, from the outermost container's on. Byte strings. */
+  readonly names: readonly string[]
+  /** By offset in its contents, with a verdict each. */
+  readonly references: readonly Reference[]
+  readonly verdicts: readonly Verdict[]
+}
+
+/** What was decided of a reference. */
+export interface Verdict {
+  readonly rule: string
+  /** The longest part of its text that is there, links resolved but for the last; null for what names nothing. */
+  readonly target: SourcePath | null
+  readonly followed: boolean
 }
 
 /** A symbolic link of a package tree, kept as one. */
@@ -224,6 +249,10 @@ export interface DependencyGraph {
   readonly wrappers: ReadonlyMap<SourcePath, Wrapper>
   /** Programs that cannot get the stub. */
   readonly refusals: ReadonlyMap<SourcePath, StubRefusal>
+  /** The text of files in which store paths may become expressions: scripts and modules (script/edit.ts). */
+  readonly texts: ReadonlyMap<SourcePath, string>
+  /** The first bytes of compiled Python modules (script/pyc.ts). */
+  readonly pycs: ReadonlyMap<SourcePath, Buffer>
   /** Names of the store directory at the time of the scan: hashes that no bundle may hold. */
   readonly hashes: ReadonlySet<string>
   readonly findings: readonly Finding[]
@@ -242,11 +271,41 @@ export type Edit =
       readonly offset: number
       readonly from: Uint8Array
       readonly to: Uint8Array
-      readonly outcome: Outcome
     }
+  /** In a text: as many bytes as there are in the place of `length` bytes. Splices never overlap. */
+  /** In what is packed in the file, at equal length; and in the file around it. */
+  | {
+      readonly op: 'repack'
+      readonly members: readonly { readonly names: readonly string[]; readonly edits: readonly Overwrite[] }[]
+    }
+  | { readonly op: 'splice'; readonly offset: number; readonly length: number; readonly to: Uint8Array }
 
-/** What became of a reference (docs/references.md). */
-export type Outcome = 'fixed' | 'blanked' | 'host-path-blanked'
+export type Overwrite = Edit & { op: 'overwrite' }
+
+/**
+ * What became of a reference (docs/references.md):
+ * - `loader`: inside a string that the loader reads, which is set anew as a whole
+ * - `fixed`: it names its target's place below the prefix
+ * - `templated`: an expression, or a launcher, puts the bundle's root there
+ * - `relocated`: the stub does, when the program starts
+ * - `blanked`: it names nothing any more
+ */
+export const OUTCOMES = ['loader', 'fixed', 'templated', 'relocated', 'blanked'] as const
+export type Outcome = (typeof OUTCOMES)[number]
+
+/** What became of one reference of one file. */
+export interface Account {
+  readonly file: SourcePath
+  /** Where the file lies in the bundle. */
+  readonly at: BundlePath
+  readonly reference: Reference
+  /** The member of a container that it stands in; null for the file itself. */
+  readonly inside: readonly string[] | null
+  readonly verdict: Verdict
+  readonly outcome: Outcome
+  /** Whether the program looked for its target there, and no longer finds it. */
+  readonly missed: boolean
+}
 
 export type Step =
   | {
@@ -268,6 +327,17 @@ export interface PlannedProgram {
   readonly source: SourcePath
 }
 
+/** Which files come along besides programs and libraries. */
+export interface ScanOptions {
+  /** What is referenced, nothing, or the whole closure. */
+  readonly data: 'auto' | 'none' | 'all'
+  /** Globs on paths without store directory and hash: `glibc-2.36/lib/gconv/*`. Byte strings. */
+  readonly include: readonly string[]
+  readonly exclude: readonly string[]
+  /** Whether launchers stand in for wrappers, so that their interpreters are not needed. */
+  readonly launchers: boolean
+}
+
 /** How a bundle is made. */
 export interface PlanOptions {
   /** The fixed place a bundle is made for, a byte string without a trailing slash; null for a relocatable one. */
@@ -282,6 +352,10 @@ export interface BundlePlan {
   readonly steps: readonly Step[]
   readonly programs: readonly PlannedProgram[]
   readonly placed: ReadonlyMap<SourcePath, BundlePath>
+  /** One for each reference of each file that is copied or stood for, in the order of the steps. */
+  readonly accounts: readonly Account[]
+  /** Paths of the host in loaders that were blanked. */
+  readonly hostPaths: number
   readonly findings: readonly Finding[]
 }
 
@@ -304,6 +378,7 @@ export type Finding = FindingBase &
     | { readonly code: 'link-broken'; readonly target: string }
     | { readonly code: 'link-outside'; readonly target: string }
     | { readonly code: 'special-file' }
+    | { readonly code: 'container-unread'; readonly member: string; readonly problem: ProblemCode; readonly detail: string }
     | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
     | { readonly code: 'payload' }
     | { readonly code: 'stub-refused'; readonly refusal: StubRefusal; readonly arch: string }
@@ -311,8 +386,13 @@ export type Finding = FindingBase &
         readonly code: 'reference-blanked'
         readonly target: string
         readonly offset: number
+        /** Files that name the same target, the first of them in `file`. */
+        readonly files: readonly string[]
+        /** How many times they do. */
         readonly count: number
       }
+    | { readonly code: 'reference-left'; readonly rule: string; readonly target: string; readonly count: number }
+    | { readonly code: 'include-nothing'; readonly glob: string }
     | { readonly code: 'argv0-unsupported'; readonly loader: string }
     | { readonly code: 'same-soname'; readonly soname: string; readonly at: string }
     | {

@@ -3,11 +3,13 @@
  * from its input. Pure: nothing is read or written here.
  */
 
-import { type ElfEdit, editInPlace } from './elf/edit.ts'
+import { Accounts, accountFindings, type Rewritten } from './accounts.ts'
+import { editInPlace } from './elf/edit.ts'
 import { BundleError } from './errors.ts'
-import { hidden, Launchers } from './launch.ts'
+import { hidden, Launchers, shadow } from './launch.ts'
 import { directoryOf, finder, type Layout, layOut, relativeLink } from './layout.ts'
 import type {
+  Account,
   BundlePath,
   BundlePlan,
   DependencyGraph,
@@ -19,14 +21,16 @@ import type {
   Package,
   PlannedProgram,
   PlanOptions,
-  Reference,
   ScriptFacts,
   SourcePath,
   Step,
 } from './model.ts'
 import { storePathOf } from './nix/store-path.ts'
-import { rewrite, type Target } from './references/rewrite.ts'
+import type { Target } from './references/rewrite.ts'
 import { LoaderStrings } from './rpath.ts'
+import { languageOf } from './script/language.ts'
+import { mendPyc, pycSource } from './script/pyc.ts'
+import { sourcedNames } from './script/shell-edit.ts'
 
 /**
  * The plan for a graph.
@@ -50,27 +54,28 @@ class Planner {
   readonly #inUse = new Set<string>()
   readonly #programs: PlannedProgram[] = []
   readonly #findings: Finding[]
-  readonly #targets: ReadonlyMap<string, Target>
-  readonly #entrySources: ReadonlySet<SourcePath>
+  readonly #accounts: Accounts
+  readonly #kept: Account[] = []
+  #hostPaths = 0
+  /** Directories of scripts whose text lies apart -> where the texts lie. */
+  readonly #shadows = new Map<string, string>()
+  readonly #sourced = new Set<string>()
   readonly #packageOf: (path: string) => Package
   readonly #launchers: Launchers
   readonly #strings: LoaderStrings
-  /** Directories of the inputs that something was taken from. */
-  readonly #directories = new Set<string>()
 
   constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions) {
     this.#graph = graph
     this.#layout = layout
     this.#options = options
     this.#findings = [...graph.findings, ...layout.findings]
-    for (const path of [...graph.files.keys(), ...graph.links.keys()])
-      for (let d = directoryOf(path); d !== '' && !this.#directories.has(d); d = directoryOf(d))
-        this.#directories.add(d)
-    this.#targets = targets(graph, layout, options.prefix)
+    const known = targets(graph, layout, options.prefix)
+    this.#accounts = new Accounts(graph, known, options.prefix)
     this.#packageOf = finder(graph.packages)
-    this.#launchers = new Launchers(graph, layout, options, this.#targets)
+    this.#launchers = new Launchers(graph, layout, options, known)
     this.#strings = new LoaderStrings(graph, layout, options.prefix)
-    this.#entrySources = new Set(graph.entries.map(entry => graph.links.get(entry.source)?.target ?? entry.source))
+    if (options.prefix === null)
+      for (const [path, text] of graph.texts) if (this.#languageOf(path) === 'shell') for (const name of sourcedNames(text)) this.#sourced.add(name)
   }
 
   plan(): BundlePlan {
@@ -81,11 +86,14 @@ class Planner {
       const to = this.#layout.placed.get(source)
       if (to !== undefined && this.#steps.has(to) && to !== at) this.#symlink(at, relativeLink(at, to))
     }
+    this.#linkSiblings()
     return {
       steps: [...this.#steps.values()].sort((a, b) => (a.at < b.at ? -1 : 1)),
       programs: this.#programs.sort((a, b) => (a.at < b.at ? -1 : 1)),
       placed: this.#layout.placed,
-      findings: this.#findings,
+      accounts: this.#kept.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.reference.offset - b.reference.offset)),
+      hostPaths: this.#hostPaths,
+      findings: [...this.#findings, ...accountFindings(this.#kept)],
     }
   }
 
@@ -97,39 +105,37 @@ class Planner {
     if (this.#steps.has(at)) return
     if (node.facts.format === 'elf') this.#planElf(node, node.facts, at)
     else if (node.facts.format === 'script') this.#planScript(node, node.facts, at)
-    else this.#copy(at, node, this.#references(node, []))
+    else this.#planData(node, at)
   }
 
   #planElf(node: FileNode, facts: ElfFacts, at: BundlePath): void {
     const wrapper = this.#launchers.forWrapper(node.path, at)
     if (wrapper) {
-      this.#launch(at, wrapper)
+      this.#standIn(node, at, wrapper)
       return
     }
     const loader = this.#launchers.loaderOf(node.path)
-    const edits = this.#strings.edits(node.path, facts, at, loader)
+    const strings = this.#strings.edits(node.path, facts, at, loader)
     const hostPaths = (this.#graph.loaders.get(node.path)?.hostPaths ?? []).map(
-      (p): Edit => ({
-        op: 'overwrite',
-        offset: p.offset,
-        from: bytes(p.from),
-        to: bytes(p.to),
-        outcome: 'host-path-blanked',
-      }),
+      (p): Edit => ({ op: 'overwrite', offset: p.offset, from: bytes(p.from), to: bytes(p.to) }),
     )
-    const all = [...this.#references(node, edits), ...hostPaths, ...edits]
+    this.#hostPaths += hostPaths.length
+    const inPlace = this.#options.patcher === 'auto' ? editInPlace(facts, strings).writes : []
+    const replaced = inPlace.map(w => ({ offset: w.offset, length: w.bytes.length }))
+    const { edits, accounts } = this.#accounts.inPlace(node, at, replaced)
+    const rewritten = { edits: [...edits, ...hostPaths, ...strings], accounts }
     if (loader === null || this.#options.prefix !== null) {
-      this.#copy(at, node, all)
+      this.#copy(at, node, rewritten)
       if (loader !== null) this.#programs.push({ at, elf: at, loader, source: node.path })
       return
     }
     if (this.#takesStub(node.path, facts)) {
       const place = { up: at.split('/').length - 1, path: loader }
-      this.#copy(at, node, [...all, { op: 'inject-stub', loader: place }])
+      this.#copy(at, node, { accounts, edits: [...rewritten.edits, { op: 'inject-stub', loader: place }] })
       this.#programs.push({ at, elf: at, loader, source: node.path })
       return
     }
-    this.#copy(hidden(at), node, all)
+    this.#copy(hidden(at), node, rewritten)
     this.#launch(at, this.#launchers.forProgram(node.path, at))
     this.#programs.push({ at, elf: hidden(at), loader, source: node.path })
   }
@@ -151,76 +157,89 @@ class Planner {
     return refusal === undefined
   }
 
-  /** A script in bin/ whose interpreter lies in the store gets a launcher too: a `#!` line cannot be relative. */
+  /**
+   * A script. For one place its text says it all. Where the bundle may lie anywhere, a `#!` line cannot: a launcher stands
+   * in the script's place, and the text lies beside, under its own name (launch.ts, `shadow`). A shell script that others
+   * may source has to stay a text: its first lines find the interpreter (script/shell-edit.ts).
+   */
   #planScript(node: FileNode, facts: ScriptFacts, at: BundlePath): void {
     const wrapper = this.#launchers.forWrapper(node.path, at)
     if (wrapper) {
-      this.#launch(at, wrapper)
+      this.#standIn(node, at, wrapper)
       return
     }
-    const edits = this.#references(node, [])
-    const interpreter = this.#graph.edges.find(edge => edge.kind === 'shebang' && edge.from === node.path)?.to
     const inStore = storePathOf(facts.interpreter.value) !== null
-    const runs = interpreter && this.#launchers.loaderOf(interpreter) !== null
-    if (this.#options.prefix === null && inStore && runs && this.#isStarted(node.path)) {
-      this.#copy(hidden(at), node, edits)
-      this.#launch(at, this.#launchers.forScript(interpreter, facts.argument, at))
-      return
-    }
-    this.#copy(at, node, edits)
-    if (inStore && node.executable && (this.#options.prefix === null || !interpreter))
+    const interpreter = this.#graph.edges.find(edge => edge.kind === 'shebang' && edge.from === node.path)?.to ?? null
+    const isLost = inStore && node.executable && (interpreter === null || !this.#launchers.runs(interpreter))
+    if (isLost)
       this.#findings.push({
         code: 'interpreter-unreachable',
         severity: 'warning',
         file: node.path,
         interpreter: facts.interpreter.value,
       })
-  }
-
-  /** Whether something is started by name: an entry, or what lies where programs lie. */
-  #isStarted(path: SourcePath): boolean {
-    return this.#entrySources.has(path) || PROGRAM_PLACE.test(path.slice(this.#packageOf(path).root.length))
-  }
-
-  // ---- References ----------------------------------------------------------------------------------------------
-
-  /** The overwrites for a file's references, but for those inside strings that the ELF edits replace whole. */
-  #references(node: FileNode, elfEdits: readonly ElfEdit[]): Edit[] {
-    const replaced =
-      node.facts.format === 'elf' && this.#options.patcher === 'auto' ? editInPlace(node.facts, elfEdits).writes : []
-    const edits: Edit[] = []
-    const blanked = new Map<string, { reference: Reference; count: number }>()
-    let end = 0
-    for (const reference of node.references) {
-      // Inside the hash or the name of the one before: `/nix/store//nix/store`, overlapping encodings.
-      if (reference.offset < end) continue
-      if (replaced.some(w => reference.offset >= w.offset && reference.offset < w.offset + w.bytes.length)) continue
-      const target = reference.hash === null ? undefined : this.#targets.get(reference.hash)
-      const edit = rewrite(reference, this.#options.prefix === null ? null : (target ?? null))
-      end = edit.offset + edit.from.length
-      edits.push(edit)
-      if (edit.outcome === 'blanked' && target && this.#misses(reference) && !isShebang(node, reference)) {
-        const known = blanked.get(target.root)
-        if (known) known.count++
-        else blanked.set(target.root, { reference, count: 1 })
-      }
+    if (this.#options.prefix !== null || !inStore || !node.executable || isLost || interpreter === null) {
+      this.#planData(node, at)
+      return
     }
-    for (const [root, { reference, count }] of blanked)
-      this.#findings.push({
-        code: 'reference-blanked',
-        severity: 'warning',
-        file: node.path,
-        target: reference.text.startsWith(root) ? reference.text : root,
-        offset: reference.offset,
-        count,
-      })
-    return edits
+    const language = this.#languageOf(node.path)
+    if (language === 'shell' && this.#mayBeSourced(node.path)) {
+      const place = this.#launchers.placeOfInterpreter(facts, interpreter)
+      const polyglot = { interpreter: place, argument: facts.argument }
+      this.#copy(at, node, this.#accounts.asExpressions(node, at, 'shell', polyglot))
+      return
+    }
+    const text = shadow(at)
+    this.#shadows.set(directoryOf(at), directoryOf(text))
+    const isEdited = language !== null && (language !== 'perl' || this.#launchers.native)
+    this.#copy(
+      text,
+      node,
+      isEdited ? this.#accounts.asExpressions(node, text, language) : this.#accounts.inPlace(node, text),
+    )
+    this.#launch(at, this.#launchers.forScript(facts, interpreter, language, at))
   }
 
-  /** Whether what a reference names is in the bundle: then the program misses it when the reference is blanked. */
-  #misses({ bare, text }: Reference): boolean {
-    const path = text.replace(/\/+$/, '') as SourcePath
-    return !bare && (this.#graph.files.has(path) || this.#graph.links.has(path) || this.#directories.has(path))
+  #languageOf(path: SourcePath) {
+    const facts = this.#graph.files.get(path)?.facts
+    return facts && this.#graph.texts.has(path) ? languageOf(path, facts) : null
+  }
+
+  /** Whether a shell script is, by its name or by what other scripts say, one that shells read as a part of others. */
+  #mayBeSourced(path: SourcePath): boolean {
+    const name = path.slice(path.lastIndexOf('/') + 1)
+    return /\.(?:ba)?sh$/.test(name) || this.#sourced.has(name)
+  }
+
+  /** What is read and not started: modules, parts of scripts, data. */
+  #planData(node: FileNode, at: BundlePath): void {
+    if (node.path.endsWith('.pyc')) this.#planPyc(node, at)
+    else this.#copy(at, node, this.#textEdits(node, at))
+  }
+
+  #textEdits(node: FileNode, at: BundlePath): Rewritten {
+    if (this.#options.prefix !== null && node.text) return this.#accounts.atAnyLength(node, at)
+    const language = this.#options.prefix === null ? this.#languageOf(node.path) : null
+    // Perl's needs a launcher's help.
+    if (language === 'shell' || language === 'python') return this.#accounts.asExpressions(node, at, language)
+    return this.#accounts.inPlace(node, at)
+  }
+
+  /** A compiled Python module: it has to agree with its source, which may have become longer or other code. */
+  #planPyc(node: FileNode, at: BundlePath): void {
+    const source = this.#graph.files.get(pycSource(node.path) as SourcePath)
+    const head = this.#graph.pycs.get(node.path)
+    const { edits, accounts } = this.#accounts.inPlace(node, at)
+    if (!source || !head) {
+      this.#copy(at, node, { edits, accounts })
+      return
+    }
+    const changed = this.#textEdits(source, this.#layout.placed.get(source.path)!)
+    // Its code holds paths where the source has expressions: Python compiles it anew.
+    if (changed.accounts.some(a => a.outcome === 'templated')) return
+    const growth = changed.edits.reduce((sum, e) => sum + (e.op === 'splice' ? e.to.length - e.length : 0), 0)
+    const mended = growth === 0 ? null : mendPyc(head, source.size + growth)
+    this.#copy(at, node, { accounts, edits: mended === null ? edits : [...edits, { op: 'overwrite', ...mended }] })
   }
 
   // ---- Links and steps -----------------------------------------------------------------------------------------
@@ -258,13 +277,33 @@ class Planner {
     if (!this.#steps.has(at)) this.#add({ do: 'symlink', at, to })
   }
 
+  /** Beside a script's text the names of its neighbours lead to these. */
+  #linkSiblings(): void {
+    for (const [directory, texts] of this.#shadows) {
+      if (directory === 'pkg') continue
+      const names = new Set<string>()
+      for (const at of this.#steps.keys())
+        if (at.startsWith(`${directory}/`)) names.add(at.slice(directory.length + 1).split('/')[0]!)
+      for (const name of names) {
+        const at = `${texts}/${name}` as BundlePath
+        if (!this.#isPlanned(at)) this.#symlink(at, relativeLink(at, `${directory}/${name}` as BundlePath))
+      }
+    }
+  }
+
   #launch(at: BundlePath, { bytes, findings }: { bytes: Buffer; findings: readonly Finding[] }): void {
     this.#add({ do: 'write', at, bytes, executable: true })
     this.#findings.push(...findings)
   }
 
-  #copy(at: BundlePath, node: FileNode, edits: readonly Edit[]): void {
+  #standIn(node: FileNode, at: BundlePath, launcher: { bytes: Buffer; findings: readonly Finding[] }): void {
+    this.#launch(at, launcher)
+    this.#kept.push(...this.#accounts.standIn(node, at))
+  }
+
+  #copy(at: BundlePath, node: FileNode, { edits, accounts }: Rewritten): void {
     this.#add({ do: 'copy', at, from: node.path, executable: node.executable, edits })
+    this.#kept.push(...accounts)
   }
 
   #add(step: Step): void {
@@ -273,9 +312,6 @@ class Planner {
     for (let at = directoryOf(step.at); at !== '' && !this.#inUse.has(at); at = directoryOf(at)) this.#inUse.add(at)
   }
 }
-
-/** Where programs lie in a package. */
-const PROGRAM_PLACE = /^\/(?:bin|sbin|libexec)\/[^/]+$/
 
 /**
  * Where references to each package go that has a place under pkg/, by hash.
@@ -289,7 +325,7 @@ function targets(graph: DependencyGraph, layout: Layout, prefix: string | null):
     const path = `/${layout.directories.get(root)!}`
     if (hash === null || !inUse.has(path.slice('/pkg/'.length).split('/')[0])) continue
     room = Math.min(room, root.length - path.length)
-    result.set(hash, { root, prefix: prefix ?? '', path })
+    result.set(hash, { root, prefix: prefix ?? '', path, at: path.slice(1) as BundlePath })
   }
   if (prefix !== null && prefix.length > room)
     throw new BundleError(
@@ -302,9 +338,5 @@ function targets(graph: DependencyGraph, layout: Layout, prefix: string | null):
     )
   return result
 }
-
-/** The reference in a script's `#!` line, which a launcher or `interpreter-unreachable` answers for. */
-const isShebang = (node: FileNode, reference: Reference): boolean =>
-  node.facts.format === 'script' && reference.offset === node.facts.interpreter.offset
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')

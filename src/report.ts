@@ -6,6 +6,7 @@ import type { BundleReport } from './bundle.ts'
 import type { BundleError } from './errors.ts'
 import { toText } from './io/bytes.ts'
 import type { Finding, Severity } from './model.ts'
+import { RULES } from './references/follow.ts'
 import type { Verification } from './verify.ts'
 
 /** Version of the JSON that `--json` prints. */
@@ -26,6 +27,8 @@ export function describe(finding: Finding): string {
       return `a link out of the store (to ${t(finding.target)}); left out`
     case 'special-file':
       return 'a device, pipe or socket; left out'
+    case 'container-unread':
+      return `${finding.member === '' ? '' : `${t(finding.member)}: `}${PROBLEMS[finding.problem]}${finding.detail === '' ? '' : ` (${t(finding.detail)})`}: store paths in it are not seen`
     case 'interpreter-unreachable':
       return `its #! line names ${t(finding.interpreter)}, which a relocatable bundle cannot; run it through that interpreter, or bundle with --prefix`
     case 'payload':
@@ -35,7 +38,11 @@ export function describe(finding: Finding): string {
         ? `there is no stub for ${finding.arch}: it starts through a /bin/sh launcher`
         : `cannot take the stub (${finding.refusal}): it starts through a launcher, and /proc/self/exe is the loader's`
     case 'reference-blanked':
-      return `finds ${shortPath(finding.target)}${finding.count > 1 ? ` and ${finding.count - 1} more` : ''} by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix`
+      return `finds ${shortPath(finding.target)} by store path, which a relocatable bundle cannot keep${others(finding.files)}: name the place on its command line, or bundle with --prefix`
+    case 'reference-left':
+      return `names ${shortPath(finding.target)}, which stays out: ${RULES.get(finding.rule) ?? finding.rule} (rule ${finding.rule}; --include brings it)`
+    case 'include-nothing':
+      return 'no file of the packages that the program refers to matches --include'
     case 'argv0-unsupported':
       return `its loader ${t(finding.loader)} is older than glibc 2.33: the program sees its own path as argv[0]`
     case 'same-soname':
@@ -66,8 +73,25 @@ export function describe(finding: Finding): string {
 }
 
 const t = toText
+/** `; so do a, b and 3 more` for the files behind the first. */
+function others([, ...rest]: readonly string[]): string {
+  if (rest.length === 0) return ''
+  const shown = rest.slice(0, OTHERS_SHOWN).map(shortPath).join(', ')
+  return ` (nor do ${shown}${rest.length > OTHERS_SHOWN ? ` and ${rest.length - OTHERS_SHOWN} more` : ''})`
+}
+const OTHERS_SHOWN = 3
 /** A store path without the part that no person reads. */
 const shortPath = (path: string): string => t(path.replace(/^\/nix\/store\/[^/]{32}-/, ''))
+const PROBLEMS = {
+  encrypted: 'encrypted',
+  method: 'compressed in a way that is not read',
+  damaged: 'damaged',
+  'too-large': 'too large to be unpacked',
+  'too-deep': 'packed too deep',
+  'too-many': 'names more store paths than are told',
+  opaque: 'packed in a format that is not looked into',
+  signed: 'signed, so that it cannot be changed',
+} as const
 const PLACES = {
   contents: 'in its contents',
   name: 'in its name',
@@ -93,11 +117,13 @@ export function bundleSummary(report: BundleReport): string {
   const { counts, references, sizes } = report
   const output = report.output ?? ''
   const shown = output.slice(output.lastIndexOf('/') + 1)
-  const rewritten = references.fixed + references.blanked + references['host-path-blanked']
+  const rewritten = Object.values(references).reduce((sum, n) => sum + n, 0)
   const outcomes = [
     references.fixed > 0 && `${references.fixed} fixed to ${report.prefix}`,
+    references.templated > 0 && `${references.templated} made relative`,
+    references.loader > 0 && `${references.loader} of the loader`,
     references.blanked > 0 && `${references.blanked} blanked`,
-    references['host-path-blanked'] > 0 && `${references['host-path-blanked']} host paths of the loader blanked`,
+    references['host-path'] > 0 && `${references['host-path']} host paths of the loader blanked`,
   ].filter(part => part !== false)
   const warnings = report.findings.filter(f => f.severity === 'warning').length
   const archive = report.format === 'dir' ? shown : `${shown} ${megabytes(sizes.output)}`

@@ -1,86 +1,126 @@
 /**
- * Stage 2: from entries to the graph of everything they need. Reads, classifies, parses and resolves; decides
- * nothing. Each file is read once and its facts never change.
+ * Stage 2: from entries to the graph of everything they need. Reads, classifies, parses and resolves. Each file is read
+ * once and its facts never change.
  *
- * A file comes in as a member of a bundled package's tree, as an object of a program's link map, as the interpreter
- * of a script, as the far end of a link, or by being opened at run time (a soname or a file's store path in an object,
- * a `.note.dlopen`).
+ * A file comes in as a member of a bundled package's tree, as an object of a program's link map (processes.ts), as the
+ * interpreter of a script, as the far end of a link, or because a file that is in already names it by its store path and
+ * the table of references/follow.ts says so.
  */
-
-import { ET } from './elf/constants.ts'
-import { inDynstr, sonameStrings } from './elf/dlopen.ts'
-import { isElf, parseElf } from './elf/parse.ts'
-import { type Opened, Process, sameMachine } from './elf/search.ts'
+import { inDynstr } from './elf/dlopen.ts'
+import { isElf, parseElf, symbolNames } from './elf/parse.ts'
+import { sameMachine } from './elf/search.ts'
 import { stubRefusal } from './entry/inject.ts'
 import type { Progress } from './io/progress.ts'
-import { list, lstat, pieces, readLink, realPath, stat, withFile } from './io/store.ts'
+import { lstat, pieces, readLink, realPath, stat, withFile } from './io/store.ts'
 import type {
   Dependency,
   DependencyGraph,
-  ElfFacts,
   Entry,
+  FileFacts,
   FileNode,
   Finding,
-  LinkMap,
   LinkNode,
   Package,
   PackageRoot,
-  ScriptFacts,
+  Reference,
+  ScanOptions,
   SourcePath,
   StubRefusal,
+  Verdict,
 } from './model.ts'
 import { storePathOf } from './nix/store-path.ts'
-import { scanReferences } from './references/scan.ts'
+import { Processes } from './processes.ts'
+import { type ContainerMember, type ContainerProblem, containerKindOf, LIMITS, scanContainer } from './references/containers.ts'
+import { answer, type Condition, leftOut } from './references/follow.ts'
+import { globs } from './references/glob.ts'
+import { ReferenceScanner } from './references/scan.ts'
+import { languageOf } from './script/language.ts'
 import { parseShellWrapper, readBinaryWrapper, type Wrapper } from './script/wrapper.ts'
-import { type Loader, Sources, storeHashes } from './sources.ts'
-import { leftOut, walkTree } from './tree.ts'
+import { type Named, named, Sources, storePaths } from './sources.ts'
+import { walkTree } from './tree.ts'
 
 /** A wrapper is small; a larger program or script is none. In bytes. */
 const WRAPPER_MAX = 1 << 20
-/** Store paths in the values that wrappers set: lists are joined by colons and the like. */
-const STORE_PATHS = /\/nix\/store\/[0-9A-Za-z+\-._?=/]+/g
+/** A larger script is data. In bytes. */
+const SCRIPT_MAX = 4 << 20
+/** The header of a compiled Python module (PEP 552). In bytes. */
+const PYC_HEAD = 16
+/** Bytes before a reference that are looked at. */
+const BEFORE = 64
 
 /**
  * The graph of all that the entries need.
  * @param roots packages that are known beforehand; the others are found by their store paths
  * @throws BundleError when an entry is no program, or a file cannot be read
  */
-export function scan(entries: readonly Entry[], roots: readonly PackageRoot[], progress: Progress): DependencyGraph {
-  const scanner = new Scanner(roots, progress)
+export function scan(
+  entries: readonly Entry[],
+  roots: readonly PackageRoot[],
+  options: ScanOptions,
+  progress: Progress,
+): DependencyGraph {
+  const scanner = new Scanner(roots, options, progress)
   for (const { root, tree } of roots) if (tree) scanner.addTree(root)
   for (const entry of entries) scanner.addEntry(entry)
   scanner.run()
   return scanner.graph(entries)
 }
 
+/** A directory or file that comes along if the bundle's objects import what its rule asks for. */
+interface Pending {
+  readonly target: SourcePath
+  readonly condition: Condition
+  /** Objects of this package define the functions and so do not count. */
+  readonly root: SourcePath
+  readonly verdict: { followed: boolean }
+}
+
 class Scanner {
   readonly #sources = new Sources()
-  readonly #roots: readonly PackageRoot[]
+  readonly #options: ScanOptions
   readonly #progress: Progress
-  readonly #hashes = storeHashes()
+  /** Every store path of this machine by its hash. */
+  readonly #store = storePaths()
+  readonly #roots: readonly PackageRoot[]
+  /** Packages whose own tree comes along. */
+  readonly #trees = new Set<SourcePath>()
+  readonly #excluded: (path: string) => boolean
   readonly #files = new Map<SourcePath, FileNode>()
   readonly #links = new Map<SourcePath, LinkNode>()
+  readonly #texts = new Map<SourcePath, string>()
+  readonly #pycs = new Map<SourcePath, Buffer>()
   readonly #edges: Dependency[] = []
   readonly #edgeKeys = new Set<string>()
   readonly #findings: Finding[] = []
-  readonly #linkMaps = new Map<SourcePath, LinkMap>()
-  /** The first process in which an object was seen: what its names mean is asked there. */
-  readonly #contexts = new Map<SourcePath, Process>()
   readonly #wrappers = new Map<SourcePath, Wrapper>()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
-  readonly #processes: Process[] = []
-  readonly #pending: FileNode[] = []
+  readonly #queue: FileNode[] = []
+  #conditional: Pending[] = []
+  readonly #processes = new Processes(this.#sources, {
+    file: path => void this.#addFile(path),
+    edge: edge => this.#edge(edge),
+  })
 
-  constructor(roots: readonly PackageRoot[], progress: Progress) {
+  constructor(roots: readonly PackageRoot[], options: ScanOptions, progress: Progress) {
     this.#roots = roots
+    this.#options = options
     this.#progress = progress
+    const matches = globs(options.exclude)
+    this.#excluded = path => matches(withoutHash(path))
+    for (const { root, tree } of roots) if (tree) this.#trees.add(root)
   }
 
-  addTree(root: SourcePath): void {
-    for (const member of walkTree(root)) {
-      if (member.type === 'file') this.#addFile(member.path)
-      else if (member.type === 'link') this.#addLink(member.path)
-      else this.#findings.push({ code: 'special-file', severity: 'warning', file: member.path })
+  /** Adds what lies below a directory of a package. */
+  addTree(root: SourcePath, only?: RegExp): void {
+    const { data } = this.#options
+    const packageRoot = storePathOf(root)?.root ?? root
+    const wanted = (path: string): boolean =>
+      !this.#excluded(path) && (data === 'all' || leftOut(path.slice(packageRoot.length + 1)) === null)
+    for (const { path, type } of walkTree(root, wanted)) {
+      if (only && !only.test(path.slice(root.length + 1))) continue
+      if (type === 'link') this.#addLink(path)
+      else if (type === 'special') this.#findings.push({ code: 'special-file', severity: 'warning', file: path })
+      else if (data !== 'none' || this.#sources.facts(path).format !== 'data') this.#addFile(path)
     }
   }
 
@@ -99,36 +139,38 @@ class Scanner {
   run(): void {
     const objects: FileNode[] = []
     for (;;) {
-      const node = this.#pending.shift()
+      const node = this.#queue.shift()
       if (node !== undefined) {
         this.#progress.update(`reading ${this.#files.size} files`)
-        if (node.facts.format === 'script') this.#followScript(node, node.facts)
-        else if (node.facts.format === 'elf') {
-          if (node.facts.program && node.facts.interp) this.#startProgram(node, node.facts)
-          objects.push(node)
-        }
+        this.#follow(node)
+        if (node.facts.format === 'elf') objects.push(node)
         continue
       }
-      const known = objects.findIndex(o => this.#contexts.has(o.path))
+      const known = objects.findIndex(o => this.#processes.knows(o.path))
       const [object] = objects.splice(Math.max(known, 0), 1)
-      if (!object) return
-      this.#examine(object)
+      if (object) this.#processes.examine(object)
+      else if (!this.#settleConditions() && !this.#addIncluded()) return
     }
   }
 
   graph(entries: readonly Entry[]): DependencyGraph {
+    const started = new Set(entries.map(entry => realPath(entry.source)))
+    for (const { kind, to } of this.#edges)
+      if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
     return {
       entries,
       packages: this.#packages(),
       files: new Map([...this.#files].sort(([a], [b]) => compare(a, b))),
       links: new Map([...this.#links].sort(([a], [b]) => compare(a, b))),
       edges: this.#edges,
-      linkMaps: this.#linkMaps,
+      linkMaps: this.#processes.linkMaps,
       loaders: new Map([...this.#sources.loaders].map(([path, { compiled }]) => [path, compiled])),
       wrappers: this.#wrappers,
       refusals: this.#refusals,
-      hashes: this.#hashes,
-      findings: [...this.#sources.findings, ...this.#judged(entries)],
+      texts: this.#texts,
+      pycs: this.#pycs,
+      hashes: new Set(this.#store.keys()),
+      findings: [...this.#sources.findings, ...this.#findings, ...this.#processes.findings(started)],
     }
   }
 
@@ -145,16 +187,69 @@ class Scanner {
     if (known) return known
     const facts = this.#sources.facts(path)
     const status = stat(path)
+    const size = status?.size ?? 0
+    const executable = ((status?.mode ?? 0) & 0o111) !== 0
+    const { references, text } = this.#read(path)
+    const wrapper = size <= WRAPPER_MAX && executable ? readWrapper(path, facts, size) : null
+    if (wrapper && stat(wrapper.program)?.type === 'file') this.#wrappers.set(path, wrapper)
+    const language = text && size <= SCRIPT_MAX ? languageOf(path, facts) : null
+    if (language !== null && (language === 'shell' || references.length > 0))
+      this.#texts.set(path, withFile(path, source => source.read(0, size).toString('latin1')))
+    if (path.endsWith('.pyc')) this.#pycs.set(path, withFile(path, source => source.read(0, PYC_HEAD)))
+    const judge = (reference: Reference): Verdict => this.#judge(path, facts, reference)
+    const members = facts.format === 'elf' ? [] : this.#unpack(path)
     const node: FileNode = {
       path,
-      size: status?.size ?? 0,
-      executable: ((status?.mode ?? 0) & 0o111) !== 0,
+      size,
+      executable,
       facts,
-      references: withFile(path, source => scanReferences(pieces(source), this.#hashes)),
+      text,
+      references,
+      verdicts: references.map(judge),
+      members: members.map(member => ({ ...member, verdicts: member.references.map(judge) })),
     }
     this.#files.set(path, node)
-    this.#pending.push(node)
+    this.#queue.push(node)
     return node
+  }
+
+  /** Reads a file once for all that is looked for in it. */
+  #read(path: SourcePath): { references: Reference[]; text: boolean } {
+    const references: Reference[] = []
+    let text = true
+    withFile(path, source => {
+      const scanner = new ReferenceScanner(this.#store, reference => references.push(reference))
+      for (const piece of pieces(source)) {
+        text &&= !piece.includes(0)
+        scanner.push(piece)
+      }
+      scanner.end()
+    })
+    return { references: references.sort((a, b) => a.offset - b.offset), text }
+  }
+
+  /** The members of a container that name the store. What cannot be looked into is said. */
+  #unpack(path: SourcePath): readonly ContainerMember[] {
+    const unread = ({ names, code, detail }: ContainerProblem): void => {
+      const severity = code === 'signed' ? 'note' : 'warning'
+      const member = names.join('!')
+      this.#findings.push({ code: 'container-unread', severity, file: path, member, problem: code, detail })
+    }
+    return withFile(path, source => {
+      const kind = containerKindOf(source)
+      if (kind === null) return []
+      if (kind !== 'gzip' && kind !== 'zip' && kind !== 'zlib') {
+        unread({ names: [], code: 'opaque', detail: kind })
+        return []
+      }
+      if (source.size > LIMITS.member) {
+        unread({ names: [], code: 'too-large', detail: '' })
+        return []
+      }
+      const { members, problems } = scanContainer(source.read(0, source.size), this.#store)
+      problems.forEach(unread)
+      return members.filter(member => member.references.length > 0)
+    })
   }
 
   #addLink(path: SourcePath): void {
@@ -172,177 +267,179 @@ class Scanner {
     }
     this.#links.set(path, { path, target, text, directory: status.type === 'directory' })
     this.#edge({ from: path, kind: 'link', name: text, to: target, via: null })
-    if (this.#roots.some(({ root, tree }) => tree && target.startsWith(`${root}/`))) return // the tree brings it
+    const owner = storePathOf(target)?.root as SourcePath | undefined
+    if (owner !== undefined && owner !== target && this.#trees.has(owner)) return // the tree brings it
     if (status.type === 'directory') this.addTree(target)
     else if (status.type === 'file') this.#addFile(target)
   }
 
-  // ---- Programs and what they load -----------------------------------------------------------------------------
+  // ---- References ----------------------------------------------------------------------------------------------
 
-  #startProgram(node: FileNode, facts: ElfFacts): void {
-    const interp = facts.interp!.value
-    const loader = this.#sources.loader(interp)
-    if (loader === null) {
-      this.#missing(interp, [node.path], 'error')
+  /** What becomes of a reference; what a condition stands before is settled later. */
+  #judge(from: SourcePath, facts: FileFacts, reference: Reference): Verdict {
+    const { data } = this.#options
+    const target = data === 'all' ? this.#packageOf(reference) : named(reference)
+    const verdict = (rule: string, followed: boolean): Verdict & { followed: boolean } => ({
+      rule,
+      // What is not there names nothing, though its directory may be.
+      target: target?.type === 'missing' ? null : (target?.path ?? null),
+      followed,
+    })
+    if (data === 'all') return verdict(target ? 'data-all' : 'gone', target !== null)
+    const ofLoader =
+      facts.format === 'elf' && (reference.offset === facts.interp?.offset || inDynstr(facts, reference.offset))
+    const ofShebang = facts.format === 'script' && reference.offset === facts.interpreter.offset
+    if (ofShebang) return verdict('shebang', false)
+    const root = storePathOf(from)?.root ?? null
+    const { rule, follow } = answer({
+      from: {
+        format: facts.format,
+        path: root === null ? from : from.slice(root.length + 1),
+        wrapper: this.#wrappers.has(from),
+        loader: this.#sources.loaders.has(from),
+      },
+      bare: reference.bare,
+      ofLoader,
+      before: () => textBefore(from, reference.offset),
+      target: target && {
+        name: target.name,
+        path: target.path.slice(target.root.length + 1),
+        type: target.type,
+        own: target.root === root,
+      },
+    })
+    if (target === null || follow === false) return verdict(rule, false)
+    if (this.#excluded(target.path)) return verdict('excluded', false)
+    if (data === 'none' && !this.#isObject(target.path, facts)) return verdict('data-none', false)
+    if (follow === true) return verdict(rule, true)
+    const waiting = verdict(rule, false)
+    this.#conditional.push({ target: target.path, condition: follow, root: target.root, verdict: waiting })
+    return waiting
+  }
+
+  /** With `--data all`: the package that a hash belongs to, whatever stands around it. */
+  #packageOf({ hash }: Reference): Named | null {
+    const root = hash === null ? undefined : this.#store.get(hash)
+    const store = root === undefined ? null : storePathOf(root)
+    return store && { path: root!, root: root!, name: store.name, type: stat(root!)?.type === 'file' ? 'file' : 'directory' }
+  }
+
+  /** Brings what a file needs: the program that it starts, what it names. */
+  #follow(node: FileNode): void {
+    const { path, facts } = node
+    const wrapper = this.#wrappers.get(path)
+    if (facts.format === 'elf' && facts.program && facts.interp) {
+      const refused = withFile(path, source => stubRefusal(source, facts))
+      if (refused !== null) this.#refusals.set(path, refused)
+      this.#processes.start(path, facts)
+    }
+    if (facts.format === 'script' && node.executable && !(wrapper && this.#options.launchers))
+      this.#followShebang(path, facts.interpreter.value)
+    if (wrapper) {
+      this.#edge({ from: path, kind: 'wrapper', name: wrapper.program, to: realPath(wrapper.program), via: 'wrapper' })
+      this.#add(inRealDirectory(wrapper.program))
+    }
+    const named = [node, ...node.members].flatMap(({ references, verdicts }) =>
+      verdicts.map((verdict, i) => ({ ...verdict, name: references[i]!.text })),
+    )
+    for (const { rule, target, followed, name } of named) {
+      if (!followed || target === null) continue
+      const object = this.#isObject(target, facts)
+      this.#edge({ from: path, kind: object ? 'dlopen' : 'reference', name, to: realPath(target), via: rule })
+      this.#bring(target)
+    }
+  }
+
+  /** Adds a file, a directory with all below it, or a whole package. */
+  #bring(target: SourcePath): void {
+    if (stat(target)?.type !== 'directory') {
+      this.#add(inRealDirectory(target))
       return
     }
-    this.#edge({ from: node.path, kind: 'interp', name: interp, to: loader.file.path, via: 'PT_INTERP' })
-    this.#addFile(loader.file.path)
-    if (node.size <= WRAPPER_MAX)
-      this.#followWrapper(
-        node.path,
-        withFile(node.path, source => readBinaryWrapper(source.read(0, node.size))),
-      )
-    const refused = withFile(node.path, source => stubRefusal(source, facts))
-    if (refused !== null) this.#refusals.set(node.path, refused)
-    const process = this.#start({ path: node.path, facts }, loader)
-    this.#linkMaps.set(node.path, process.linkMap)
-    for (const { name, by } of process.missing) this.#missing(name, chainTo(process.linkMap, by), 'error')
-  }
-
-  #start(program: Opened, loader: Loader): Process {
-    const process = new Process(program, loader.file, loader.settings, this.#sources)
-    this.#processes.push(process)
-    this.#admit(process)
-    return process
-  }
-
-  /** Brings in every object of a process. */
-  #admit(process: Process): void {
-    for (const object of process.linkMap.objects) {
-      this.#addFile(object.path)
-      if (!this.#contexts.has(object.path)) this.#contexts.set(object.path, process)
+    if (storePathOf(target)?.root === target) {
+      if (this.#trees.has(target)) return
+      this.#trees.add(target)
     }
+    // A link on the way is a name that the program uses: it comes along.
+    if (lstat(target)?.type === 'link') this.#addLink(target)
+    this.addTree(realPath(target))
   }
 
-  /** Follows what one object asks for: NEEDED by its own search, notes, sonames and paths in its read-only data. */
-  #examine({ path, facts, references }: FileNode): void {
-    if (facts.format !== 'elf' || [...this.#sources.loaders.values()].some(l => l.file.path === path)) return
-    const process = this.#contexts.get(path) ?? this.#adopt({ path, facts })
-    if (process === null) return
-    for (const { value: name } of facts.needed) {
-      const own = process.ownChoice(name, path)
-      const to = own?.path ?? process.loaded(name) ?? null
-      if (to === null) continue
-      this.#edge({ from: path, kind: 'needed', name, to, via: own?.via ?? 'already loaded' })
-      this.#addFile(to)
-      if (own) this.#addVariants(path, name, own.opened, facts)
-    }
-    const noted = new Map(facts.dlopenNotes.flatMap(note => note.sonames.map(name => [name, note.priority] as const)))
-    for (const note of facts.dlopenNotes) {
-      if (note.priority === 'suggested') continue
-      const found = note.sonames.filter(name => this.#follow(process, path, name))
-      if (found.length === 0 && note.sonames.length > 0)
-        this.#findings.push({
-          code: 'dlopen-missing',
-          severity: 'warning',
-          file: path,
-          name: note.sonames.join(' or '),
-          priority: note.priority,
-        })
-    }
-    for (const name of withFile(path, source => sonameStrings(source, facts)))
-      if (!noted.has(name) && name !== facts.soname?.value) this.#follow(process, path, name)
-    for (const reference of references)
-      if (reference.offset !== facts.interp?.offset && !inDynstr(facts, reference.offset))
-        this.#followPath(path, facts, reference.text)
-  }
-
-  /** A dlopen of `name` by the object at `from`; false when nothing is found. */
-  #follow(process: Process, from: SourcePath, name: string): boolean {
-    const found = process.ownChoice(name, from)
-    if (!found) return false
-    this.#edge({ from, kind: 'dlopen', name, to: found.path, via: found.via })
-    const before = process.missing.length
-    process.dlopen(name, from)
-    for (const missing of process.missing.slice(before)) this.#missing(missing.name, [from, missing.by], 'warning')
-    this.#admit(process)
-    this.#addFile(found.path)
-    return true
-  }
-
-  /**
-   * What an object names by its full store path: a shared object that it opens, or a data file that it reads. Programs
-   * and directories are not followed: they are mostly what the build was configured with.
-   */
-  #followPath(from: SourcePath, facts: ElfFacts, name: string): void {
-    const store = storePathOf(name)
-    if (store === null || stat(name)?.type !== 'file' || leftOut(name.slice(store.root.length + 1)) !== null) return
-    const object = this.#sources.open(name)
-    const program = object
-      ? object.facts.program || !sameMachine(object.facts, facts)
-      : (stat(name)!.mode & 0o111) !== 0
-    if (program) return
-    this.#edge({ from, kind: object ? 'dlopen' : 'reference', name, to: realPath(name), via: 'path' })
-    this.#add(inRealDirectory(name))
-  }
-
-  /**
-   * An object that no process loads (a plugin in a tree): looked at as if it were loaded by itself, and where that is
-   * not enough as opened by a program, whose RPATH it inherits.
-   */
-  #adopt(object: Opened): Process | null {
-    const loader = [...this.#sources.loaders.values()].find(l => sameMachine(l.file.facts, object.facts))
-    if (!loader || object.facts.type !== ET.dyn) return null
-    const alone = new Process(object, loader.file, loader.settings, this.#sources)
-    // Whoever loads it may have brought a name along.
-    const missing = alone.missing.filter(({ name }) => !this.#processes.some(p => p.loaded(name) !== undefined))
-    const host = missing.length === 0 ? undefined : this.#processes.find(p => opens(p, object.path))
-    if (!host) for (const { name, by } of missing) this.#missing(name, [object.path, by], 'warning')
-    this.#admit(host ?? alone)
-    return host ?? alone
-  }
-
-  /** The variants of a library for newer CPUs (ld.so(8), "glibc-hwcaps"): all of them come along. */
-  #addVariants(from: SourcePath, name: string, opened: string, facts: ElfFacts): void {
-    const directory = `${opened.slice(0, opened.lastIndexOf('/'))}/glibc-hwcaps`
-    if (stat(directory)?.type !== 'directory') return
-    for (const level of list(directory)) {
-      const variant = this.#sources.open(`${directory}/${level}/${name}`)
-      if (!variant || !sameMachine(variant.facts, facts)) continue
-      this.#edge({
-        from,
-        kind: 'variant',
-        name: `glibc-hwcaps/${level}/${name}`,
-        to: variant.path,
-        via: 'glibc-hwcaps',
-      })
-      this.#addFile(variant.path)
-    }
-  }
-
-  /** What a script needs to run: the interpreter of its `#!` line, and what it wraps. */
-  #followScript({ path, size, executable }: FileNode, facts: ScriptFacts): void {
-    const name = facts.interpreter.value
-    if (!executable || storePathOf(name) === null) return
-    if (size <= WRAPPER_MAX)
-      this.#followWrapper(path, parseShellWrapper(withFile(path, source => source.read(0, size).toString('latin1'))))
+  #followShebang(path: SourcePath, name: string): void {
+    if (storePathOf(name) === null) return
     if (stat(name)?.type !== 'file') {
-      this.#missing(name, [path], 'warning')
+      this.#processes.missing(name, [path], 'warning')
       return
     }
     this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang' })
     this.#add(inRealDirectory(name))
   }
 
-  /** The program that a wrapper runs, and the files and directories that it names for it. */
-  #followWrapper(from: SourcePath, wrapper: Wrapper | null): void {
-    if (wrapper === null || stat(wrapper.program)?.type !== 'file') return
-    this.#wrappers.set(from, wrapper)
-    const { program, environment, before, after, directory } = wrapper
-    this.#edge({ from, kind: 'wrapper', name: program, to: realPath(program), via: 'wrapper' })
-    this.#add(inRealDirectory(program))
-    const texts = [...before, ...after, ...environment.map(e => (e.op === 'unset' ? '' : e.value)), directory ?? '']
-    for (const [name] of texts.join('\n').matchAll(STORE_PATHS)) {
-      const store = storePathOf(name)
-      // The bare root of a package says nothing of what is wanted of it.
-      if (store === null || store.root === name || leftOut(name.slice(store.root.length + 1)) !== null) continue
-      const type = stat(name)?.type
-      if (type === undefined || type === 'special') continue
-      this.#edge({ from, kind: 'reference', name, to: realPath(name), via: 'wrapper' })
-      if (type === 'directory') this.addTree(realPath(name))
-      else this.#add(inRealDirectory(name))
+  /** Whether a path names a shared object that an object of these facts can open. */
+  #isObject(path: string, facts: FileFacts): boolean {
+    const object = this.#sources.open(path)
+    return object !== null && !object.facts.program && (facts.format !== 'elf' || sameMachine(object.facts, facts))
+  }
+
+  /** Brings the directories whose conditions hold by now; false when nothing came of it. */
+  #settleConditions(): boolean {
+    const before = this.#files.size
+    const waiting = this.#conditional
+    this.#conditional = []
+    for (const pending of waiting) {
+      const { target, condition, root, verdict } = pending
+      if (!this.#imports(condition.imports, root)) this.#conditional.push(pending)
+      else {
+        verdict.followed = true
+        if (stat(target)?.type === 'directory') this.addTree(realPath(target), condition.only)
+        else this.#add(inRealDirectory(target))
+      }
     }
+    return this.#files.size > before
+  }
+
+  readonly #symbols = new Map<SourcePath, ReadonlySet<string>>()
+
+  /** Whether an object names one of some functions; libraries of the package that defines them do not count. */
+  #imports(functions: readonly string[], definedIn: SourcePath): boolean {
+    for (const { path, facts } of this.#files.values()) {
+      if (facts.format !== 'elf' || facts.dynstr === null) continue
+      if (!facts.program && path.startsWith(`${definedIn}/`)) continue
+      let names = this.#symbols.get(path)
+      if (!names) {
+        names = new Set(withFile(path, source => symbolNames(source, path)))
+        this.#symbols.set(path, names)
+      }
+      if (functions.some(name => names.has(name))) return true
+    }
+    return false
+  }
+
+  #included = false
+
+  /** Brings what `--include` names of the packages that the bundle's files refer to; false when nothing came of it. */
+  #addIncluded(): boolean {
+    if (this.#included) return false
+    this.#included = true
+    const before = this.#files.size + this.#links.size
+    const roots = new Set<string>(this.#roots.map(({ root }) => root))
+    for (const { references } of this.#files.values())
+      for (const { hash } of references) {
+        const root = hash === null ? undefined : this.#store.get(hash)
+        if (root !== undefined) roots.add(root)
+      }
+    for (const glob of this.#options.include) {
+      const matches = globs([glob])
+      let found = false
+      for (const root of [...roots].sort())
+        for (const { path, type } of walkTree(root as SourcePath, () => true)) {
+          if (type === 'special' || !matches(withoutHash(path))) continue
+          found = true
+          this.#add(path)
+        }
+      if (!found) this.#findings.push({ code: 'include-nothing', severity: 'warning', file: glob, glob })
+    }
+    return this.#files.size + this.#links.size > before
   }
 
   // ---- Book-keeping --------------------------------------------------------------------------------------------
@@ -354,60 +451,45 @@ class Scanner {
     this.#edges.push(edge)
   }
 
-  #missing(name: string, chain: readonly SourcePath[], severity: 'error' | 'warning'): void {
-    const file = chain.at(-1)!
-    if (this.#findings.some(f => f.code === 'library-missing' && f.file === file && f.name === name)) return
-    this.#findings.push({ code: 'library-missing', severity, file, name, chain })
-  }
-
-  /**
-   * The findings; a library that is missing is an error only for what is started: an entry, or what an entry's wrapper or
-   * `#!` line names. Any other program of a tree did not start before either, and nobody asked for it.
-   */
-  #judged(entries: readonly Entry[]): Finding[] {
-    const started = new Set(entries.map(entry => realPath(entry.source)))
-    for (const { kind, to } of this.#edges)
-      if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
-    return this.#findings.map(finding =>
-      finding.code === 'library-missing' && !started.has(finding.chain[0] as SourcePath)
-        ? { ...finding, severity: 'warning' }
-        : finding,
-    )
-  }
-
   /** The packages that files were taken from: own trees in the order given, then the others by path. */
   #packages(): Package[] {
     const roots = new Map<SourcePath, Package>()
     for (const { root, name, tree } of this.#roots)
       roots.set(root, { root, name, hash: storePathOf(root)?.hash ?? null, tree })
     for (const path of [...this.#files.keys(), ...this.#links.keys()].sort(compare)) {
-      if ([...roots.keys()].some(root => path === root || path.startsWith(`${root}/`))) continue
-      const root = (storePathOf(path)?.root ?? path.slice(0, path.lastIndexOf('/'))) as SourcePath
-      const name = storePathOf(root)?.name ?? (root.slice(root.lastIndexOf('/') + 1) || 'root')
-      roots.set(root, { root, name, hash: storePathOf(root)?.hash ?? null, tree: false })
+      const store = storePathOf(path)
+      const root = (store?.root ?? path.slice(0, path.lastIndexOf('/'))) as SourcePath
+      if (roots.has(root) || (!store && [...roots.keys()].some(r => path === r || path.startsWith(`${r}/`)))) continue
+      const name = store?.name ?? (root.slice(root.lastIndexOf('/') + 1) || 'root')
+      roots.set(root, { root, name, hash: store?.hash ?? null, tree: this.#trees.has(root) })
     }
     return [...roots.values()]
   }
 }
 
+/** What a file wraps; null for what is no wrapper. */
+function readWrapper(path: SourcePath, facts: FileFacts, size: number): Wrapper | null {
+  const read = (): Buffer => withFile(path, source => source.read(0, size))
+  if (facts.format === 'script')
+    return storePathOf(facts.interpreter.value) && parseShellWrapper(read().toString('latin1'))
+  return facts.format === 'elf' && facts.program ? readBinaryWrapper(read()) : null
+}
+
+/** The end of the string or line that stands before an offset. */
+function textBefore(path: SourcePath, offset: number): string {
+  const from = Math.max(0, offset - BEFORE)
+  const text = withFile(path, source => source.read(from, offset - from)).toString('latin1')
+  return text.slice(Math.max(text.lastIndexOf('\0'), text.lastIndexOf('\n')) + 1)
+}
+
+/** A path without store directory and hash, as `--include` and `--exclude` know it. */
+const withoutHash = (path: string): string => {
+  const store = storePathOf(path)
+  return store ? store.name + path.slice(store.root.length) : path.replace(/^\//, '')
+}
+
 /** A path whose directory is free of links; its last component may be one. */
 const inRealDirectory = (path: string): SourcePath =>
   (realPath(path.slice(0, path.lastIndexOf('/'))) + path.slice(path.lastIndexOf('/'))) as SourcePath
-
-/** Whether a process finds all that an object needs when it opens it by its path. */
-function opens(process: Process, path: SourcePath): boolean {
-  const before = process.missing.length
-  return process.dlopen(path, process.linkMap.program) !== null && process.missing.length === before
-}
-
-/** The objects from the program down to the one at `path`, each loaded by the one before it. */
-function chainTo(linkMap: LinkMap, path: SourcePath): SourcePath[] {
-  const chain: SourcePath[] = []
-  for (let at: SourcePath | null = path; at !== null && !chain.includes(at); ) {
-    chain.unshift(at)
-    at = linkMap.objects.find(o => o.path === at)?.by ?? null
-  }
-  return chain
-}
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

@@ -5,15 +5,16 @@
  */
 import { createHash } from 'node:crypto'
 import { type BundleTree, checkClosure } from './checks/closure.ts'
-import { checkNames, contentsScanner } from './checks/references.ts'
+import { checkNames, contentsFinding, contentsScanner } from './checks/references.ts'
 import { isElf, parseElf } from './elf/parse.ts'
 import { BundleError } from './errors.ts'
-import { bufferSource, fromText } from './io/bytes.ts'
+import { type ByteSource, bufferSource, fromText } from './io/bytes.ts'
 import type { Progress } from './io/progress.ts'
 import { withFile } from './io/store.ts'
 import { digestOfHash, MANIFEST, type Manifest, pathBytes, readManifest } from './manifest.ts'
 import type { BundlePath, ElfFacts, Finding, LinkMap } from './model.ts'
 import { type Member, members } from './pack/members.ts'
+import { containerKind, containerKindOf, LIMITS, scanContainer } from './references/containers.ts'
 import type { HashSet } from './references/scan.ts'
 
 export interface Verification {
@@ -29,6 +30,8 @@ export interface Verification {
 
 /** An ELF file in an archive is held in memory to be parsed, up to this size. In bytes. */
 const ELF_MAX = 1 << 30
+/** Any file of an archive is held in memory up to this size, for zips are known by their end only. In bytes. */
+const SMALL = 16 << 20
 const MANIFEST_MAX = 256 << 20
 const MAGIC_LENGTH = 4
 
@@ -132,10 +135,31 @@ async function readContents(
     // An archive comes in pieces as decompression goes: the first one may hold less than the four bytes that tell.
     const undecided = head.length < MAGIC_LENGTH
     if (undecided) head = Buffer.concat([head, piece.subarray(0, MAGIC_LENGTH)])
-    if ((undecided || isElf(head)) && member.path === null && member.size <= ELF_MAX) kept.push(Buffer.from(piece))
+    const isSmall = member.size <= SMALL || (member.size <= ELF_MAX && (undecided || isElf(head) || isPacked(head)))
+    if (isSmall && member.path === null) kept.push(Buffer.from(piece))
   }
   scanner.end()
-  return { sha256: hash.digest('hex'), facts: isElf(head) ? elfFacts(member, kept) : null }
+  const elf = isElf(head)
+  if (!elf) findings.push(...checkPacked(member, kept, hashes))
+  return { sha256: hash.digest('hex'), facts: elf ? elfFacts(member, kept) : null }
+}
+
+const isPacked = (head: Buffer): boolean => {
+  const kind = containerKind(head, LIMITS.member)
+  return kind === 'gzip' || kind === 'zip' || kind === 'zlib'
+}
+
+/** What is packed in a file names no store path either. */
+function checkPacked(member: Member, kept: readonly Buffer[], hashes: HashSet | null): Finding[] {
+  if (member.size > LIMITS.member) return []
+  const scan = (source: ByteSource): Finding[] => {
+    const kind = containerKindOf(source)
+    if (kind !== 'gzip' && kind !== 'zip' && kind !== 'zlib') return []
+    return scanContainer(source.read(0, source.size), hashes).members.flatMap(({ names, references }) =>
+      references.map(reference => contentsFinding([member.name, ...names].join('!'), reference)),
+    )
+  }
+  return member.path !== null ? withFile(member.path, scan) : scan(bufferSource(Buffer.concat(kept)))
 }
 
 function elfFacts(member: Member, kept: readonly Buffer[]): ElfFacts | null {

@@ -1,8 +1,8 @@
 /** References are found wherever they lie and however the bytes come, and an overwrite leaves none. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Encoding, Reference } from '../src/model.ts'
-import { blank, rewrite, type Target } from '../src/references/rewrite.ts'
+import type { BundlePath, Encoding, Reference } from '../src/model.ts'
+import { blank, blanked, fixed, type Target } from '../src/references/rewrite.ts'
 import { type HashSet, ReferenceScanner, scanReferences, WIDTH } from '../src/references/scan.ts'
 
 const HASH = '0c8b4gz5vd6h1jr9xk2mnqfwl3yaips7'
@@ -134,8 +134,8 @@ describe.each(ENCODINGS)('%s', encoding => {
 })
 
 const ROOT = `/nix/store/${HASH}-nginx-1.22.1`
-const TARGET: Target = { root: ROOT, prefix: '/opt/nginx', path: '/pkg/nginx-1.22.1' }
-const SHORT: Target = { root: ROOT, prefix: '/o', path: '/pkg/n' }
+const TARGET: Target = { root: ROOT, prefix: '/opt/nginx', path: '/pkg/nginx-1.22.1', at: 'pkg/nginx-1.22.1' as BundlePath }
+const SHORT: Target = { root: ROOT, prefix: '/o', path: '/pkg/n', at: 'pkg/n' as BundlePath }
 
 /** As the plan does it: what begins inside an overwrite that is made already is skipped. */
 function overwriteAll(bytes: Buffer, target: Target | null): Buffer {
@@ -143,7 +143,7 @@ function overwriteAll(bytes: Buffer, target: Target | null): Buffer {
   let end = 0
   for (const reference of scan(bytes)) {
     if (reference.offset < end) continue
-    const edit = rewrite(reference, target)
+    const edit = (target && fixed(reference, target)) ?? blanked(reference)
     expect(edit.to.length).toBe(edit.from.length)
     expect(Buffer.from(edit.from).equals(after.subarray(edit.offset, edit.offset + edit.from.length))).toBe(true)
     after.set(edit.to, edit.offset)
@@ -312,15 +312,13 @@ describe('any bytes', () => {
 
 test('fixed: the prefix, slashes, the new place; as long as the old root, and what follows stays', () => {
   const reference = scanText(PATH)[0]!
-  const edit = rewrite(reference, TARGET)
-  expect(edit.outcome).toBe('fixed')
+  const edit = fixed(reference, TARGET)!
   expect(Buffer.from(edit.to).toString()).toMatch(/^\/opt\/nginx\/+pkg\/nginx-1\.22\.1$/)
   expect(edit.to.length).toBe(ROOT.length)
 })
 
 test('blanked: directory and hash each keep their length', () => {
-  const edit = rewrite(scanText(PATH)[0]!, null)
-  expect(edit.outcome).toBe('blanked')
+  const edit = blanked(scanText(PATH)[0]!)
   expect(Buffer.from(edit.to).toString()).toBe(`/var/empty/${'e'.repeat(32)}`)
   expect(blank(`${PATH}:/nix/store`)).toBe(`/var/empty/${'e'.repeat(32)}-nginx-1.22.1/sbin/nginx:/var/empty`)
 })

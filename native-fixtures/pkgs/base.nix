@@ -2,9 +2,11 @@
 #
 # Building glibc takes ten minutes and more; copying it takes none. The price:
 # this ld.so has Debian's directories compiled in, not the store's.
-{ make }:
+#
+# With a `glibc` of its own (pkgs/glibc.nix), the others are made for that one.
+{ make, glibc ? null }@args:
 rec {
-  glibc = make.package {
+  glibc = if args ? glibc then args.glibc else make.package {
     pname = "glibc";
     version = "2.36";
     script = ''

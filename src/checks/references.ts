@@ -36,6 +36,9 @@ export function contentsScanner(name: string, hashes: HashSet | null, findings: 
   })
 }
 
+/** The finding for a reference in a file's contents. */
+export const contentsFinding = (name: string, reference: Reference): Finding => toFinding(name, 'contents', reference)
+
 function toFinding(file: string, where: Where, { offset, encoding, bare, text }: Reference): Finding {
   return bare
     ? { code: 'store-hash', severity: 'error', file, where, text, offset }

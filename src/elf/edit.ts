@@ -13,11 +13,11 @@ import type { Edit, ElfFacts, Located } from '../model.ts'
 import { DT } from './constants.ts'
 
 /** Edits of the strings that the loader reads. */
-export type ElfEdit = Exclude<Edit, { op: 'overwrite' | 'inject-stub' }>
+export type ElfEdit = Extract<Edit, { op: 'set-interp' | 'set-rpath' | 'replace-needed' }>
 
 /** The string edits among a step's edits. */
 export const elfEdits = (edits: readonly Edit[]): ElfEdit[] =>
-  edits.filter((e): e is ElfEdit => e.op !== 'overwrite' && e.op !== 'inject-stub')
+  edits.filter((e): e is ElfEdit => e.op === 'set-interp' || e.op === 'set-rpath' || e.op === 'replace-needed')
 
 /** Bytes to be put at a file offset. */
 export interface Write {

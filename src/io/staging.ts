@@ -229,6 +229,21 @@ function linkOrRename(from: Buffer, to: Buffer): void {
   }
 }
 
+/**
+ * Writes a file beside the bundle, such as a report: whole, in one rename, over what was there.
+ * @throws BundleError('destination-unwritable')
+ */
+export function writeFile(path: string, text: string): void {
+  const partial = `${path}.${process.pid}.partial`
+  try {
+    fs.writeFileSync(native(partial), text)
+    fs.renameSync(native(partial), native(path))
+  } catch (error) {
+    fs.rmSync(native(partial), { force: true })
+    throw unwritable(path, error)
+  }
+}
+
 const parentOf = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf('/')))
 
 const existing = (path: string): BundleError =>

@@ -1,14 +1,15 @@
 /**
- * What becomes of a reference: overwrites of equal length.
+ * What becomes of a reference.
  *
  * **Blanked**: `/nix/store` becomes `/var/empty` and the hash becomes e's, letters that no hash has; both keep their
  * length, so lengths taken at compile time stay right, and the path names nothing.
  *
- * **Fixed** (`--prefix`): `/nix/store/<hash>-<name>` becomes `<prefix>///pkg/<name>` with as many slashes as it takes.
- * They stand before `pkg`, because a store path may be a file, and a file's name takes no slash at its end.
+ * **Fixed** (`--prefix`): in a binary, `/nix/store/<hash>-<name>` becomes `<prefix>///pkg/<name>` with as many slashes as
+ * it takes. They stand before `pkg`, because a store path may be a file, and a file's name takes no slash at its end. A
+ * text takes `<prefix>/pkg/<name>` as it is.
  */
-import type { Edit, Outcome, Reference } from '../model.ts'
-import { HASH_LENGTH, STORE_DIR } from '../nix/store-path.ts'
+import type { BundlePath, Overwrite, Reference } from '../model.ts'
+import { HASH_LENGTH, STORE_DIR, storePathPrefix } from '../nix/store-path.ts'
 import { WIDTH } from './scan.ts'
 
 /** Where references to a store path go: its root's new place, at most as long as the root. */
@@ -17,42 +18,47 @@ export interface Target {
   /** The two parts that slashes are put between to fill the length. */
   readonly prefix: string
   readonly path: string
+  /** `path` without its slash. */
+  readonly at: BundlePath
 }
 
 const BLANK_DIR = '/var/empty'
 const BLANK_HASH = 'e'.repeat(HASH_LENGTH)
 
-/**
- * The overwrite for one reference.
- * @param target where its store path lies from now on; null blanks it
- */
-export function rewrite(reference: Reference, target: Target | null): Edit & { op: 'overwrite' } {
-  if (reference.bare) return overwrite(reference, reference.text, BLANK_HASH, 'blanked')
-  if (target !== null && reference.text.startsWith(target.root))
-    return overwrite(reference, target.root, fill(target), 'fixed')
+/** The overwrite that makes a reference name nothing. */
+export function blanked(reference: Reference): Overwrite {
+  if (reference.bare) return overwrite(reference, reference.text, BLANK_HASH)
   return reference.hash === null
-    ? overwrite(reference, STORE_DIR, BLANK_DIR, 'blanked')
-    : overwrite(reference, `${STORE_DIR}/${reference.hash}`, `${BLANK_DIR}/${BLANK_HASH}`, 'blanked')
+    ? overwrite(reference, STORE_DIR, BLANK_DIR)
+    : overwrite(reference, `${STORE_DIR}/${reference.hash}`, `${BLANK_DIR}/${BLANK_HASH}`)
 }
+
+/** The overwrite that makes a reference name its target's new place, at equal length; null for another target's. */
+export const fixed = (reference: Reference, target: Target): Overwrite | null =>
+  names(reference, target) ? overwrite(reference, target.root, fill(target)) : null
+
+/** Whether a reference names the target's store path: its hash alone may stand before another name. */
+export const names = ({ bare, text }: Reference, { root }: Target): boolean => !bare && text.startsWith(root)
 
 /** A text with every store path in it blanked. */
 export const blank = (text: string): string =>
   text.replace(/\/nix\/store(\/[0-9a-df-np-sv-z]{32}(?=-))?/g, (_, hash) => BLANK_DIR + (hash ? `/${BLANK_HASH}` : ''))
+
+/** Bytes of a reference in a text that stand for the store path itself, without what lies below it. */
+export function rootLength(reference: Reference, target: Target | null): number {
+  if (target !== null && names(reference, target)) return target.root.length
+  if (reference.bare) return HASH_LENGTH
+  return reference.hash === null ? STORE_DIR.length : (storePathPrefix(reference.text)?.root.length ?? STORE_DIR.length)
+}
 
 /** The new root, filled up with slashes to the old one's length. */
 function fill({ root, prefix, path }: Target): string {
   return prefix + '/'.repeat(root.length - prefix.length - path.length) + path
 }
 
-function overwrite(reference: Reference, from: string, to: string, outcome: Outcome): Edit & { op: 'overwrite' } {
+function overwrite(reference: Reference, from: string, to: string): Overwrite {
   const width = WIDTH[reference.encoding]
-  return {
-    op: 'overwrite',
-    offset: reference.offset,
-    from: encode(from, width),
-    to: encode(to, width),
-    outcome,
-  }
+  return { op: 'overwrite', offset: reference.offset, from: encode(from, width), to: encode(to, width) }
 }
 
 /** The characters' own bytes with the zeros between them: what both byte orders have in common. */

@@ -1,0 +1,206 @@
+/**
+ * References inside compressed files: gzip, zlib and zip (jar, whl, egg), and these in one another.
+ *
+ * A plain scan of a container sees names, comments and stored members, and nothing of what is compressed. So each
+ * member's contents are scanned by themselves, and are opened in turn when they are a container. What cannot be looked
+ * into is named as a problem, never passed over.
+ *
+ * A container is made again only when the contents of a member change; else it is the same bytes. Equal input gives
+ * equal output with one version of Node on one kind of CPU: other builds of zlib compress to other bytes of the same
+ * meaning. What stands in a container outside of its members (a zip's names, its `#!` line) is left to a plain
+ * overwrite of the result at equal length.
+ */
+import { BundleError } from '../errors.ts'
+import { bufferSource } from '../io/bytes.ts'
+import type { Reference } from '../model.ts'
+import { readGzip, readZlib, remakeStream, type Stream } from './gzip.ts'
+import { Budget, type ContainerLimits, LIMITS, type ProblemCode, problem } from './inflate.ts'
+import { type ContainerKind, containerKindOf, type OpaqueKind } from './kind.ts'
+import { type HashSet, ReferenceScanner } from './scan.ts'
+import { readMember, readZip, type Zip, type ZipMember } from './zip.ts'
+import { type Packed, pack, remakeZip } from './zip-edit.ts'
+
+export { type ContainerLimits, LIMITS, type ProblemCode } from './inflate.ts'
+export { type ContainerKind, containerKind, containerKindOf, KIND_HEAD, type OpaqueKind } from './kind.ts'
+
+export interface ContainerMember {
+  /** From the outermost: a zip's member has its name, a gzip's contents the name in the header or `gzip`. Byte strings. */
+  readonly names: readonly string[]
+  /** By offset in the contents. */
+  readonly references: readonly Reference[]
+}
+
+export interface ContainerProblem {
+  /** Of the member that it is about; none for the file itself. */
+  readonly names: readonly string[]
+  readonly code: ProblemCode
+  readonly detail: string
+}
+
+export interface ContainerScan {
+  /** null for what is no container: two bytes alone do not make a zlib stream. */
+  readonly kind: ContainerKind | OpaqueKind | null
+  /** All that were looked into, in the order of the file, each before what is in it. */
+  readonly members: readonly ContainerMember[]
+  readonly problems: readonly ContainerProblem[]
+}
+
+/**
+ * The references in a container's members. Throws nothing, whatever the bytes are. What lies in a stored member of a
+ * nested zip is seen twice: in the member, and in the bytes of the zip, where also its names and comments are.
+ */
+export function scanContainer(bytes: Buffer, hashes: HashSet | null, limits: ContainerLimits = LIMITS): ContainerScan {
+  const look = new Look(hashes, new Budget(limits))
+  const kind = look.into([], bytes, 1)
+  return { kind, members: look.members, problems: look.problems }
+}
+
+class Look {
+  readonly members: ContainerMember[] = []
+  readonly problems: ContainerProblem[] = []
+  readonly #hashes: HashSet | null
+  readonly #budget: Budget
+
+  constructor(hashes: HashSet | null, budget: Budget) {
+    this.#hashes = hashes
+    this.#budget = budget
+  }
+
+  into(names: readonly string[], bytes: Buffer, depth: number): ContainerScan['kind'] {
+    const opened = open(bytes, this.#budget)
+    if (opened === null) return null
+    if ('code' in opened) this.#problem(names, opened)
+    else if (depth > this.#budget.limits.depth) this.#problem(names, problem('too-deep'))
+    else if (opened.kind === 'zip') this.#zip(names, bytes, opened, depth)
+    else this.#member([...names, opened.name], opened.contents, depth)
+    return opened.kind
+  }
+
+  #zip(names: readonly string[], bytes: Buffer, zip: Zip, depth: number): void {
+    const first = this.members.length
+    for (const member of zip.members.filter(isFile)) {
+      const read = readMember(bytes, member, this.#budget)
+      const path = [...names, member.name]
+      if ('code' in read) this.#problem(path, read)
+      else this.#member(path, read.contents, depth)
+    }
+    if (zip.unlisted) this.#problem(names, problem('damaged', 'its directory does not list all members'))
+    if (zip.signed && this.members.slice(first).some(({ references }) => references.length > 0))
+      this.#problem(names, problem('signed'))
+  }
+
+  #member(names: readonly string[], contents: Buffer, depth: number): void {
+    this.members.push({ names, references: this.#scan(names, contents) })
+    this.into(names, contents, depth + 1)
+  }
+
+  #scan(names: readonly string[], contents: Buffer): Reference[] {
+    const references: Reference[] = []
+    const scanner = new ReferenceScanner(this.#hashes, reference => {
+      // A member of nothing but references is told by its first ones; to go on would cost time and memory.
+      if (!this.#budget.takeReference()) throw ENOUGH
+      references.push(reference)
+    })
+    try {
+      scanner.push(contents)
+      scanner.end()
+    } catch (error) {
+      if (error !== ENOUGH) throw error
+      this.#problem(names, problem('too-many'))
+    }
+    return references.sort((a, b) => a.offset - b.offset)
+  }
+
+  #problem(names: readonly string[], { code, detail }: { code: ProblemCode; detail: string }): void {
+    this.problems.push({ names, code, detail })
+  }
+}
+
+const ENOUGH = new Error('enough references')
+
+/** Directories are members without contents. */
+const isFile = (member: ZipMember): boolean => !(member.name.endsWith('/') && member.size === 0 && member.packed === 0)
+
+type Failure = { readonly kind: ContainerKind | OpaqueKind; readonly code: ProblemCode; readonly detail: string }
+
+/** A container that can be read, why it cannot, or null for anything else. */
+function open(bytes: Buffer, budget: Budget): Zip | Stream | Failure | null {
+  const kind = containerKindOf(bufferSource(bytes))
+  if (kind === null) return null
+  if (kind === 'zip')
+    return readZip(bytes) ?? { kind, ...problem('damaged', 'its directory is not where it should be') }
+  if (kind !== 'gzip' && kind !== 'zlib') return { kind, ...problem('opaque', kind) }
+  const stream = kind === 'gzip' ? readGzip(bytes, budget) : readZlib(bytes, budget)
+  return stream !== null && 'code' in stream ? { kind, ...stream } : stream
+}
+
+/** New contents of a member: of equal length, and never the same buffer changed. The same buffer stays as it is. */
+export type EditMember = (names: readonly string[], contents: Buffer) => Buffer
+
+export interface RewriteOptions {
+  /** Byte string: the file that an error is about. */
+  readonly path?: string
+  readonly limits?: ContainerLimits
+}
+
+/**
+ * The container with its members edited. A member that is a container itself is edited from within first, and is then
+ * given to `edit` as it was made again. What cannot be read stays as it is: scanContainer names it.
+ */
+export function rewriteContainer(bytes: Buffer, edit: EditMember, options: RewriteOptions = {}): Buffer {
+  return new Rewrite(edit, options).of([], bytes, 1)
+}
+
+class Rewrite {
+  readonly #edit: EditMember
+  readonly #path: string | undefined
+  readonly #budget: Budget
+
+  constructor(edit: EditMember, { path, limits = LIMITS }: RewriteOptions) {
+    this.#edit = edit
+    this.#path = path
+    this.#budget = new Budget(limits)
+  }
+
+  of(names: readonly string[], bytes: Buffer, depth: number): Buffer {
+    if (depth > this.#budget.limits.depth) return bytes
+    const opened = open(bytes, this.#budget)
+    if (opened === null || 'code' in opened) return bytes
+    if (opened.kind === 'zip') return this.#zip(names, bytes, opened, depth)
+    const after = this.#member([...names, opened.name], opened.contents, depth)
+    if (after === opened.contents) return bytes
+    return (
+      remakeStream(bytes, opened, after) ??
+      this.#refuse(names, 'its index of the compressed stream cannot be made again')
+    )
+  }
+
+  #zip(names: readonly string[], bytes: Buffer, zip: Zip, depth: number): Buffer {
+    const changed = new Map<ZipMember, Packed>()
+    for (const member of zip.members.filter(isFile)) {
+      const read = readMember(bytes, member, this.#budget)
+      if ('code' in read) continue
+      const after = this.#member([...names, member.name], read.contents, depth)
+      if (after !== read.contents) changed.set(member, pack(member, after))
+    }
+    if (changed.size === 0) return bytes
+    if (zip.signed) this.#refuse(names, 'it is signed, and a change would break the signature')
+    return remakeZip(bytes, zip, changed) ?? this.#refuse(names, 'its sizes or offsets do not fit any more')
+  }
+
+  /** The member's contents after all edits: the same buffer when nothing changed. */
+  #member(names: readonly string[], contents: Buffer, depth: number): Buffer {
+    const inner = this.of(names, contents, depth + 1)
+    const after = this.#edit(names, inner)
+    if (after.length !== inner.length) throw new Error(`an edit of ${inner.length} bytes gave ${after.length}`)
+    return after.equals(contents) ? contents : after
+  }
+
+  #refuse(names: readonly string[], reason: string): never {
+    const where = names.length === 0 ? '' : `${names.join(' > ')}: `
+    throw new BundleError('edit-refused', `a store path in it cannot be overwritten: ${where}${reason}`, {
+      ...(this.#path === undefined ? {} : { path: this.#path }),
+      hint: 'leave the file out with --exclude, if the program does without it',
+    })
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * Store paths in a script's text: what they become, so that the text is right wherever the bundle lies. Pure; a text is
+ * a byte string.
+ *
+ * Nothing is written when the script runs, so each store path turns into something that the language works out itself.
+ * What has to be known of each language is in shell-edit.ts, python-edit.ts and perl-edit.ts; here is what they share.
+ */
+import type { BundlePath } from '../model.ts'
+import { STORE_DIR } from '../nix/store-path.ts'
+import { blank } from '../references/rewrite.ts'
+
+/** A store path in a text: where it stands, and what it becomes. */
+export interface Site {
+  readonly offset: number
+  /** Bytes of `/nix/store/<hash>-<name>`, without what follows. */
+  readonly length: number
+  /** Where the package's tree lies in the bundle, such as `pkg/coreutils-9.1`; null: not in it, so it is blanked. */
+  readonly to: BundlePath | null
+}
+
+/** Bytes to be put in the place of others: `length` bytes at `offset` go. */
+export interface Splice {
+  readonly offset: number
+  readonly length: number
+  readonly text: string
+}
+
+/** `refused`: its target is in the bundle, but it stands where nothing can be put, so it is blanked all the same. */
+export type SiteOutcome = 'templated' | 'blanked' | 'refused'
+
+/** Why nothing can be put in a place. */
+export type RefusalReason =
+  | 'unparsable' /* the text is not understood */
+  | 'quoted-here-document' /* nothing is expanded in it */
+  | 'arithmetic' /* a path is no number */
+  | 'interpolation' /* in the braces of an f-string, or in a t-string */
+  | 'pattern' /* in a bracket expression of a shell, in a `case` of Python */
+  | 'name' /* in the name of a function or variable */
+  | 'escape' /* the bytes before it would change what is put there */
+  | 'module' /* Perl text that no launcher runs */
+
+export interface Refusal {
+  readonly offset: number
+  readonly reason: RefusalReason
+}
+
+export interface TextEdit {
+  /** Sorted, never overlapping. */
+  readonly splices: readonly Splice[]
+  /** One a site, in order. */
+  readonly outcomes: readonly SiteOutcome[]
+  readonly refusals: readonly Refusal[]
+}
+
+/** What becomes of one site. */
+export type SiteEdit =
+  | { readonly splice: Splice; readonly outcome: 'templated' | 'blanked' }
+  | { readonly refused: RefusalReason }
+
+/** The edit that only blanks: for a text of which nothing else is known. */
+export const refuseAll = (text: string, sites: readonly Site[], reason: RefusalReason): TextEdit =>
+  textEdit(text, sites, site => (site.to === null ? blankedSite(text, site) : { refused: reason }))
+
+/** A store path that leads nowhere from now on, of equal length. */
+export const blankedSite = (text: string, { offset, length }: Site): SiteEdit => ({
+  splice: { offset, length, text: blank(text.slice(offset, offset + length)) },
+  outcome: 'blanked',
+})
+
+/**
+ * The edit of all sites; `edit` is asked for each. A site that begins inside the one before (`/nix/store//nix/store`)
+ * goes with it.
+ */
+export function textEdit(
+  text: string,
+  sites: readonly Site[],
+  edit: (site: Site, index: number) => SiteEdit,
+): TextEdit {
+  const splices: Splice[] = []
+  const outcomes: SiteOutcome[] = []
+  const refusals: Refusal[] = []
+  let end = 0
+  for (const [index, site] of sites.entries()) {
+    const { offset, length } = site
+    const done = offset < end ? null : edit(site, index)
+    if (done === null) outcomes.push(outcomes.at(-1) ?? 'blanked')
+    else if ('refused' in done) {
+      splices.push({ offset, length, text: blank(text.slice(offset, offset + length)) })
+      outcomes.push('refused')
+      refusals.push({ offset, reason: done.refused })
+    } else {
+      splices.push(done.splice)
+      outcomes.push(done.outcome)
+    }
+    end = Math.max(end, offset + length)
+  }
+  return { splices, outcomes, refusals }
+}
+
+/** The text with its splices made. */
+export function spliced(text: string, splices: readonly Splice[]): string {
+  const pieces: string[] = []
+  let at = 0
+  for (const { offset, length, text: put } of splices) {
+    if (offset < at) throw new Error(`splices overlap at ${offset}`)
+    pieces.push(text.slice(at, offset), put)
+    at = offset + length
+  }
+  pieces.push(text.slice(at))
+  return pieces.join('')
+}
+
+/** Every store path that is written out in a text; `to` says where each goes. */
+export function findSites(text: string, to: (root: string, hash: string, name: string) => BundlePath | null): Site[] {
+  return [...text.matchAll(SITE)].map(match => {
+    const [root, hash, name] = match
+    return {
+      offset: match.index,
+      length: root.length,
+      to: hash === undefined || name === undefined ? null : to(root, hash, name),
+    }
+  })
+}
+
+const SITE = new RegExp(`${STORE_DIR}(?:/([0-9a-df-np-sv-z]{32})-([0-9A-Za-z+\\-._?=]+))?`, 'g')

@@ -1,0 +1,126 @@
+/**
+ * Store paths in the text of a Perl script.
+ *
+ * Only perl can read Perl, so nothing is put into the text when the bundle is made. It lies on disk with placeholders of
+ * equal length, which lead nowhere, and is filled in when it is run: the launcher starts perl with a constant program
+ * (`-e`), which reads the text, puts the bundle's root in, writes it into memory and starts perl again on that. The
+ * second perl runs the script as its own program, so all is as it was: `caller`, `$^S`, BEGIN to END, `__DATA__`, flags,
+ * messages, exit codes. No module is loaded, and nothing is written to disk.
+ *
+ * perl takes a program from a descriptor under a name of our choice: `perl /dev/fd/3//the/name`. That is left of
+ * suidperl (perl.c, open_script), is in every perl since 5.6, and needs no /dev/fd. The descriptor is a memfd, which can
+ * be read again like a file; where there is none, a pipe that a process of its own fills.
+ *
+ * A root is put into text whose quotes are not known. Where its characters could mean something there (a quote, a
+ * blank in `qw`), the script gets `/proc/self/fd/<n>` instead: the root's directory, held open. Without /proc such a
+ * root is refused: never half a program.
+ */
+import { inRoot, type LaunchTemplate, type Template } from '../entry/launcher.ts'
+import type { BundlePath } from '../model.ts'
+import { HASH_LENGTH, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
+import { blankedSite, type Site, type SiteEdit, type TextEdit, textEdit } from './edit.ts'
+
+/**
+ * The text as it lies on disk, of equal length. A placeholder is `/var/empty/`, 32 characters and the name, as for what
+ * is not in the bundle, but with o's: `oooo-<name>` becomes `<root>/pkg/<name>`. With `oo5~2` in the end the name is 5
+ * characters long and its directory's name goes on with `~2`.
+ * @param _place where the text will lie
+ */
+export function editPerl(text: string, _place: BundlePath, sites: readonly Site[]): TextEdit {
+  // perl looks for flags in the first line, and a root with a blank in it would be looked at too.
+  const end = text.startsWith('#!') ? text.indexOf('\n') : 0
+  const line = end < 0 ? text.length : end
+  return textEdit(text, sites, site => {
+    if (site.to === null || site.offset < line) return blankedSite(text, site)
+    return placeholder(text, site, site.to)
+  })
+}
+
+function placeholder(text: string, { offset, length }: Site, to: BundlePath): SiteEdit {
+  const name = text.slice(offset + STORE_PREFIX_LENGTH, offset + length)
+  const suffix = to.slice(`pkg/${name}`.length)
+  if (to !== `pkg/${name}${suffix}` || !/^(?:~[0-9]+)?$/.test(suffix)) return { refused: 'name' }
+  const code = suffix === '' ? '' : `${name.length}${suffix}`
+  const put = `/var/empty/${code.padStart(HASH_LENGTH, 'o')}-${name}`
+  return { splice: { offset, length, text: put }, outcome: 'templated' }
+}
+
+/**
+ * A launcher for a Perl script: perl fills in its text and runs it. `$0` is the launcher's own path.
+ * @param script where the launcher lies; its program is the text
+ * @param interpreter perl, which has to be something that can be executed as it lies there
+ * @param argument the one argument of the `#!` line, a byte string
+ */
+export const throughPerl = (
+  script: LaunchTemplate,
+  interpreter: Template,
+  argument: string | null,
+): LaunchTemplate => ({
+  ...script,
+  program: interpreter,
+  argv0: interpreter,
+  before: [
+    ['-e'],
+    [BOOT],
+    ['--'],
+    [{ root: true }],
+    interpreter,
+    script.program,
+    inRoot(script.at),
+    argument === null ? [] : [argument],
+    ...script.before,
+  ],
+})
+
+/** What the first perl runs. Its arguments: root, perl, text, name, flags, the script's own. */
+export const BOOT = `
+my ($root, $perl, $text, $name, $flags) = splice @ARGV, 0, 5;
+utf8::is_utf8($_) && utf8::encode($_) for $root, $perl, $text, $name, $flags;
+my $fail = sub { print STDERR "$name: $_[0]\\n"; exit 127 };
+open my $in, '<:raw', $text or $fail->("cannot read $text: $!");
+my $source = do { local $/; <$in> };
+close $in;
+
+$^F = 1 << 20; # what is opened from here on stays open in the second perl
+my ($at, $dir) = $root;
+if ($root =~ m{[^0-9A-Za-z/_.,:=~+\\x80-\\xff-]}) {
+  open $dir, '<', "$root/" and -d '/proc/self/fd/' . fileno $dir
+    or $fail->("its bundle lies in a directory whose name it cannot hold, and there is no /proc: $root");
+  $at = '/proc/self/fd/' . fileno $dir;
+}
+$source =~ s{/var/empty/(?=[o0-9~]{32}-)o+(?:([0-9]+)(~[0-9]+))?-([0-9A-Za-z+._?=-]*)}{
+  "$at/pkg/" . ($1 ? substr($3, 0, $1) . $2 . substr($3, $1) : $3)
+}ge;
+
+my $fd = -1;
+if (open my $exe, '<:raw', '/proc/self/exe') {
+  my %memfd_create = (62 => 319, 183 => 279, 243 => 279);
+  my $call = read($exe, my $head, 20) == 20 ? $memfd_create{unpack 'x18v', $head} : undef;
+  my $title = 'perl';
+  for my $sealed (8, 0) { $fd = eval { syscall $call, $title, $sealed } if $call && $fd < 0 }
+  close $exe;
+}
+my ($memory, $read, $write);
+if ($fd >= 0 && open $memory, '+<&=', $fd) {
+  binmode $memory;
+  for (my $done = 0; $done < length $source;) {
+    $done += syswrite($memory, $source, length($source) - $done, $done) || $fail->("cannot write to memory: $!");
+  }
+  sysseek $memory, 0, 0;
+} else {
+  pipe $read, $write or $fail->("cannot make a pipe: $!");
+  my $child = fork;
+  defined $child or $fail->("cannot fork: $!");
+  if (!$child) {
+    exit if fork; # no child of the script, which may wait for its own
+    close $read;
+    binmode $write;
+    print $write $source;
+    exit;
+  }
+  waitpid $child, 0;
+  close $write;
+  $fd = fileno $read;
+}
+exec {$perl} $perl, (length $flags ? $flags : ()), "/dev/fd/$fd/$name", @ARGV or $fail->("cannot run $perl: $!");
+`

@@ -1,0 +1,107 @@
+/**
+ * Store paths in the text of a Python script or module.
+ *
+ * A literal with a store path is split there, with the bundle's root put in:
+ *
+ *     '/nix/store/<hash>-x/bin/y'      (''+<root>+'/pkg/x/bin/y')
+ *
+ * The root is an expression that works anywhere, needs no line of its own, and is kept in the module's globals once it
+ * is known. It is a value and no text, so no name of a directory can break it. Lines stay where they are, and so do
+ * docstrings: a string that is a statement of its own must stay a literal, so its paths are blanked.
+ *
+ * `+` binds weaker than what joins neighbouring literals, so a run of them gets one pair of parentheses around it all.
+ * Where the run is a format (`%`, `.format`), what the format gives a meaning to is doubled in the root.
+ *
+ * Paths in the braces of an f-string are refused: before Python 3.12 its quotes cannot be used there. So are those in the
+ * patterns of `match`, which takes literals only, and in t-strings.
+ */
+import type { BundlePath } from '../model.ts'
+import { blankedSite, refuseAll, type Site, type SiteEdit, type TextEdit, textEdit } from './edit.ts'
+import { type Run, stringRuns } from './python-runs.ts'
+import { pythonTokens, type Token } from './python-tokens.ts'
+
+/**
+ * @param place where the text will lie; the root is found as many directories up from there
+ * @param sites sorted
+ */
+export function editPython(text: string, place: BundlePath, sites: readonly Site[]): TextEdit {
+  const tokens = pythonTokens(text)
+  if (tokens === null) return refuseAll(text, sites, 'unparsable')
+  const runs = stringRuns(text, tokens)
+  const root = rootExpression(place)
+
+  // What becomes of each site, but for the parentheses.
+  const edits: SiteEdit[] = []
+  const templated = new Map<Run, number[]>()
+  let at = 0
+  for (const site of sites) {
+    while (at < runs.length && (runs[at]?.end ?? 0) <= site.offset) at++
+    const run = runs[at]
+    const inside = run !== undefined && run.pos <= site.offset ? run : null
+    const edit = siteEdit(text, tokens, site, inside, root)
+    if (inside && 'splice' in edit && edit.outcome === 'templated')
+      templated.set(inside, [...(templated.get(inside) ?? []), edits.length])
+    edits.push(edit)
+  }
+  const edit = textEdit(text, sites, (_, index) => edits[index] ?? { refused: 'unparsable' })
+  const parentheses = [...templated.keys()].flatMap(run => [
+    { offset: run.pos, length: 0, text: '(' },
+    { offset: run.end, length: 0, text: ')' },
+  ])
+  const splices = [...edit.splices, ...parentheses].sort((a, b) => a.offset - b.offset)
+  return { ...edit, splices }
+}
+
+/**
+ * Nothing in it can be hidden by a name of the script: a lambda knows the module's globals. `__file__` is the module's
+ * own path, absolute but for a script of Python before 3.9; where there is none (`exec`), the code knows its file.
+ */
+function rootExpression(place: BundlePath): string {
+  const path = "__import__('os').path.realpath(g.get('__file__')or(lambda:0).__code__.co_filename)"
+  const find = `${path}.rsplit('/',${place.split('/').length})[0]`
+  return `(lambda g:g.get('_storefree_root')or g.setdefault('_storefree_root',${find}))((lambda:0).__globals__)`
+}
+
+function siteEdit(text: string, tokens: readonly Token[], site: Site, run: Run | null, root: string): SiteEdit {
+  if (site.to === null || run?.statement) return blankedSite(text, site)
+  const end = site.offset + site.length
+  const literal = run?.strings.find(s => s.pos <= site.offset && end <= s.end)
+  // Between the literals of a run there may be comments.
+  if (!run || !literal) {
+    const comment = tokens.some(t => t.type === 'comment' && t.pos <= site.offset && end <= t.end)
+    return comment ? blankedSite(text, site) : { refused: 'unparsable' }
+  }
+  if (run.refused) return { refused: run.refused }
+  if (literal.fields.some(f => f.pos <= site.offset && site.offset < f.end)) return { refused: 'interpolation' }
+  const { prefix, quote } = literal
+  const bytes = /b/i.test(prefix)
+  let value = bytes ? `getattr(__import__('os'),'fsencode',str)(${root})` : root
+  for (const c of run.doubled) {
+    const b = bytes ? 'b' : ''
+    value += `.replace(${b}'${c}',${b}'${c.repeat(2)}')`
+  }
+  // What cannot stand before the closing quotes gets a literal of its own.
+  const start = literal.pos + prefix.length + quote.length
+  const before = text.slice(start, site.offset)
+  const tail = loose(before, quote)
+  const other = quote[0] === '"' ? "'" : '"'
+  const kept = tail === '' ? '' : `+${bytes ? 'b' : ''}${tail === '\\' ? "'\\\\'" : `${other}${tail}${other}`}`
+  return {
+    splice: {
+      offset: site.offset - tail.length,
+      length: site.length + tail.length,
+      text: `${quote}${kept}+${value}+${prefix}${quote}/${site.to}`,
+    },
+    outcome: 'templated',
+  }
+}
+
+/** The end of a literal's text that would spoil the quotes behind it: a lone backslash, or quotes of the same kind. */
+function loose(before: string, quote: string): string {
+  if (/(?<!\\)(?:\\\\)*\\$/.test(before)) return '\\'
+  const character = quote[0] ?? ''
+  let start = before.length
+  while (before[start - 1] === character) start--
+  if (/(?<!\\)(?:\\\\)*\\$/.test(before.slice(0, start))) start++
+  return before.slice(start)
+}

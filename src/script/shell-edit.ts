@@ -1,0 +1,268 @@
+/**
+ * Store paths in the text of a shell script.
+ *
+ * Each becomes an expression on the variable `_storefree_root`, written as its place asks for:
+ *
+ *     a word              /nix/store/<hash>-x/bin/y      "$_storefree_root"/pkg/x/bin/y
+ *     double quotes       "/nix/store/<hash>-x/bin/y"    "${_storefree_root}/pkg/x/bin/y"
+ *     here-document       the same as in double quotes
+ *     single quotes       '/nix/store/<hash>-x/bin/y'    ''"$_storefree_root"'/pkg/x/bin/y'
+ *
+ * In a pattern the value has to be quoted even between double quotes: what `${x#...}` holds is a pattern again.
+ *
+ * **Code in words.** What `eval`, `trap` and `alias` get is read by the shell a second time. There the expression itself
+ * is put into the string, so that it is expanded then, by rules that fit the place in that code. Code for another shell
+ * (`bash -c '...'`) gets the value: no variable of this shell is there.
+ *
+ * What is decoded before it is parsed (such code, and backquotes, in which a backslash stands before some characters) is
+ * a text of its own: it is edited as such, and what is put into it is encoded for what it stands in.
+ */
+import { type Command, forEachChild, parse, type SyntaxNode } from 'unbash'
+import type { BundlePath } from '../model.ts'
+import {
+  blankedSite,
+  type RefusalReason,
+  refuseAll,
+  type Site,
+  type SiteEdit,
+  type TextEdit,
+  textEdit,
+} from './edit.ts'
+import { type Decoded, decodeBackquotes, decodeWord, outwards } from './shell-decode.ts'
+import { type Polyglot, setup, withSetup } from './shell-setup.ts'
+
+export type { Polyglot } from './shell-setup.ts'
+export { sourcedNames } from './shell-sourced.ts'
+
+/**
+ * @param place where the text will lie
+ * @param sites sorted
+ * @param polyglot set when the file itself is run and the kernel cannot know its interpreter's place (shell-setup.ts)
+ */
+export function editShell(
+  text: string,
+  place: BundlePath,
+  sites: readonly Site[],
+  polyglot: Polyglot | null,
+): TextEdit {
+  const edits = placeAll(text, sites)
+  const edit = edits
+    ? textEdit(text, sites, (site, index) => edits[index] ?? blankedSite(text, site))
+    : refuseAll(text, sites, 'unparsable')
+  if (polyglot === null && !edit.outcomes.includes('templated')) return edit
+  return withSetup(text, sites, edit, setup(place, polyglot), polyglot !== null)
+}
+
+/** What may be put where. */
+type Style = 'bare' | 'double' | 'single' | 'ansi' | 'blank' | { readonly refused: RefusalReason }
+
+/** A stretch of the text in which one style holds; the innermost one counts. */
+interface Leaf {
+  readonly pos: number
+  readonly end: number
+  readonly style: Style
+}
+
+interface Survey {
+  readonly text: string
+  readonly sites: readonly Site[]
+  readonly leaves: Leaf[]
+  /** What became of sites in a text of its own, by index. */
+  readonly inner: Map<number, SiteEdit>
+}
+
+/** How a part is read: the style of literal text in it, and whether it stands between double quotes. */
+interface Context {
+  readonly literal: Style
+  readonly double: boolean
+}
+
+const WORD: Context = { literal: 'bare', double: false }
+const QUOTED: Context = { literal: 'double', double: true }
+const refusing = (refused: RefusalReason): Context => ({ literal: { refused }, double: false })
+
+/** What becomes of each site of a text; null when the text cannot be parsed. */
+function placeAll(text: string, sites: readonly Site[]): readonly SiteEdit[] | null {
+  const survey: Survey = { text, sites, leaves: [], inner: new Map() }
+  if (!visit(survey, parse(text), WORD)) return null
+  return sites.map((site, index) => survey.inner.get(index) ?? edited(survey, site))
+}
+
+/** Finds the leaves below a node; false when a part of it cannot be parsed. */
+function visit(survey: Survey, node: SyntaxNode, context: Context): boolean {
+  const leaf = (range: { readonly pos: number; readonly end: number }, style: Style): void => {
+    survey.leaves.push({ pos: range.pos, end: range.end, style })
+  }
+  const children = (of: SyntaxNode, inside: Context): boolean => {
+    let whole = true
+    forEachChild(of, child => {
+      whole = visit(survey, child, inside) && whole
+    })
+    return whole
+  }
+  switch (node.type) {
+    case 'Script':
+      return !node.errors?.length && children(node, WORD)
+    case 'Word':
+    case 'Glob':
+    case 'BraceExpansion':
+    case 'ExtendedGlob':
+      if (node.type === 'Glob' && node.kind === 'bracket') {
+        leaf(node, { refused: 'pattern' })
+        return children(node, refusing('pattern'))
+      }
+      // What no part covers is a comment in a substitution.
+      if (!node.parts) leaf(node, context.literal)
+      return children(node, context)
+    case 'Literal':
+      leaf(node, context.literal)
+      return true
+    case 'SingleQuoted':
+      leaf(node, 'single')
+      return true
+    case 'AnsiCQuoted':
+      leaf(node, 'ansi')
+      return true
+    case 'DoubleQuoted':
+    case 'LocaleString':
+      return children(node, typeof context.literal === 'object' ? context : QUOTED)
+    case 'ParameterExpansion': {
+      const index = node.index === undefined || visit(survey, node.index, WORD)
+      return index && (node.operation === undefined || visit(survey, node.operation, context))
+    }
+    case 'Remove':
+    case 'Replace':
+    case 'CaseModification':
+      return children(node, { literal: 'bare', double: context.double })
+    case 'Slice':
+      return children(node, refusing('arithmetic'))
+    case 'Transform':
+    case 'Unknown':
+      leaf(node, { refused: 'name' })
+      return children(node, refusing('name'))
+    case 'ArithmeticExpansion':
+    case 'ArithmeticCommand':
+    case 'ArithmeticWord':
+      leaf(node, { refused: 'arithmetic' })
+      return children(node, refusing('arithmetic'))
+    case 'CommandExpansion':
+    case 'ProcessSubstitution':
+    case 'ArithmeticCommandExpansion': {
+      const { script } = node
+      if (script === undefined) return true
+      if (script.source === undefined || node.type !== 'CommandExpansion') return visit(survey, script, WORD)
+      return placeInner(survey, decodeBackquotes(survey.text, node, context.double))
+    }
+    case 'HereDoc':
+      if (node.delimiter) leaf(node.delimiter, 'blank')
+      if (node.closing) leaf(node.closing, 'blank')
+      if (node.delimiter?.quoted) leaf(node.body, { refused: 'quoted-here-document' })
+      else if (!node.body.parts) leaf(node.body, 'double')
+      return node.delimiter?.quoted === true || children(node.body, QUOTED)
+    case 'Function':
+    case 'Coproc':
+    case 'For':
+    case 'Select':
+      if (node.name) leaf(node.name, { refused: 'name' })
+      return children(node, WORD)
+    case 'Command':
+      if (!children(node, WORD)) return false
+      for (const code of codeOf(survey.text, node)) placeInner(survey, code)
+      return true
+    default:
+      return children(node, context)
+  }
+}
+
+/** Words that the command reads as code of this shell. */
+function codeOf(text: string, { name, args }: Command): Decoded[] {
+  const words = args.map(arg => (arg.type === 'Assignment' ? arg.value : arg)).filter(word => word.type === 'Word')
+  switch (name?.value) {
+    case 'eval':
+      return words.flatMap(word => decodeWord(text, word, false) ?? [])
+    case 'trap':
+      return words.slice(0, words[0]?.value === '--' ? 2 : 1).flatMap(word => decodeWord(text, word, false) ?? [])
+    case 'alias':
+      return words.flatMap(word => decodeWord(text, word, true) ?? [])
+    default:
+      return []
+  }
+}
+
+/** Edits the sites in a text of its own; false when it cannot be parsed. */
+function placeInner(survey: Survey, decoded: Decoded): boolean {
+  const start = decoded.from[0] ?? 0
+  const end = decoded.from[decoded.text.length] ?? start
+  const inside = survey.sites.flatMap((site, index) => {
+    if (site.offset < start || site.offset >= end) return []
+    const offset = decoded.from.indexOf(site.offset)
+    const whole = survey.text.slice(site.offset, site.offset + site.length)
+    return decoded.text.startsWith(whole, offset) ? [{ index, site: { ...site, offset } }] : []
+  })
+  const edits = placeAll(
+    decoded.text,
+    inside.map(({ site }) => site),
+  )
+  if (edits === null) return false
+  for (const [i, { index }] of inside.entries()) {
+    const edit = edits[i]
+    if (edit === undefined) continue
+    survey.inner.set(index, 'splice' in edit ? { ...edit, splice: outwards(decoded, edit.splice) } : edit)
+  }
+  return true
+}
+
+/** What becomes of a site by the leaf it lies in. */
+function edited(survey: Survey, site: Site): SiteEdit {
+  const { text, leaves } = survey
+  const end = site.offset + site.length
+  if (site.to === null) return blankedSite(text, site)
+  let leaf: Leaf | undefined
+  for (const candidate of leaves)
+    if (
+      candidate.pos <= site.offset &&
+      end <= candidate.end &&
+      (!leaf || candidate.end - candidate.pos < leaf.end - leaf.pos)
+    )
+      leaf = candidate
+  if (leaf === undefined) return inComment(survey, site) ? blankedSite(text, site) : { refused: 'unparsable' }
+  if (leaf.style === 'blank') return blankedSite(text, site)
+  if (typeof leaf.style === 'object') return leaf.style
+  const before = text.slice(leaf.pos, site.offset)
+  const escaped = leaf.style !== 'single' && /(?<!\\)(?:\\\\)*\\$/.test(before)
+  // `$"..."` and `$'...'` are other quotes, and `$${` is a process id.
+  const dollar = (leaf.style === 'bare' || leaf.style === 'double') && /(?<!\\)(?:\\\\)*\$$/.test(before)
+  if (dollar || (leaf.style === 'ansi' && (escaped || before.endsWith('\\c')))) return { refused: 'escape' }
+  const put = expression(leaf.style, site.to)
+  // A backslash before the path: nothing in a word, a backslash between double quotes.
+  const splice = escaped
+    ? { offset: site.offset - 1, length: site.length + 1, text: leaf.style === 'double' ? `\\\\${put}` : put }
+    : { offset: site.offset, length: site.length, text: put }
+  return { splice, outcome: 'templated' }
+}
+
+function expression(style: 'bare' | 'double' | 'single' | 'ansi', to: BundlePath): string {
+  switch (style) {
+    case 'bare':
+      return /^[0-9A-Za-z+\-._=/]*$/.test(to) ? `"$_storefree_root"/${to}` : `"$_storefree_root/${to}"`
+    case 'double':
+      return `\${_storefree_root}/${to}`
+    case 'single':
+      return `'"$_storefree_root"'/${to}`
+    case 'ansi':
+      return `'"$_storefree_root"$'/${to}`
+  }
+}
+
+/** Whether a place that no leaf covers is in a comment. */
+function inComment({ text, leaves }: Survey, { offset }: Site): boolean {
+  const line = text.lastIndexOf('\n', offset) + 1
+  for (let at = line; at < offset; at++)
+    if (
+      text[at] === '#' &&
+      (at === line || ' \t;&|()<>`'.includes(text[at - 1] ?? ' ')) &&
+      !leaves.some(leaf => leaf.pos <= at && at < leaf.end)
+    )
+      return true
+  return false
+}

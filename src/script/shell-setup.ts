@@ -1,0 +1,181 @@
+/**
+ * The statement that tells an edited shell script where its bundle lies. It stands on the script's second line, before
+ * what was there, so that line numbers stay; in a file without `#!` on the first.
+ *
+ * It sets `_storefree_root` by walking up from the file it stands in until the file's own place in the bundle is below.
+ * bash knows that file, also when it is sourced (BASH_SOURCE); other shells only know the script that was run ($0), but
+ * that one lies in the same bundle as what it sources. A link from outside has to be read, which needs `readlink`; all
+ * else is built in. When nothing is found, the script says so and ends (when sourced: returns) with status 127.
+ *
+ * It is right in bash, also as `sh`, dash, busybox' shell and mksh, under `set -eu`. What a script could see of it is
+ * put back: `$?` and `$_` are as before. Two variables stay, `_storefree_root` and `_storefree_state`; they are not
+ * exported, unless the script that sources the file has set `-a`.
+ *
+ * **Polyglot.** A file that is run by its path, and may be sourced too, cannot have its interpreter in its first line: a
+ * `#!` cannot be relative. It gets `#!/bin/sh`, and the statement runs the file again with the bundle's interpreter. It
+ * does nothing when the file is sourced, or runs with that interpreter already. The sign for that is a first argument,
+ * which is taken off again: no environment changes, and no shell can fall into a loop.
+ */
+import { forEachChild, parse, type SyntaxNode } from 'unbash'
+import type { BundlePath } from '../model.ts'
+import type { Site, SiteOutcome, Splice, TextEdit } from './edit.ts'
+
+/** What runs a script in place of its `#!` line. */
+export interface Polyglot {
+  readonly interpreter: BundlePath
+  /** The one argument of the `#!` line. */
+  readonly argument: string | null
+}
+
+const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
+
+/** The statement, with a separator behind it. */
+export function setup(place: BundlePath, polyglot: Polyglot | null): string {
+  const own = `"$_storefree_root"${quote(`/${place}`)}`
+  const up = `"$_storefree_up"${quote(`/${place}`)}`
+  const again = polyglot === null ? '' : runAgain(place, own, polyglot)
+  return oneLine(TEMPLATE).replace(/@(AGAIN|PLACE)@/g, (_, name) => (name === 'AGAIN' ? again : up))
+}
+
+/** A person reads lines; the script gets one. */
+const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
+
+// $(...) drops newlines at the end of a directory's name, so an x is put behind it and taken off again.
+// `$_` is kept for scripts that ask with it whether they are sourced.
+const TEMPLATE = `
+_storefree_state=$?:\${_-};
+_storefree_root=$(
+  _storefree_self=\${BASH_SOURCE:-$0};
+  case $_storefree_self in
+    */*) ;;
+    *) if [ -e "./$_storefree_self" ]; then _storefree_self=./$_storefree_self;
+      else _storefree_self=$(command -v -- "$_storefree_self") || :; fi ;;
+  esac;
+  while :; do
+    if CDPATH= \\cd -P -- "\${_storefree_self%/*}/" >/dev/null 2>&1; then
+      _storefree_self=$PWD/\${_storefree_self##*/};
+      _storefree_up=\${PWD%/};
+      while ! [ -e @PLACE@ ] && [ -n "$_storefree_up" ]; do _storefree_up=\${_storefree_up%/*}; done;
+      [ -e @PLACE@ ] && break;
+      if [ -h "$_storefree_self" ] && _storefree_link=$(readlink -- "$_storefree_self" 2>/dev/null && echo x); then
+        _storefree_link=\${_storefree_link%??};
+        case $_storefree_link in
+          /*) _storefree_self=$_storefree_link ;;
+          *) _storefree_self=\${_storefree_self%/*}/$_storefree_link ;;
+        esac;
+        continue;
+      fi;
+    fi;
+    _storefree_up=\${_storefree_root-};
+    [ -n "$_storefree_up" ] && [ -e @PLACE@ ] && break;
+    echo "$0: cannot find its bundle: run it from inside the unpacked bundle, or by a link to it (needs readlink)" >&2;
+    exit 127;
+  done;
+  printf %sx "$_storefree_up"
+) || return 127 2>/dev/null || exit 127;
+_storefree_root=\${_storefree_root%x};
+@AGAIN@
+: "\${_storefree_state#*:}";
+case $_storefree_state in 0:*) ;; *) (exit "\${_storefree_state%%:*}") && : ;; esac;
+`
+
+/** @param own the script's own path, in shell */
+function runAgain(place: BundlePath, own: string, { interpreter, argument }: Polyglot): string {
+  const slash = place.lastIndexOf('/')
+  const directory = slash < 0 ? '' : quote(`/${place.slice(0, slash)}`)
+  // Under the name it was called by, in its package: what it looks for beside itself is there.
+  const called = `"$_storefree_root"${directory}"/\${0##*/}"`
+  const program = `"$_storefree_root"${quote(`/${interpreter}`)}`
+  const exec = `exec ${program} ${argument === null ? '' : `${quote(argument)} `}`
+  return oneLine(`
+    if [ "\${1-}" = ${AGAIN} ]; then shift;
+    elif [ "\${BASH-}" != ${program} ] && if [ -n "\${BASH_SOURCE-}" ]; then [ "$BASH_SOURCE" = "$0" ];
+      elif [ / -ef / ] 2>/dev/null; then [ "$0" -ef ${own} ];
+      else [ "\${0##*/}" = ${quote(place.slice(slash + 1))} ]; fi;
+    then
+      if [ ${called} -ef ${own} ] 2>/dev/null; then ${exec}${called} ${AGAIN} "$@";
+      else ${exec}"$0" ${AGAIN} "$@"; fi;
+    fi;
+  `)
+}
+
+/** The first argument of the second start. */
+const AGAIN = '_storefree_again'
+
+/** An edit with the statement put in, and for a polyglot the first line. */
+export function withSetup(
+  text: string,
+  sites: readonly Site[],
+  edit: TextEdit,
+  statement: string,
+  polyglot: boolean,
+): TextEdit {
+  const shebang = text.startsWith('#!')
+  const end = text.indexOf('\n')
+  const first = !shebang ? 0 : end < 0 ? text.length : end
+  // Where the statement goes, and what has to stand around it.
+  const offset = shebang ? Math.min(first + 1, text.length) : 0
+  const before = shebang && end < 0 ? '\n' : ''
+  const after = polyglot && !readBySh(text, offset) ? '\n' : ' '
+  const put: Splice = { offset, length: 0, text: `${before}${statement}${after}` }
+  if (!polyglot) return { ...edit, splices: inserted(edit.splices, put) }
+
+  const line: Splice = { offset: 0, length: first, text: shebang ? '#!/bin/sh' : '#!/bin/sh\n' }
+  const kept = edit.splices.filter(splice => splice.offset >= first)
+  const outcomes = edit.outcomes.map((outcome, i): SiteOutcome => {
+    const site = sites[i]
+    return site !== undefined && site.offset < first ? 'templated' : outcome
+  })
+  return { splices: [line, ...inserted(kept, put)], outcomes, refusals: edit.refusals.filter(r => r.offset >= first) }
+}
+
+function inserted(splices: readonly Splice[], put: Splice): Splice[] {
+  const at = splices.findIndex(splice => splice.offset >= put.offset)
+  return at < 0 ? [...splices, put] : [...splices.slice(0, at), put, ...splices.slice(at)]
+}
+
+/**
+ * Whether any `/bin/sh` can read what else is on the line at `offset`: a shell reads a whole line before it runs the
+ * first command of it. Else the rest moves to a line of its own.
+ */
+function readBySh(text: string, offset: number): boolean {
+  const newline = text.indexOf('\n', offset)
+  const end = newline < 0 ? text.length : newline
+  const onLine = parse(text).commands.filter(statement => statement.pos >= offset && statement.pos <= end)
+  return onLine.every(statement => statement.end <= end && plain(statement))
+}
+
+/** Nodes of which every shell knows every form. */
+const PLAIN: ReadonlySet<SyntaxNode['type']> = new Set<SyntaxNode['type']>([
+  'Script',
+  'Statement',
+  'AndOr',
+  'Pipeline',
+  'Negation',
+  'Command',
+  'Word',
+  'Literal',
+  'Glob',
+  'SingleQuoted',
+  'DoubleQuoted',
+  'SimpleExpansion',
+  'ParameterExpansion',
+  'Default',
+  'Remove',
+  'CommandExpansion',
+  'Assignment',
+  'Redirect',
+  'FileDescriptor',
+])
+
+function plain(node: SyntaxNode): boolean {
+  if (!PLAIN.has(node.type)) return false
+  if (node.type === 'Assignment' && (node.append || node.index)) return false
+  if (node.type === 'ParameterExpansion' && (node.index || node.prefix === '!')) return false
+  if (node.type === 'Redirect' && node.operator.startsWith('&')) return false
+  let whole = true
+  forEachChild(node, child => {
+    whole = plain(child) && whole
+  })
+  return whole
+}

@@ -1,0 +1,48 @@
+/** What shell texts source: such a file is read by a shell that runs another script, and has to stay a text. */
+import { forEachChild, parse, type SyntaxNode, type Word, type WordPart } from 'unbash'
+
+/**
+ * Names of the files that a shell text sources: what stands behind the last slash of the word after `.` or `source`,
+ * where that is no expansion. Sorted.
+ */
+export function sourcedNames(text: string): string[] {
+  const names = new Set<string>()
+  const add = (name: string): void => {
+    if (name !== '') names.add(name)
+  }
+  const visitAll = (node: SyntaxNode): void => {
+    if (node.type === 'Command') {
+      const words = [node.name, ...node.args].filter(word => word?.type === 'Word')
+      while (words[0]?.value === 'command' || words[0]?.value === 'builtin') words.shift()
+      const file = words[words[1]?.value === '--' ? 2 : 1]
+      if ((words[0]?.value === '.' || words[0]?.value === 'source') && file) for (const tail of tails(file)) add(tail)
+    }
+    forEachChild(node, visitAll)
+  }
+  const script = parse(text)
+  visitAll(script)
+  // What cannot be parsed is searched: one name too many does no harm.
+  if (script.errors?.length)
+    for (const match of text.matchAll(/(?<![^\s;&|({])(?:\.|source)[ \t]+(?:[^\s;&|)]*\/)?([^\s;&|)"'/]+)/g))
+      add(match[1] ?? '')
+  return [...names].sort()
+}
+
+/** What a word may end in, behind its last slash. */
+function tails(word: Word): string[] {
+  const behindSlash = (text: string): string => text.slice(text.lastIndexOf('/') + 1)
+  const only = word.parts?.length === 1 ? word.parts[0] : undefined
+  const inner = only?.type === 'DoubleQuoted' && only.parts.length === 1 ? only.parts[0] : only
+  if (inner?.type === 'ParameterExpansion' && inner.operation?.type === 'Default') return tails(inner.operation.operand)
+  const parts = (word.parts ?? []).flatMap((part): readonly WordPart[] =>
+    part.type === 'DoubleQuoted' || part.type === 'LocaleString' ? part.parts : [part],
+  )
+  if (word.parts === undefined) return [behindSlash(word.value)]
+  let tail = ''
+  for (const part of parts.toReversed()) {
+    if (part.type !== 'Literal' && part.type !== 'SingleQuoted' && part.type !== 'AnsiCQuoted') return []
+    tail = part.value + tail
+    if (part.value.includes('/')) return [behindSlash(tail)]
+  }
+  return [tail]
+}

@@ -1,0 +1,34 @@
+/** Bundles of the larger set, made once a test file, and the jobs of test/full/programs.ts run in them. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import type { Job } from '../full/programs.ts'
+import { grep, mustBundle, temporary } from './bundle.ts'
+import { EmptyRoot } from './root.ts'
+
+/** Makes bundles, each once. */
+export function bundles(...options: string[]): (attribute: string) => string {
+  const made = new Map<string, string>()
+  const directory = temporary()
+  return attribute => {
+    const known = made.get(attribute)
+    if (known) return known
+    const place = join(directory, attribute.replace('^', '-'))
+    mustBundle([attribute, '-f', 'dir', '-o', place, '--report', `${place}.json`, '-q', ...options])
+    expect(grep('/nix/store', place)).toBe('')
+    made.set(attribute, place)
+    return place
+  }
+}
+
+/** Runs a job in an empty root and checks what it shows. */
+export function show(job: Job, bundle: string, place: string): void {
+  const root = new EmptyRoot(bundle, place)
+  for (const [name, text] of Object.entries(job.files ?? {})) writeFileSync(join(root.home, name), text)
+  const { code, signal, stdout, stderr } = root.run(`bin/${job.program}`, job.args, { input: job.input ?? '' })
+  expect({ code, signal }, stdout + stderr).toEqual({ code: job.code ?? 0, signal: null })
+  const output = stdout + (stdout === '' || job.code ? stderr : '')
+  if (typeof job.shows === 'string') expect(output).toContain(job.shows)
+  else expect(output).toMatch(job.shows)
+  expect(output).not.toContain('/nix/store')
+}
