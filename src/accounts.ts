@@ -131,12 +131,14 @@ export class Accounts {
       return { offset: reference.offset, length: rootLength(reference, target), to }
     })
     const { splices, outcomes } = edited(language, text, at, sites, polyglot)
-    const edits = splices.map((s): Splice => ({
-      op: 'splice',
-      offset: s.offset,
-      length: s.length,
-      to: Buffer.from(s.text, 'latin1'),
-    }))
+    const edits = splices.map(
+      (s): Splice => ({
+        op: 'splice',
+        offset: s.offset,
+        length: s.length,
+        to: Buffer.from(s.text, 'latin1'),
+      }),
+    )
     const bySite = new Map(indices.map((i, site) => [i, outcomes[site]!]))
     const accounts = node.references.map((reference, i): Account => {
       const outcome = bySite.get(i)

@@ -8,7 +8,16 @@ import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import type { WrittenFile } from './apply.ts'
 import { toText } from './io/bytes.ts'
-import { type BundlePath, type BundlePlan, type DependencyGraph, type Finding, OUTCOMES, type Outcome, type PlanOptions, type Target } from './model.ts'
+import {
+  type BundlePath,
+  type BundlePlan,
+  type DependencyGraph,
+  type Finding,
+  OUTCOMES,
+  type Outcome,
+  type PlanOptions,
+  type Target,
+} from './model.ts'
 import { RULES } from './references/follow.ts'
 
 export const MANIFEST = 'bundle.json' as BundlePath
@@ -17,7 +26,13 @@ const SCHEMA = 1
 /** A path: text, and `bytes` (base64) where the text alone would not give it back. */
 const Path = v.object({ path: v.string(), bytes: v.optional(v.string()) })
 
-const COUNTS = { loader: v.number(), fixed: v.number(), templated: v.number(), relocated: v.number(), blanked: v.number() }
+const COUNTS = {
+  loader: v.number(),
+  fixed: v.number(),
+  templated: v.number(),
+  relocated: v.number(),
+  blanked: v.number(),
+}
 
 const ManifestSchema = v.object({
   schema: v.literal(SCHEMA),
@@ -190,7 +205,9 @@ export function readManifest(bytes: Buffer): { manifest: Manifest } | { reason: 
 
 /** A finding in the bundle's own terms. */
 const withoutStorePaths = (finding: Finding, plan: BundlePlan): Manifest['findings'][number] =>
-  Object.fromEntries(Object.entries(finding).map(([k, value]) => [k, strip(value, plan)])) as Manifest['findings'][number]
+  Object.fromEntries(
+    Object.entries(finding).map(([k, value]) => [k, strip(value, plan)]),
+  ) as Manifest['findings'][number]
 
 /** Bundle paths for inputs that are in the bundle, package names for the others. */
 function strip(value: unknown, plan: BundlePlan): unknown {

@@ -249,7 +249,7 @@ export interface DependencyGraph {
   readonly wrappers: ReadonlyMap<SourcePath, Wrapper>
   /** Programs that cannot get the stub. */
   readonly refusals: ReadonlyMap<SourcePath, StubRefusal>
-  /** The text of files in which store paths may become expressions: scripts and modules (script/edit.ts). */
+  /** The text of files in which store paths may become expressions (script/edit.ts), and of all shell scripts. */
   readonly texts: ReadonlyMap<SourcePath, string>
   /** The first bytes of compiled Python modules (script/pyc.ts). */
   readonly pycs: ReadonlyMap<SourcePath, Buffer>
@@ -378,7 +378,12 @@ export type Finding = FindingBase &
     | { readonly code: 'link-broken'; readonly target: string }
     | { readonly code: 'link-outside'; readonly target: string }
     | { readonly code: 'special-file' }
-    | { readonly code: 'container-unread'; readonly member: string; readonly problem: ProblemCode; readonly detail: string }
+    | {
+        readonly code: 'container-unread'
+        readonly member: string
+        readonly problem: ProblemCode
+        readonly detail: string
+      }
     | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
     | { readonly code: 'payload' }
     | { readonly code: 'stub-refused'; readonly refusal: StubRefusal; readonly arch: string }

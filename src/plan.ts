@@ -22,13 +22,14 @@ import type {
   PlannedProgram,
   PlanOptions,
   ScriptFacts,
+  Severity,
   SourcePath,
   Step,
 } from './model.ts'
 import { storePathOf } from './nix/store-path.ts'
 import type { Target } from './references/rewrite.ts'
 import { LoaderStrings } from './rpath.ts'
-import { languageOf } from './script/language.ts'
+import { type Language, languageOf } from './script/language.ts'
 import { mendPyc, pycSource } from './script/pyc.ts'
 import { sourcedNames } from './script/shell-edit.ts'
 
@@ -60,6 +61,7 @@ class Planner {
   /** Directories of scripts whose text lies apart -> where the texts lie. */
   readonly #shadows = new Map<string, string>()
   readonly #sourced = new Set<string>()
+  readonly #entrySources: ReadonlySet<SourcePath>
   readonly #packageOf: (path: string) => Package
   readonly #launchers: Launchers
   readonly #strings: LoaderStrings
@@ -69,13 +71,15 @@ class Planner {
     this.#layout = layout
     this.#options = options
     this.#findings = [...graph.findings, ...layout.findings]
+    this.#entrySources = new Set(graph.entries.map(entry => graph.links.get(entry.source)?.target ?? entry.source))
     const known = targets(graph, layout, options.prefix)
     this.#accounts = new Accounts(graph, known, options.prefix)
     this.#packageOf = finder(graph.packages)
     this.#launchers = new Launchers(graph, layout, options, known)
     this.#strings = new LoaderStrings(graph, layout, options.prefix)
     if (options.prefix === null)
-      for (const [path, text] of graph.texts) if (this.#languageOf(path) === 'shell') for (const name of sourcedNames(text)) this.#sourced.add(name)
+      for (const [path, text] of graph.texts)
+        if (this.#languageOf(path) === 'shell') for (const name of sourcedNames(text)) this.#sourced.add(name)
   }
 
   plan(): BundlePlan {
@@ -91,7 +95,9 @@ class Planner {
       steps: [...this.#steps.values()].sort((a, b) => (a.at < b.at ? -1 : 1)),
       programs: this.#programs.sort((a, b) => (a.at < b.at ? -1 : 1)),
       placed: this.#layout.placed,
-      accounts: this.#kept.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.reference.offset - b.reference.offset)),
+      accounts: this.#kept.sort((a, b) =>
+        a.at < b.at ? -1 : a.at > b.at ? 1 : a.reference.offset - b.reference.offset,
+      ),
       hostPaths: this.#hostPaths,
       findings: [...this.#findings, ...accountFindings(this.#kept)],
     }
@@ -171,18 +177,17 @@ class Planner {
     const inStore = storePathOf(facts.interpreter.value) !== null
     const interpreter = this.#graph.edges.find(edge => edge.kind === 'shebang' && edge.from === node.path)?.to ?? null
     const isLost = inStore && node.executable && (interpreter === null || !this.#launchers.runs(interpreter))
-    if (isLost)
-      this.#findings.push({
-        code: 'interpreter-unreachable',
-        severity: 'warning',
-        file: node.path,
-        interpreter: facts.interpreter.value,
-      })
+    if (isLost) this.#losesInterpreter(node.path, facts, 'warning')
     if (this.#options.prefix !== null || !inStore || !node.executable || isLost || interpreter === null) {
       this.#planData(node, at)
       return
     }
     const language = this.#languageOf(node.path)
+    if (language !== 'shell' && this.#isModule(node.path)) {
+      this.#losesInterpreter(node.path, facts, 'note')
+      this.#planData(node, at)
+      return
+    }
     if (language === 'shell' && this.#mayBeSourced(node.path)) {
       const place = this.#launchers.placeOfInterpreter(facts, interpreter)
       const polyglot = { interpreter: place, argument: facts.argument }
@@ -200,15 +205,26 @@ class Planner {
     this.#launch(at, this.#launchers.forScript(facts, interpreter, language, at))
   }
 
-  #languageOf(path: SourcePath) {
+  /** The language of a text: what shell scripts source is shell, whatever it is called. */
+  #languageOf(path: SourcePath): Language | null {
     const facts = this.#graph.files.get(path)?.facts
-    return facts && this.#graph.texts.has(path) ? languageOf(path, facts) : null
+    if (!facts || !this.#graph.texts.has(path)) return null
+    return languageOf(path, facts) ?? (facts.format === 'data' && this.#sourced.has(baseName(path)) ? 'shell' : null)
   }
 
   /** Whether a shell script is, by its name or by what other scripts say, one that shells read as a part of others. */
   #mayBeSourced(path: SourcePath): boolean {
-    const name = path.slice(path.lastIndexOf('/') + 1)
-    return /\.(?:ba)?sh$/.test(name) || this.#sourced.has(name)
+    return /\.(?:ba)?sh$/.test(path) || this.#sourced.has(baseName(path))
+  }
+
+  #losesInterpreter(file: SourcePath, { interpreter }: ScriptFacts, severity: Severity): void {
+    this.#findings.push({ code: 'interpreter-unreachable', severity, file, interpreter: interpreter.value })
+  }
+
+  /** Whether a script is what others load, by its ending and place: many modules can be run too, few ever are. */
+  #isModule(path: SourcePath): boolean {
+    const inPackage = path.slice(this.#packageOf(path).root.length)
+    return /\.[A-Za-z]+$/.test(path) && !PROGRAM_PLACE.test(inPackage) && !this.#entrySources.has(path)
   }
 
   /** What is read and not started: modules, parts of scripts, data. */
@@ -338,5 +354,10 @@ function targets(graph: DependencyGraph, layout: Layout, prefix: string | null):
     )
   return result
 }
+
+/** Where programs lie in a package. */
+const PROGRAM_PLACE = /^\/(?:bin|sbin|libexec)\//
+
+const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')

@@ -30,7 +30,13 @@ import type {
 } from './model.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { Processes } from './processes.ts'
-import { type ContainerMember, type ContainerProblem, containerKindOf, LIMITS, scanContainer } from './references/containers.ts'
+import {
+  type ContainerMember,
+  type ContainerProblem,
+  containerKindOf,
+  LIMITS,
+  scanContainer,
+} from './references/containers.ts'
 import { answer, type Condition, leftOut } from './references/follow.ts'
 import { globs } from './references/glob.ts'
 import { ReferenceScanner } from './references/scan.ts'
@@ -192,10 +198,17 @@ class Scanner {
     const { references, text } = this.#read(path)
     const wrapper = size <= WRAPPER_MAX && executable ? readWrapper(path, facts, size) : null
     if (wrapper && stat(wrapper.program)?.type === 'file') this.#wrappers.set(path, wrapper)
-    const language = text && size <= SCRIPT_MAX ? languageOf(path, facts) : null
-    if (language !== null && (language === 'shell' || references.length > 0))
-      this.#texts.set(path, withFile(path, source => source.read(0, size).toString('latin1')))
-    if (path.endsWith('.pyc')) this.#pycs.set(path, withFile(path, source => source.read(0, PYC_HEAD)))
+    // Whatever names the store may turn out to be a part of a script; of shell scripts all that they source is known then.
+    if (text && size <= SCRIPT_MAX && (references.length > 0 || languageOf(path, facts) === 'shell'))
+      this.#texts.set(
+        path,
+        withFile(path, source => source.read(0, size).toString('latin1')),
+      )
+    if (path.endsWith('.pyc'))
+      this.#pycs.set(
+        path,
+        withFile(path, source => source.read(0, PYC_HEAD)),
+      )
     const judge = (reference: Reference): Verdict => this.#judge(path, facts, reference)
     const members = facts.format === 'elf' ? [] : this.#unpack(path)
     const node: FileNode = {
@@ -321,7 +334,9 @@ class Scanner {
   #packageOf({ hash }: Reference): Named | null {
     const root = hash === null ? undefined : this.#store.get(hash)
     const store = root === undefined ? null : storePathOf(root)
-    return store && { path: root!, root: root!, name: store.name, type: stat(root!)?.type === 'file' ? 'file' : 'directory' }
+    return (
+      store && { path: root!, root: root!, name: store.name, type: stat(root!)?.type === 'file' ? 'file' : 'directory' }
+    )
   }
 
   /** Brings what a file needs: the program that it starts, what it names. */

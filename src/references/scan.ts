@@ -10,33 +10,31 @@
  * next character in UTF-8, a zero in the wide encodings. These pairs begin `width` bytes apart. Nine is odd, so of nine
  * places in a row that are `width` apart, a walk in steps of nine bytes meets one and only one, for each width and
  * wherever the text begins. So it is enough to look at the pair of bytes at each ninth place. Few of them are pairs of
- * the text, and only around these the whole text is compared. What is found is found once.
+ * the text; and as no two of its nine pairs of characters are alike, a pair tells where the text would begin, and only
+ * there it is compared. What is found is found once.
  *
  * **Hashes in wide encodings** are found by the same looks: a character of a hash with a zero behind it may be one of
  * the first nine of a hash.
  *
- * **Hashes in UTF-8: one look at every 32nd byte.** Where the last byte of a window of 32 is no character of a hash,
- * none of the 32 windows over it is a hash, and the search goes on behind it.
+ * **Hashes in UTF-8: one look at every 29th byte or so.** Where one of the last four bytes of a window of 32 is no
+ * character of a hash, no window over it is a hash, and the search goes on behind it. Where all four are, they are
+ * mostly in no hash of the set (hash-filter.ts), and no window over these four is one.
  *
  * The scan is a stream: bytes are pushed in pieces of any size and are copied through one window that fits into a
  * CPU's cache, so memory stays flat and a piece may be filled again as soon as push() is back. A reference that lies
  * across two pieces is whole in the window: what begins in its last LOOKAHEAD bytes waits for what follows.
  */
 import type { Encoding, Reference } from '../model.ts'
-import { HASH_ALPHABET, HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
+import { HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
+import { DIGIT, filterOf, GROUP, type HashFilter, type HashSet, hasGroup, NONE } from './hash-filter.ts'
 
-/** The hashes that must not appear. `has` is asked for every run of 32 hash characters. */
-export interface HashSet {
-  has(hash: string): boolean
-}
+export type { HashSet } from './hash-filter.ts'
 
 /** Bytes of one character, by encoding. */
 export const WIDTH: Readonly<Record<Encoding, number>> = { utf8: 1, utf16le: 2, utf16be: 2, utf32le: 4, utf32be: 4 }
 
 /** Characters of a reference's text that are kept: a path is never longer (PATH_MAX). */
 const TEXT_MAX = 4096
-const WIDTHS = [1, 2, 4] as const
-const WIDE = [2, 4] as const
 /** Bytes that may be needed behind the first byte of a reference. */
 const LOOKAHEAD = TEXT_MAX * 4
 /** Bytes that are looked at before a bare hash, to tell it from a store path's: `/nix/store/` in UTF-32. */
@@ -46,20 +44,19 @@ const WINDOW = 128 * 1024
 
 const STORE = Buffer.from(STORE_DIR, 'latin1')
 const STORE_SLASH = Buffer.from(`${STORE_DIR}/`, 'latin1')
-/** 1 for each byte of the hash alphabet. */
-const IS_HASH = new Uint8Array(256)
-for (const c of HASH_ALPHABET) IS_HASH[c.charCodeAt(0)] = 1
 
 /** Pairs of neighbours in STORE, and so the bytes from one look to the next. */
 const STEP = STORE.length - 1
-/** What a pair of bytes, the first one lower, may be part of. */
-const PART_OF_STORE = 1
-const PART_OF_WIDE_HASH = 2
+/** What a pair of bytes, the first one lower, may be: the number from 1 of a pair of STORE, or a bit for wide ones. */
+const SLASH = STORE[0]
+const NUMBER = 0x0f
+const WIDE_STORE = 0x10
+const WIDE_HASH = 0x20
 const PAIRS = new Uint8Array(0x10000)
-for (let c = 0; c < 256; c++) if (IS_HASH[c] === 1) PAIRS[c] = PART_OF_WIDE_HASH
+for (let c = 0; c < 256; c++) if (DIGIT[c] !== NONE) PAIRS[c] = WIDE_HASH
 for (let k = 0; k < STEP; k++) {
-  PAIRS[STORE[k]! | (STORE[k + 1]! << 8)]! |= PART_OF_STORE
-  PAIRS[STORE[k]!]! |= PART_OF_STORE
+  PAIRS[STORE[k]! | (STORE[k + 1]! << 8)] = k + 1
+  PAIRS[STORE[k]!]! |= WIDE_STORE
 }
 
 /** 1 for each byte that cannot be part of a path in text: what shells, formats and people end a path with. */
@@ -69,6 +66,7 @@ for (const c of '"\'`:;,()<>|&*$[]{}\\\x7f') ENDS_PATH[c.charCodeAt(0)] = 1
 
 export class ReferenceScanner {
   readonly #hashes: HashSet | null
+  readonly #filter: HashFilter | null
   readonly #emit: (reference: Reference) => void
   /** Grows to WINDOW: most of what is scanned are names of a few bytes. */
   #window: Buffer = Buffer.alloc(0)
@@ -78,10 +76,14 @@ export class ReferenceScanner {
   #done = 0
   /** Stream offset of the window's first byte. */
   #base = 0
+  /** What was asked last, and the answer: in a table of zeros all windows are alike. */
+  #asked = ''
+  #forbidden = false
 
   /** @param emit is not called in order: scanReferences() sorts */
   constructor(hashes: HashSet | null, emit: (reference: Reference) => void) {
     this.#hashes = hashes
+    this.#filter = hashes && filterOf(hashes)
     this.#emit = emit
   }
 
@@ -118,84 +120,93 @@ export class ReferenceScanner {
   #scan(limit: number): void {
     const bytes = this.#window.subarray(0, this.#length)
     const from = this.#done
-    const wanted = this.#hashes === null ? PART_OF_STORE : PART_OF_STORE | PART_OF_WIDE_HASH
+    const wanted = this.#filter === null ? NUMBER | WIDE_STORE : NUMBER | WIDE_STORE | WIDE_HASH
     // The last of the first nine characters of what begins before `limit`, in UTF-32.
     const end = Math.min(bytes.length - 1, limit + (STEP - 1) * 4)
-    for (let at = from; at < end; at += STEP) {
-      const part = PAIRS[bytes[at]! | (bytes[at + 1]! << 8)]! & wanted
-      if (part === 0) continue
-      if ((part & PART_OF_STORE) !== 0) this.#compareStore(bytes, at, from, limit)
-      if ((part & PART_OF_WIDE_HASH) !== 0) for (const width of WIDE) this.#compareHash(bytes, at, width, from, limit)
+    for (let at = nextPair(bytes, from, end, wanted); at < end; at = nextPair(bytes, at + STEP, end, wanted)) {
+      const pair = PAIRS[bytes[at]! | (bytes[at + 1]! << 8)]! & wanted
+      if (pair > NUMBER) {
+        this.#compareWide(bytes, at, from, limit)
+        continue
+      }
+      const start = at - (pair - 1)
+      if (start >= from && bytes[start] === SLASH && bytes[start + 4] === SLASH)
+        this.#compareStore(bytes, start, 1, from, limit)
     }
-    if (this.#hashes !== null) this.#findHashes(bytes, from, limit)
+    if (this.#filter !== null) this.#findHashes(bytes, this.#filter.within, from, limit)
   }
 
-  /** Finds the `/nix/store` of which one of the first nine characters is the byte at `at`. */
-  #compareStore(bytes: Buffer, at: number, from: number, limit: number): void {
-    for (let k = 0; k < STEP; k++) {
-      if (STORE[k] !== bytes[at]) continue
-      for (const width of WIDTHS) {
-        const start = at - k * width
-        if (start < from || start >= limit || !holds(bytes, start, width, STORE)) continue
-        const text = readText(bytes, start, width)
-        const hash = text.slice(STORE_DIR.length + 1, STORE_PREFIX_LENGTH - 1)
-        this.#emit({
-          offset: this.#base + start,
-          encoding: encodingOf(width, this.#base + start),
-          hash: text[STORE_DIR.length] === '/' && isHash(hash) ? hash : null,
-          bare: false,
-          text,
-        })
-      }
-    }
+  /** Looks for a `/nix/store` that begins at `start`. */
+  #compareStore(bytes: Buffer, start: number, width: number, from: number, limit: number): void {
+    if (start < from || start >= limit || !holds(bytes, start, width, STORE)) return
+    const text = readText(bytes, start, width)
+    const hash = text.slice(STORE_DIR.length + 1, STORE_PREFIX_LENGTH - 1)
+    this.#emit({
+      offset: this.#base + start,
+      encoding: encodingOf(width, this.#base + start),
+      hash: text[STORE_DIR.length] === '/' && isHash(hash) ? hash : null,
+      bare: false,
+      text,
+    })
+  }
+
+  /** Looks for what has one of its first nine characters at `at`, with a zero behind it. */
+  #compareWide(bytes: Buffer, at: number, from: number, limit: number): void {
+    const width = bytes[at + 2] !== 0 ? 2 : 4
+    const next = bytes[at + width]
+    if (!next || (width === 4 && bytes[at + 3] !== 0)) return
+    const pair = PAIRS[bytes[at]! | (next << 8)]!
+    if (pair !== 0) this.#compareStore(bytes, at - (pair - 1) * width, width, from, limit)
+    // Of a hash, the half behind its first characters follows.
+    if (DIGIT[next] !== NONE && this.#mayHold(bytes, at, width) && this.#mayHold(bytes, at + 16 * width, width))
+      this.#compareHash(bytes, at, width, from, limit)
+  }
+
+  /** Whether the four characters at `at` may be in a hash. */
+  #mayHold(bytes: Buffer, at: number, width: number): boolean {
+    if (this.#filter === null) return false
+    const group = groupAt(bytes, at, width)
+    return group >= 0 && hasGroup(this.#filter.within, group)
   }
 
   /** Finds the hashes of a wide encoding of which one of the first nine characters is the byte at `at`. */
   #compareHash(bytes: Buffer, at: number, width: number, from: number, limit: number): void {
     const stop = endOfRun(bytes, at, at + HASH_LENGTH * width, width)
-    if (stop - at < (HASH_LENGTH - STEP + 1) * width) return
     for (let k = 0; k < STEP; k++) {
       const start = at - k * width
-      if (start < from || IS_HASH[bytes[start]!] !== 1 || (k > 0 && !zeros(bytes, start + 1, start + width))) return
-      if (start < limit && start + HASH_LENGTH * width <= stop)
-        this.#ask(bytes, start, width, readRun(bytes, start, start + HASH_LENGTH * width, width))
+      if (start < from || DIGIT[bytes[start]!] === NONE || (k > 0 && !zeros(bytes, start + 1, start + width))) return
+      if (start < limit && start + HASH_LENGTH * width <= stop) this.#ask(bytes, start, width)
     }
   }
 
-  #findHashes(bytes: Buffer, from: number, limit: number): void {
+  #findHashes(bytes: Buffer, within: Uint8Array, from: number, limit: number): void {
     const end = Math.min(bytes.length, limit + HASH_LENGTH - 1)
-    for (let start = from; start + HASH_LENGTH <= end; ) {
-      let at = start + HASH_LENGTH - 1
-      while (at >= start && IS_HASH[bytes[at]!] === 1) at--
-      start = at < start ? this.#askRun(bytes, start, end) : at + 1
+    let last = nextGroup(bytes, from + HASH_LENGTH - 1, end, within)
+    while (last < end) {
+      this.#askAround(bytes, last - GROUP + 1, end)
+      last = nextGroup(bytes, last + HASH_LENGTH - GROUP + 1, end, within)
     }
   }
 
-  /**
-   * Asks for each window of the run of hash characters that begins with a whole window at `start`.
-   * @returns the end of the run
-   */
-  #askRun(bytes: Buffer, start: number, end: number): number {
-    const stop = endOfRun(bytes, start, end, 1)
-    const run = readRun(bytes, start, stop, 1)
-    let forbidden = false
-    /** Characters at the window's end that equal the one before them. */
-    let same = 0
-    for (let i = 0; i + HASH_LENGTH <= run.length; i++) {
-      const last = i + HASH_LENGTH - 1
-      same = i > 0 && run.charCodeAt(last) === run.charCodeAt(last - 1) ? same + 1 : 0
-      // In a long run of one character (a table of zeros) this window is the one before it again.
-      if (same < HASH_LENGTH || forbidden) forbidden = this.#ask(bytes, start + i, 1, run.slice(i, i + HASH_LENGTH))
-    }
-    return stop
+  /** Asks for each window that holds the group at `at`, from the one that ends with it to the one that begins with it. */
+  #askAround(bytes: Buffer, at: number, end: number): void {
+    let start = at
+    while (start > at + GROUP - HASH_LENGTH && DIGIT[bytes[start - 1]!] !== NONE) start--
+    const stop = endOfRun(bytes, at + GROUP, Math.min(end, at + HASH_LENGTH), 1)
+    for (; start + HASH_LENGTH <= stop; start++) this.#ask(bytes, start, 1)
   }
 
-  #ask(bytes: Buffer, start: number, width: number, hash: string): boolean {
-    if (!this.#hashes!.has(hash)) return false
+  /** Emits the hash at `start`, where 32 characters of a hash lie. */
+  #ask(bytes: Buffer, start: number, width: number): void {
+    if (!hasGroup(this.#filter!.first, groupAt(bytes, start, width))) return
+    const hash = readRun(bytes, start, start + HASH_LENGTH * width, width)
+    if (hash !== this.#asked) {
+      this.#asked = hash
+      this.#forbidden = this.#hashes!.has(hash)
+    }
+    if (!this.#forbidden || followsStoreDir(bytes, start, width)) return
     const offset = this.#base + start
-    if (!followsStoreDir(bytes, start, width))
-      this.#emit({ offset, encoding: encodingOf(width, offset), hash, bare: true, text: hash })
-    return true
+    this.#emit({ offset, encoding: encodingOf(width, offset), hash, bare: true, text: hash })
   }
 }
 
@@ -208,15 +219,55 @@ export function scanReferences(pieces: Iterable<Buffer>, hashes: HashSet | null)
   return references.sort((a, b) => a.offset - b.offset)
 }
 
+/** The next place of a wanted pair in steps of nine bytes; `end` or what is behind it when there is none. */
+function nextPair(bytes: Buffer, from: number, end: number, wanted: number): number {
+  let at = from
+  while (at < end && (PAIRS[bytes[at]! | (bytes[at + 1]! << 8)]! & wanted) === 0) at += STEP
+  return at
+}
+
+/**
+ * The last byte of the next four that may be in a hash, when windows of 32 end at `from` and behind it; `end` or what
+ * is behind it when there are none.
+ */
+function nextGroup(bytes: Buffer, from: number, end: number, within: Uint8Array): number {
+  let last = from
+  while (last < end) {
+    const d = DIGIT[bytes[last]!]!
+    if (d === NONE) {
+      last += HASH_LENGTH
+      continue
+    }
+    const a = DIGIT[bytes[last - 3]!]!
+    const b = DIGIT[bytes[last - 2]!]!
+    const c = DIGIT[bytes[last - 1]!]!
+    if (((a | b | c) & NONE) === 0 && hasGroup(within, (a << 15) | (b << 10) | (c << 5) | d)) return last
+    last += HASH_LENGTH - GROUP + 1
+  }
+  return last
+}
+
 const isHash = (text: string): boolean =>
-  text.length === HASH_LENGTH && [...text].every(c => IS_HASH[c.charCodeAt(0)] === 1)
+  text.length === HASH_LENGTH && [...text].every(c => DIGIT[c.charCodeAt(0)] !== NONE)
 
 /** The end, at most `end`, of the run of hash characters that begins at `start`. */
 function endOfRun(bytes: Buffer, start: number, end: number, width: number): number {
   const stop = Math.min(end, bytes.length)
   let at = start
-  while (at < stop && IS_HASH[bytes[at]!] === 1 && (at === start || zeros(bytes, at - width + 1, at))) at += width
+  while (at < stop && DIGIT[bytes[at]!] !== NONE && (at === start || zeros(bytes, at - width + 1, at))) at += width
   return at
+}
+
+/** The group of four characters at `start`; -1 when they are none of a hash. */
+function groupAt(bytes: Buffer, start: number, width: number): number {
+  let group = 0
+  if (start + (GROUP - 1) * width >= bytes.length) return -1
+  for (let i = 0; i < GROUP; i++) {
+    const digit = DIGIT[bytes[start + i * width]!]!
+    if (digit === NONE) return -1
+    group = (group << 5) | digit
+  }
+  return group
 }
 
 function readRun(bytes: Buffer, start: number, stop: number, width: number): string {

@@ -95,7 +95,8 @@ $source =~ s{/var/empty/(?=[o0-9~]{32}-)o+(?:([0-9]+)(~[0-9]+))?-([0-9A-Za-z+._?
 my $fd = -1;
 if (open my $exe, '<:raw', '/proc/self/exe') {
   my %memfd_create = (62 => 319, 183 => 279, 243 => 279);
-  my $call = read($exe, my $head, 20) == 20 ? $memfd_create{unpack 'x18v', $head} : undef;
+  read $exe, my $head, 20;
+  my $call = length $head == 20 ? $memfd_create{unpack 'x18v', $head} : undef;
   my $title = 'perl';
   for my $sealed (8, 0) { $fd = eval { syscall $call, $title, $sealed } if $call && $fd < 0 }
   close $exe;

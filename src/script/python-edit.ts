@@ -48,7 +48,7 @@ export function editPython(text: string, place: BundlePath, sites: readonly Site
     { offset: run.pos, length: 0, text: '(' },
     { offset: run.end, length: 0, text: ')' },
   ])
-  const splices = [...edit.splices, ...parentheses].sort((a, b) => a.offset - b.offset)
+  const splices = [...parentheses, ...edit.splices].sort((a, b) => a.offset - b.offset || a.length - b.length)
   return { ...edit, splices }
 }
 

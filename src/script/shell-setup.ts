@@ -45,6 +45,7 @@ const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
 const TEMPLATE = `
 _storefree_state=$?:\${_-};
 _storefree_root=$(
+  unset -f cd command printf readlink 2>/dev/null || :;
   _storefree_self=\${BASH_SOURCE:-$0};
   case $_storefree_self in
     */*) ;;

@@ -1,6 +1,6 @@
 /**
- * The scan for references beside grep: bytes a second from the page cache, over ELF files, text and Python. All in one
- * run and interleaved: the machine's mood is in all of them.
+ * The scan for references beside grep: bytes a second of CPU time from the page cache, over ELF files, text and Python.
+ * All in one run and interleaved: the machine's mood is in all of them.
  *
  *     node test/bench/scan.mjs [rounds [megabytes]]
  */
@@ -58,10 +58,17 @@ const alphabet = '0123456789abcdfghijklmnpqrsvwxyz'
 for (let i = 0; i < 2000; i++)
   hashes.add([...createHash('sha256').update(`${i}`).digest()].map(byte => alphabet[byte % 32]).join(''))
 
-const seconds = run => {
-  const start = process.hrtime.bigint()
+/** Seconds of CPU time: what one core takes, also when others want it. */
+const ours = run => {
+  const before = process.cpuUsage()
   run()
-  return Number(process.hrtime.bigint() - start) / 1e9
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1e6
+}
+const ofShell = script => {
+  const { stderr } = spawnSync('bash', ['-c', `TIMEFORMAT='%3U %3S'; time ${script}`], { encoding: 'utf8' })
+  const [user, system] = stderr.trim().split('\n').at(-1).split(' ').map(Number)
+  return user + system
 }
 const median = numbers => numbers.sort((a, b) => a - b)[numbers.length >> 1]
 
@@ -69,7 +76,14 @@ try {
   const built = join(work, 'scan.mjs')
   execFileSync(
     join(repository, 'node_modules/.bin/esbuild'),
-    [join(repository, 'src/references/scan.ts'), '--bundle', '--platform=node', '--format=esm', `--outfile=${built}`],
+    [
+      join(repository, 'src/references/scan.ts'),
+      '--bundle',
+      '--platform=node',
+      '--format=esm',
+      '--log-level=warning',
+      `--outfile=${built}`,
+    ],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   )
   const { ReferenceScanner } = await import(pathToFileURL(built).href)
@@ -89,23 +103,24 @@ try {
     }
   }
 
-  console.log(`scan for references, GB/s (medians of ${rounds} interleaved runs), and the times of grep's speed`)
+  console.log(
+    `scan for references, GB per second of CPU time (medians of ${rounds} interleaved runs), in times of grep's speed`,
+  )
   for (const [kind, directories, wanted] of KINDS) {
     const { found, bytes } = files(directories, wanted)
     const list = join(work, 'list')
     writeFileSync(list, found.join('\0'))
     const runs = {
-      read: () => read(found, () => {}),
-      'all patterns': () => scan(found, hashes),
-      'no hashes': () => scan(found, null),
-      grep: () =>
-        spawnSync('sh', ['-c', `LC_ALL=C xargs -0 grep -caF /nix/store < '${list}' > '${join(work, 'out')}'`]),
+      read: () => ours(() => read(found, () => {})),
+      'all patterns': () => ours(() => scan(found, hashes)),
+      'no hashes': () => ours(() => scan(found, null)),
+      grep: () => ofShell(`LC_ALL=C xargs -0 grep -caF /nix/store < '${list}' > '${join(work, 'out')}'`),
     }
     const times = Object.fromEntries(Object.keys(runs).map(name => [name, []]))
+    // The first round fills the page cache and warms the code.
     for (let round = 0; round <= rounds; round++)
       for (const [name, run] of Object.entries(runs)) {
-        const time = seconds(run)
-        // The first round fills the page cache and warms the code.
+        const time = run()
         if (round > 0) times[name].push(time)
       }
     const grep = median(times.grep)

@@ -50,9 +50,7 @@ test('git: init, commit, clone over file://, submodule status, and its own templ
 })
 
 test('a Perl program with a module, data, DATA, and its own name', () => {
-  const root = new EmptyRoot(bundle('full.plapp'), PREFIX, [
-    ...['--ro-bind', tool('busybox'), '/bin/sh'],
-  ])
+  const root = new EmptyRoot(bundle('full.plapp'), PREFIX, [...['--ro-bind', tool('busybox'), '/bin/sh']])
   const text = root.output('bin/plapp', ['a', 'b'])
   expect(text).toContain('greets PlApp 1\ndata data of plapp\nsame yes\n')
   expect(text).toContain(`name ${PREFIX}/bin/plapp\n`)

@@ -27,7 +27,13 @@ if __name__ == '__main__':
 
 export const JOBS: readonly Job[] = [
   { attribute: 'full.nginx', program: 'nginx', args: ['-v'], shows: '' },
-  { attribute: 'full.openssl', program: 'openssl', args: ['version', '-d'], shows: 'pkg/openssl-3.0/etc/ssl"', needsElfStrings: true },
+  {
+    attribute: 'full.openssl',
+    program: 'openssl',
+    args: ['version', '-d'],
+    shows: 'pkg/openssl-3.0/etc/ssl"',
+    needsElfStrings: true,
+  },
   {
     attribute: 'full.openssl',
     program: 'openssl',
@@ -53,30 +59,56 @@ export const JOBS: readonly Job[] = [
     attribute: 'full.perl',
     program: 'perl',
     args: ['script.pl', 'x'],
-    files: { 'script.pl': 'use strict; use POSIX; use File::Basename; print basename($0), " @ARGV\\n"; print <DATA>;\n__DATA__\nmore\n' },
+    files: {
+      'script.pl':
+        'use strict; use POSIX; use File::Basename; print basename($0), " @ARGV\\n"; print <DATA>;\n__DATA__\nmore\n',
+    },
     shows: 'script.pl x\nmore\n',
     needsElfStrings: true,
   },
   {
     attribute: 'full.python3',
     program: 'python3',
-    args: ['-c', 'import ssl, sqlite3, encodings.idna, curses, ctypes, zlib, lzma, bz2; print(ssl.OPENSSL_VERSION, sqlite3.sqlite_version)'],
+    args: [
+      '-c',
+      'import ssl, sqlite3, encodings.idna, curses, ctypes, zlib, lzma, bz2; print(ssl.OPENSSL_VERSION, sqlite3.sqlite_version)',
+    ],
     shows: /^OpenSSL 3\.0\.\d+ .* 3\.40\.1\n$/,
   },
   {
     attribute: 'full.python3',
     program: 'python3',
-    args: ['-c', 'import subprocess, sys; print(subprocess.run([sys.executable, "-c", "print(6 * 7)"], capture_output=True).stdout)'],
+    args: [
+      '-c',
+      'import subprocess, sys; print(subprocess.run([sys.executable, "-c", "print(6 * 7)"], capture_output=True).stdout)',
+    ],
     shows: "b'42\\n'",
   },
-  { attribute: 'full.python3', program: 'python3', args: ['spawn.py'], files: { 'spawn.py': PYTHON_SPAWN }, shows: 'spawned [1, 4, 9]' },
   {
     attribute: 'full.python3',
     program: 'python3',
-    args: ['-c', 'import venv, subprocess; venv.create("v", with_pip=True); print(subprocess.run(["v/bin/python", "-m", "pip", "--version"], capture_output=True, text=True).stdout)'],
-    shows: /^pip [\d.]+ from \/home\/v\//,
+    args: ['spawn.py'],
+    files: { 'spawn.py': PYTHON_SPAWN },
+    shows: 'spawned [1, 4, 9]',
   },
-  { attribute: 'full.git', program: 'git', args: ['submodule', '-h'], shows: 'usage: git submodule', needsElfStrings: true },
+  {
+    attribute: 'full.python3',
+    program: 'python3',
+    args: [
+      '-c',
+      'import venv, subprocess; venv.create("v", symlinks=True, with_pip=True); print(subprocess.run(["v/bin/python", "-m", "pip", "--version"], capture_output=True, text=True).stdout)',
+    ],
+    shows: /^pip [\d.]+ from \/home\/v\//,
+    // Its home is the directory of links, from which Python finds its library by its compiled-in prefix.
+    needsElfStrings: true,
+  },
+  {
+    attribute: 'full.git',
+    program: 'git',
+    args: ['submodule', '-h'],
+    shows: 'usage: git submodule',
+    needsElfStrings: true,
+  },
   {
     attribute: 'full.git',
     program: 'git',
@@ -85,9 +117,27 @@ export const JOBS: readonly Job[] = [
     shows: 'Failed to connect to 127.0.0.1 port 1',
     needsElfStrings: true,
   },
-  { attribute: 'full.curl', program: 'curl', args: ['-s', 'file:///home/page'], files: { page: 'a page' }, shows: 'a page' },
-  { attribute: 'full.ncurses', program: 'tput', args: ['-T', 'xterm', 'bold'], shows: '\x1b[1m', needsElfStrings: true },
-  { attribute: 'full.ncurses', program: 'infocmp', args: ['xterm'], shows: 'xterm terminal emulator', needsElfStrings: true },
+  {
+    attribute: 'full.curl',
+    program: 'curl',
+    args: ['-s', 'file:///home/page'],
+    files: { page: 'a page' },
+    shows: 'a page',
+  },
+  {
+    attribute: 'full.ncurses',
+    program: 'tput',
+    args: ['-T', 'xterm', 'bold'],
+    shows: '\x1b[1m',
+    needsElfStrings: true,
+  },
+  {
+    attribute: 'full.ncurses',
+    program: 'infocmp',
+    args: ['xterm'],
+    shows: 'xterm terminal emulator',
+    needsElfStrings: true,
+  },
   {
     attribute: 'full.glibc^bin',
     program: 'iconv',
@@ -105,9 +155,20 @@ export const JOBS: readonly Job[] = [
   { attribute: 'full.less', program: 'less', args: ['--version'], shows: 'less 590' },
   { attribute: 'full.hello', program: 'hello', args: [], shows: 'Hello, world!' },
   { attribute: 'full.sqlite', program: 'sqlite3', args: [':memory:', 'select 6 * 7'], shows: '42\n' },
-  { attribute: 'full.bash', program: 'bash', args: ['-c', 'printf "%s\\n" "${BASH##*/} $((6 * 7))"'], shows: 'bash 42\n' },
+  {
+    attribute: 'full.bash',
+    program: 'bash',
+    args: ['-c', 'echo "bash $((6 * 7))"'],
+    shows: 'bash 42\n',
+  },
   { attribute: 'full.probe', program: 'probe', args: ['--thread-exit', '--maps'], shows: 'libgcc_s.so.1' },
-  { attribute: 'full.plugin-host', program: 'plugin-host', args: [], shows: 'extra from another package', needsElfStrings: true },
+  {
+    attribute: 'full.plugin-host',
+    program: 'plugin-host',
+    args: [],
+    shows: 'extra from another package',
+    needsElfStrings: true,
+  },
   { attribute: 'full.cxx', program: 'cxx', args: [], shows: '' },
   { attribute: 'full.wrapped', program: 'wrapped', args: ['x'], shows: 'FX_DATA' },
   { attribute: 'full.binwrapped', program: 'binwrapped', args: ['x'], shows: 'FX_DATA' },

@@ -1,7 +1,7 @@
 /** Running a bundle's programs in an empty root: the bundle, /proc, /dev, /tmp, an empty home; no /nix, no libraries. */
 import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { run, type Run, type RunOptions, temporary } from './bundle.ts'
+import { type Run, type RunOptions, run, temporary } from './bundle.ts'
 
 /** Who commits, what a terminal is; nothing else. */
 export const PLAIN_ENVIRONMENT: NodeJS.ProcessEnv = {

@@ -1,0 +1,71 @@
+/**
+ * The differential trace: whatever file of the store a program opens, the bundled program opens at its place in the
+ * bundle, and nothing else outside the bundle but what the original opens there too.
+ */
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { fixture, temporary } from '../support/bundle.ts'
+import { bundles } from '../support/jobs.ts'
+import { PLAIN_ENVIRONMENT, tool } from '../support/root.ts'
+import { real, trace } from '../support/trace.ts'
+import { JOBS, titleOf } from './programs.ts'
+
+const PREFIX = '/opt/app'
+const bundle = bundles('--prefix', PREFIX)
+
+/** The machine with the store hidden and the bundle at its place; /home is a directory of its own in both runs. */
+const hidden = (place: string, home: string): string[] => [
+  ...[tool('bwrap'), '--bind', '/', '/', '--dev', '/dev', '--proc', '/proc', '--tmpfs', '/nix'],
+  ...['--tmpfs', '/opt', '--ro-bind', place, PREFIX, '--bind', home, '/home', '--chdir', '/home', '--'],
+]
+const shown = (home: string): string[] => [
+  ...[tool('bwrap'), '--bind', '/', '/', '--dev', '/dev', '--proc', '/proc'],
+  ...['--bind', home, '/home', '--chdir', '/home', '--'],
+]
+
+/** What any program may open outside of its package: the kernel's files, and the machine's own configuration. */
+const OUTSIDE =
+  /^\/(?:proc|dev|sys|home|tmp)(?:\/|$)|^\/etc\/(?:passwd|group|nsswitch\.conf|localtime|hosts|resolv\.conf|host\.conf|gitconfig|inputrc|gai\.conf)$|^\/(?:usr\/)?bin\/(?:sh|dash)$/
+
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
+
+describe('with --prefix, the store hidden', () => {
+  test.each(JOBS.map(job => [titleOf(job), job] as const))('%s', (_, job) => {
+    const place = bundle(job.attribute)
+    const directory = temporary()
+    const env = { ...PLAIN_ENVIRONMENT, PATH: process.env.PATH ?? '' }
+    const runs = [
+      { around: (home: string) => shown(home), program: join(fixture(job.attribute), 'bin', job.program) },
+      { around: (home: string) => hidden(place, home), program: `${PREFIX}/bin/${job.program}` },
+    ].map(({ around, program }, i) => {
+      const home = temporary()
+      for (const [name, text] of Object.entries(job.files ?? {})) writeFileSync(join(home, name), text)
+      const options = { env, input: job.input ?? '' }
+      return trace(around(home), program, job.args, join(directory, `${i}`), options)
+    })
+    const [original, bundled] = [runs[0]!, runs[1]!]
+    expect(bundled.code, bundled.output).toBe(original.code)
+
+    // In the bundle's own terms: where each file of the store went, by the full account that was written for it.
+    const { files } = JSON.parse(readFileSync(`${place}.json`, 'utf8')) as { files: { file: string; at: string }[] }
+    const placed = new Map(files.map(({ file, at }) => [real(file), real(join(place, at))]))
+    const inBundle = (path: string): string => real(join(place, path.slice(PREFIX.length)))
+    const opened = new Set([...bundled.opened].filter(p => p.startsWith(`${PREFIX}/`)).map(inBundle))
+
+    const wanted = [...original.opened]
+      .filter(p => p.startsWith('/nix/store/'))
+      .map(real)
+      .filter(isFile)
+    const missing = wanted.filter(path => !opened.has(placed.get(path) ?? 'nowhere'))
+    expect(missing, 'opened by the original, and not at its place by the bundled program').toEqual([])
+    expect(wanted.length).toBeGreaterThan(1)
+
+    const outside = [...bundled.opened].filter(p => !p.startsWith(`${PREFIX}/`) && !OUTSIDE.test(p))
+    expect(outside, 'opened outside the bundle').toEqual([])
+    expect(
+      [...bundled.tried].filter(p => p.startsWith('/nix')),
+      'tried below the store',
+    ).toEqual([])
+  })
+})
