@@ -168,9 +168,10 @@ export function fullReport(
     schema: SCHEMA,
     target: target.label,
     packages: graph.packages.map(p => ({ root: toText(p.root), hash: p.hash, name: toText(p.name), tree: p.tree })),
-    references: plan.accounts.map(({ file, at, reference, verdict, outcome, missed }) => ({
+    references: plan.accounts.map(({ file, at, inside, reference, verdict, outcome, missed }) => ({
       file: toText(file),
       at: toText(at),
+      member: inside === null ? null : inside.map(toText).join('!'),
       offset: reference.offset,
       encoding: reference.encoding,
       text: toText(reference.text),

@@ -134,7 +134,12 @@ describe.each(ENCODINGS)('%s', encoding => {
 })
 
 const ROOT = `/nix/store/${HASH}-nginx-1.22.1`
-const TARGET: Target = { root: ROOT, prefix: '/opt/nginx', path: '/pkg/nginx-1.22.1', at: 'pkg/nginx-1.22.1' as BundlePath }
+const TARGET: Target = {
+  root: ROOT,
+  prefix: '/opt/nginx',
+  path: '/pkg/nginx-1.22.1',
+  at: 'pkg/nginx-1.22.1' as BundlePath,
+}
 const SHORT: Target = { root: ROOT, prefix: '/o', path: '/pkg/n', at: 'pkg/n' as BundlePath }
 
 /** As the plan does it: what begins inside an overwrite that is made already is skipped. */
@@ -207,6 +212,40 @@ test('a hash of one character is found in a run of it, wherever the pieces end',
   const bytes = Buffer.from('0'.repeat(40))
   for (const size of [1, 7, 31, 32, 33, 40])
     expect(offsets(scan(bytes, size, { has: hash => hash === zeros }))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8])
+})
+
+test('a hash is found in a long run of digits, alone of many, and whichever of a thousand it is', () => {
+  const digits = '0123456789abcdfghijklmnpqrsvwxyz'
+  const hashes = Array.from({ length: 1000 }, (_, i) =>
+    Array.from({ length: 32 }, (_, k) => digits[(i * 7919 + k * (i + 13) + ((k * k * i) >> 3)) % 32]).join(''),
+  )
+  const set = new Set(hashes)
+  for (const encoding of ['utf8', 'utf16be', 'utf32le'] as const) {
+    const bytes = encode(digits.repeat(3) + [...set].join(digits), encoding)
+    const found = new Set(scan(bytes, 1000, set).map(r => r.text))
+    expect([...set].filter(hash => !found.has(hash))).toEqual([])
+  }
+})
+
+test('a set that has grown since it was last asked for is asked for as it is', () => {
+  const set = new Set([OTHER])
+  expect(scan(Buffer.from(HASH), 32, set)).toEqual([])
+  set.add(HASH)
+  expect(offsets(scan(Buffer.from(HASH), 32, set))).toEqual([0])
+})
+
+test('two scans at a time, and one after another, have nothing to do with each other', () => {
+  const found: [number, number][] = []
+  const scanners = [0, 1, 2].map(i => new ReferenceScanner(HASHES, r => found.push([i, r.offset])))
+  for (const half of [PATH.slice(0, 20), PATH.slice(20)])
+    for (const [i, scanner] of scanners.entries()) scanner.push(Buffer.from(' '.repeat(i) + half))
+  for (const scanner of scanners) scanner.end()
+  expect(found).toEqual([
+    [0, 0],
+    [1, 1],
+    [2, 2],
+  ])
+  expect(offsets(scan(Buffer.from(PATH.slice(20))))).toEqual([])
 })
 
 test('hashes that nobody forbids are nothing', () => {

@@ -1,6 +1,8 @@
 /** Edited shell scripts do what they did, with the bundle's paths. */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
+import { spliced } from '../src/script/edit.ts'
 import { editShell } from '../src/script/shell-edit.ts'
 import {
   ABSENT,
@@ -72,7 +74,7 @@ const COMMON: Readonly<Record<string, string>> = {
 const BASH: Readonly<Record<string, string>> = {
   'dollar quotes': `printf '%s|' $'${X}/a\\tb' $'a\\\\${X}' $"${X}/b"`,
   'an array': `a=(${X}/a "${X}/b c" [5]=${X}/d); a+=('${X}/e'); printf '%s|' "\${a[@]}"`,
-  'a key of an array': `declare -A a=([${X}]=1 ["${X}/b"]=${X}); printf '%s|' "\${a[${X}]}" "\${a["${X}/b"]}"; a[${X}/c]=3; printf "%s\\n" "\${!a[@]}" | sort`,
+  'a key of an array': `declare -A a=([${X}]=1 ["${X}/b"]=${X}); printf '%s|' "\${a[${X}]}" "\${a["${X}/b"]}"; a[${X}/c]=3; echo "\${#a[@]}" "\${a[${X}/c]}"`,
   'a pattern to replace': `f=${X}/@; printf '%s|' "\${f/"${X}"/new}" "\${f/@/${X}}" "\${f//'${X}'/(${X})}" "\${f/@/"${X}"}"`,
   'a test': `f=${X}/a/b; [[ $f == ${X}/* ]] && echo 1; [[ $f =~ ^${X}/(.*)/b$ ]] && echo "\${BASH_REMATCH[1]}"; [[ ${X} == "${X}" ]] && echo 3`,
   braces: `printf '%s|' ${X}/{a,b} {${X},c}/d "${X}"/{1..3}`,
@@ -161,7 +163,9 @@ test.each([
   ['arithmetic', `echo \${a:${X}}`],
   ['pattern', `echo [${X}]`],
   ['name', `${X}/f() { :; }`],
-  ['escape', `echo "$${X}"`.replace('$/', '$/')],
+  ['escape', `echo "$${X}"`],
+  ['escape', `echo $${X}`],
+  ['escape', `echo $'\\${X}'`],
   ['unparsable', `echo ${X}; if then (`],
 ])('refused: %s, %j', (reason, code) => {
   const text = `#!/bin/sh\n${code}\n`
@@ -190,4 +194,35 @@ test('of paths within each other the first counts', () => {
   expect(edit(text).outcomes).toEqual(['templated', 'blanked'])
   const inside = [...sitesOf(`echo ${X}\n`), { offset: 6, length: 10, to: null }]
   expect(editShell(`echo ${X}\n`, at(PLACE), inside, null).outcomes).toEqual(['templated', 'templated'])
+})
+
+// ---- Real scripts ------------------------------------------------------------------------------------------------
+
+test('scripts of this machine can still be read when paths in them are those of the store', () => {
+  const scripts = ['/usr/bin', '/usr/sbin', '/usr/lib/git-core']
+    .flatMap(directory => readdirSync(directory).map(name => `${directory}/${name}`))
+    .filter(path => statSync(path, { throwIfNoEntry: false })?.isFile())
+    .map(path => readFileSync(path, 'latin1'))
+    .filter(text => /^#! ?(?:\/usr)?\/bin\/(?:ba|da)?sh/.test(text))
+    .slice(0, 60)
+  const directory = lab.directory()
+  let planted = 0
+  for (const [i, script] of scripts.entries()) {
+    const text = script.replace(/(?<![\w.~-])\/(?:usr|bin|etc|var|tmp|dev|lib)(?=\/)/g, () => {
+      planted++
+      return X
+    })
+    lab.write(`${directory}/${i}.before`, text)
+    lab.write(`${directory}/${i}.after`, spliced(text, edit(text).splices))
+  }
+  expect(planted).toBeGreaterThan(50)
+  const read = (kind: string): string =>
+    run([
+      'bash',
+      '-c',
+      `cd "$0"; for f in *.${kind}; do bash -n "$f" 2> /dev/null; echo "\${f%.*} $?"; done`,
+      directory,
+    ]).out
+  expect(read('after')).toBe(read('before'))
+  expect(run(['grep', '-rlF', '--include=*.after', '/nix/store', directory]).out).toBe('')
 })

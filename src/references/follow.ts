@@ -122,16 +122,16 @@ const TABLE: readonly Row[] = [
     matches: q => q.target?.type === 'missing',
   },
   {
+    rule: 'c-locale',
+    reason: 'the locale C.UTF-8 and the other names of locales, for programs that call setlocale',
+    follow: { imports: ['setlocale', 'newlocale'], only: /^(?:C\.utf8(?:\/|$)|locale\.alias$)/ },
+    matches: q => !q.from.wrapper && isLibcs(q) && /^(?:lib|share)\/locale$/.test(q.target?.path ?? ''),
+  },
+  {
     rule: 'locales',
     reason: 'locale sources, the archive of all locales, and translations, which are of no use without it',
     follow: false,
     matches: q => q.target !== null && !q.from.wrapper && !isOwnProgram(q) && LOCALES.test(q.target.path),
-  },
-  {
-    rule: 'c-locale',
-    reason: 'the locale C.UTF-8, for programs that call setlocale',
-    follow: { imports: ['setlocale', 'newlocale', 'uselocale'], only: /^C\.utf8(?:\/|$)/ },
-    matches: q => q.target?.path === 'lib/locale' && !q.from.wrapper,
   },
   {
     rule: 'gconv',
@@ -199,6 +199,9 @@ export const RULES: ReadonlyMap<string, string> = new Map([
   ['shebang', 'the interpreter of a script'],
   ['excluded', 'excluded by name'],
 ])
+
+/** Whether the C library names a file of its own. */
+const isLibcs = ({ from, target }: Question): boolean => target?.own === true && /^lib\/libc[.-]/.test(from.path)
 
 /** A program asks for the catalogues of its own package: it sets the locale it likes. */
 const isOwnProgram = ({ from, target }: Question): boolean =>

@@ -26,6 +26,18 @@
  */
 import type { Encoding, Reference } from '../model.ts'
 import { HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
+import {
+  encodingOf,
+  endOfRun,
+  followsStoreDir,
+  groupAt,
+  holds,
+  isHash,
+  readRun,
+  readText,
+  TEXT_MAX,
+  zeros,
+} from './encoded.ts'
 import { DIGIT, filterOf, GROUP, type HashFilter, type HashSet, hasGroup, NONE } from './hash-filter.ts'
 
 export type { HashSet } from './hash-filter.ts'
@@ -33,8 +45,6 @@ export type { HashSet } from './hash-filter.ts'
 /** Bytes of one character, by encoding. */
 export const WIDTH: Readonly<Record<Encoding, number>> = { utf8: 1, utf16le: 2, utf16be: 2, utf32le: 4, utf32be: 4 }
 
-/** Characters of a reference's text that are kept: a path is never longer (PATH_MAX). */
-const TEXT_MAX = 4096
 /** Bytes that may be needed behind the first byte of a reference. */
 const LOOKAHEAD = TEXT_MAX * 4
 /** Bytes that are looked at before a bare hash, to tell it from a store path's: `/nix/store/` in UTF-32. */
@@ -43,12 +53,11 @@ const LOOKBACK = (STORE_DIR.length + 1) * 4
 const WINDOW = 128 * 1024
 
 const STORE = Buffer.from(STORE_DIR, 'latin1')
-const STORE_SLASH = Buffer.from(`${STORE_DIR}/`, 'latin1')
 
 /** Pairs of neighbours in STORE, and so the bytes from one look to the next. */
 const STEP = STORE.length - 1
-/** What a pair of bytes, the first one lower, may be: the number from 1 of a pair of STORE, or a bit for wide ones. */
 const SLASH = STORE[0]
+/** What a pair of bytes, the first one lower, may be: the number from 1 of a pair of STORE, or a bit for wide ones. */
 const NUMBER = 0x0f
 const WIDE_STORE = 0x10
 const WIDE_HASH = 0x20
@@ -59,17 +68,16 @@ for (let k = 0; k < STEP; k++) {
   PAIRS[STORE[k]!]! |= WIDE_STORE
 }
 
-/** 1 for each byte that cannot be part of a path in text: what shells, formats and people end a path with. */
-const ENDS_PATH = new Uint8Array(256)
-for (let c = 0; c <= 0x20; c++) ENDS_PATH[c] = 1
-for (const c of '"\'`:;,()<>|&*$[]{}\\\x7f') ENDS_PATH[c.charCodeAt(0)] = 1
+const EMPTY = Buffer.alloc(0)
+/** A window that no scanner uses: the next one need not make its own. */
+let spare: Buffer = EMPTY
 
 export class ReferenceScanner {
   readonly #hashes: HashSet | null
   readonly #filter: HashFilter | null
   readonly #emit: (reference: Reference) => void
-  /** Grows to WINDOW: most of what is scanned are names of a few bytes. */
-  #window: Buffer = Buffer.alloc(0)
+  /** Grows to WINDOW, as most of what is scanned are names of a few bytes; or is the one of a scanner that has ended. */
+  #window: Buffer
   /** Bytes in the window. */
   #length = 0
   /** Bytes at the window's start in which no reference begins that was not emitted yet. */
@@ -85,6 +93,8 @@ export class ReferenceScanner {
     this.#hashes = hashes
     this.#filter = hashes && filterOf(hashes)
     this.#emit = emit
+    this.#window = spare
+    spare = EMPTY
   }
 
   push(piece: Buffer): void {
@@ -96,8 +106,12 @@ export class ReferenceScanner {
     }
   }
 
+  /** Nothing may be pushed any more. */
   end(): void {
     this.#scan(this.#length)
+    if (this.#window.length > spare.length) spare = this.#window
+    this.#window = EMPTY
+    this.#length = 0
   }
 
   #makeRoom(wanted: number): void {
@@ -245,74 +259,4 @@ function nextGroup(bytes: Buffer, from: number, end: number, within: Uint8Array)
     last += HASH_LENGTH - GROUP + 1
   }
   return last
-}
-
-const isHash = (text: string): boolean =>
-  text.length === HASH_LENGTH && [...text].every(c => DIGIT[c.charCodeAt(0)] !== NONE)
-
-/** The end, at most `end`, of the run of hash characters that begins at `start`. */
-function endOfRun(bytes: Buffer, start: number, end: number, width: number): number {
-  const stop = Math.min(end, bytes.length)
-  let at = start
-  while (at < stop && DIGIT[bytes[at]!] !== NONE && (at === start || zeros(bytes, at - width + 1, at))) at += width
-  return at
-}
-
-/** The group of four characters at `start`; -1 when they are none of a hash. */
-function groupAt(bytes: Buffer, start: number, width: number): number {
-  let group = 0
-  if (start + (GROUP - 1) * width >= bytes.length) return -1
-  for (let i = 0; i < GROUP; i++) {
-    const digit = DIGIT[bytes[start + i * width]!]!
-    if (digit === NONE) return -1
-    group = (group << 5) | digit
-  }
-  return group
-}
-
-function readRun(bytes: Buffer, start: number, stop: number, width: number): string {
-  if (width === 1) return bytes.toString('latin1', start, stop)
-  let text = ''
-  for (let at = start; at < stop; at += width) text += String.fromCharCode(bytes[at]!)
-  return text
-}
-
-/** Whether a text of this width lies at `start`. */
-function holds(bytes: Buffer, start: number, width: number, text: Buffer): boolean {
-  if (start < 0 || start + (text.length - 1) * width >= bytes.length) return false
-  for (let k = 0; k < text.length; k++) {
-    const at = start + k * width
-    if (bytes[at] !== text[k] || (k > 0 && !zeros(bytes, at - width + 1, at))) return false
-  }
-  return true
-}
-
-const followsStoreDir = (bytes: Buffer, at: number, width: number): boolean =>
-  holds(bytes, at - STORE_SLASH.length * width, width, STORE_SLASH) && zeros(bytes, at - width + 1, at)
-
-function zeros(bytes: Buffer, from: number, to: number): boolean {
-  for (let i = from; i < to; i++) if (bytes[i] !== 0) return false
-  return true
-}
-
-/** Inside a text the two byte orders look alike; the alignment of the character tells which it is. */
-function encodingOf(width: number, offset: number): Encoding {
-  if (width === 1) return 'utf8'
-  if (width === 2) return offset % 2 === 0 ? 'utf16le' : 'utf16be'
-  return offset % 4 === 0 ? 'utf32le' : 'utf32be'
-}
-
-function readText(bytes: Buffer, start: number, width: number): string {
-  let end = start
-  const stop = Math.min(bytes.length, start + TEXT_MAX * width)
-  if (width === 1) {
-    while (end < stop && ENDS_PATH[bytes[end]!] === 0) end++
-    return bytes.toString('latin1', start, end)
-  }
-  let text = ''
-  for (; end < stop && ENDS_PATH[bytes[end]!] === 0; end += width) {
-    if (end > start && !zeros(bytes, end - width + 1, end)) break
-    text += String.fromCharCode(bytes[end]!)
-  }
-  return text
 }

@@ -4,7 +4,8 @@
  * size, so the offsets of the directory are mended, those of zip64 too.
  */
 import { crc32, deflate } from './inflate.ts'
-import { extraField, LOCAL, STREAMED, type Zip, type ZipMember, zip64 } from './zip.ts'
+import { LOCAL, STREAMED, type Zip, type ZipMember } from './zip.ts'
+import { extraField, FULL, zip64 } from './zip64.ts'
 
 /** A member's new data as it stands in the file. */
 export interface Packed {
@@ -16,7 +17,6 @@ export interface Packed {
 
 /** General purpose bits 1 and 2: normal, maximum, fast, super fast (4.4.4). */
 const LEVELS = [6, 9, 2, 1] as const
-const FULL = 0xffffffff
 /** Android's zipalign: an alignment of 2 bytes, then padding up to the data. */
 const ALIGNMENT_EXTRA = 0xd935
 

@@ -12,6 +12,7 @@
  */
 import type { ByteSource } from '../io/bytes.ts'
 import { type Budget, crc32, problem, type Read } from './inflate.ts'
+import { FULL, u64, type Wide, zip64 } from './zip64.ts'
 
 export interface ZipMember {
   /** Byte string as the directory has it. */
@@ -34,13 +35,6 @@ export interface ZipMember {
   readonly descriptor: { /** Place of its CRC. */ readonly crc: number; readonly wide: boolean } | null
   /** Why it cannot be read; '' when it can. */
   readonly damage: string
-}
-
-/** Places of 8-byte fields in a zip64 extra field; null where the 4-byte field holds the value. */
-export interface Wide {
-  readonly size: number | null
-  readonly packed: number | null
-  readonly local: number | null
 }
 
 export interface Zip {
@@ -72,8 +66,6 @@ const LAST_BYTES = Buffer.from('PK\x05\x06', 'latin1')
 const ENCRYPTED = 1 | 0x40 | 0x2000
 export const STREAMED = 8
 const PATCH = 0x20
-const FULL = 0xffffffff
-const ZIP64_EXTRA = 1
 /** Java's rules of what a signature is (JarFile); a digest in it is of a member as it stands. */
 const SIGNATURE = /^META-INF\/[^/]+\.(?:SF|RSA|DSA|EC)$/i
 const APK_SIGNATURE = 'APK Sig Block 42'
@@ -189,44 +181,6 @@ function parseRecord(bytes: Buffer, at: number, end: number, delta: number): { l
   }
 }
 
-/** Places of the fields of a zip64 extra field (4.5.3), which holds only those that are full; null if one is missing. */
-export function zip64(
-  bytes: Buffer,
-  start: number,
-  end: number,
-  size: boolean,
-  packed: boolean,
-  local: boolean,
-): Wide | null {
-  const wide = { size: null as number | null, packed: null as number | null, local: null as number | null }
-  if (!size && !packed && !local) return wide
-  const field = extraField(bytes, start, end, ZIP64_EXTRA)
-  if (field === null) return null
-  let at = field.start
-  if (size) wide.size = at
-  if (size) at += 8
-  if (packed) wide.packed = at
-  if (packed) at += 8
-  if (local) wide.local = at
-  if (local) at += 8
-  return at <= field.end ? wide : null
-}
-
-/** Where the contents of an extra field lie. */
-export function extraField(
-  bytes: Buffer,
-  start: number,
-  end: number,
-  id: number,
-): { start: number; end: number } | null {
-  for (let at = start; at + 4 <= end; ) {
-    const next = at + 4 + bytes.readUInt16LE(at + 2)
-    if (bytes.readUInt16LE(at) === id) return next <= end ? { start: at + 4, end: next } : null
-    at = next
-  }
-  return null
-}
-
 /** Finds each member's local header and data, in the directory's order. */
 function place(bytes: Buffer, members: readonly Listed[], directory: number): ZipMember[] {
   const placed = new Map<Listed, ZipMember>()
@@ -316,10 +270,4 @@ export function readMember(bytes: Buffer, member: ZipMember, budget: Budget): Re
   if (contents.length !== member.size || crc32(contents) !== member.crc)
     return problem('damaged', 'its checksum is another')
   return { contents }
-}
-
-/** A 64-bit value as a number; one beyond 2^53 fits no file, so it is Infinity and fails every check. */
-function u64(bytes: Buffer, at: number): number {
-  const value = bytes.readBigUInt64LE(at)
-  return value <= Number.MAX_SAFE_INTEGER ? Number(value) : Number.POSITIVE_INFINITY
 }

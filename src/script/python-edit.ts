@@ -53,13 +53,15 @@ export function editPython(text: string, place: BundlePath, sites: readonly Site
 }
 
 /**
- * Nothing in it can be hidden by a name of the script: a lambda knows the module's globals. `__file__` is the module's
- * own path, absolute but for a script of Python before 3.9; where there is none (`exec`), the code knows its file.
+ * Nothing in it can be hidden by a name of the script: a lambda knows the module's globals. It has no names in it, which
+ * Python 2 would refuse beside an `exec`. `__file__` is the module's own path, absolute but for a script of Python before
+ * 3.9; where there is none (`exec`), the code knows its file.
  */
 function rootExpression(place: BundlePath): string {
-  const path = "__import__('os').path.realpath(g.get('__file__')or(lambda:0).__code__.co_filename)"
+  const globals = '(lambda:0).__globals__'
+  const path = `__import__('os').path.realpath(${globals}.get('__file__')or(lambda:0).__code__.co_filename)`
   const find = `${path}.rsplit('/',${place.split('/').length})[0]`
-  return `(lambda g:g.get('_storefree_root')or g.setdefault('_storefree_root',${find}))((lambda:0).__globals__)`
+  return `(${globals}.get('_storefree_root')or ${globals}.setdefault('_storefree_root',${find}))`
 }
 
 function siteEdit(text: string, tokens: readonly Token[], site: Site, run: Run | null, root: string): SiteEdit {

@@ -79,7 +79,10 @@ export function stringRuns(text: string, all: readonly Token[]): Run[] {
       for (let next = tokens[i + strings.length]; next?.type === 'string'; next = tokens[i + strings.length])
         strings.push(next)
       const next = i + strings.length
-      const ends = open.length === 0 && (next >= tokens.length || tokens[next]?.type === 'newline' || is(next, ';'))
+      // It may stand in parentheses.
+      const behind = next + open.length
+      const ends = behind >= tokens.length || tokens[behind]?.type === 'newline' || is(behind, ';')
+      const closes = open.every((_, depth) => is(next + depth, ')'))
       let doubled = formats(next)
       // In parentheses that are no call's, what is formatted is what is in them.
       for (let depth = open.length - 1; doubled === '' && depth >= 0; depth--) {
@@ -92,14 +95,14 @@ export function stringRuns(text: string, all: readonly Token[]): Run[] {
         end: (strings.at(-1) ?? token).end,
         strings,
         refused: pattern ? 'pattern' : strings.some(s => /t/i.test(s.prefix)) ? 'interpolation' : null,
-        statement: fresh && ends,
+        statement: fresh && closes && ends,
         doubled,
       })
       fresh = false
       i = next - 1
       continue
     }
-    fresh = false
+    fresh = fresh && is(i, '(')
     if (is(i, '([{')) open.push(i)
     else if (is(i, ')]}')) open.pop()
     else if (open.length === 0 && word(i) === 'lambda') lambdas++

@@ -26,7 +26,7 @@ const shown = (home: string): string[] => [
 
 /** What any program may open outside of its package: the kernel's files, and the machine's own configuration. */
 const OUTSIDE =
-  /^\/(?:proc|dev|sys|home|tmp)(?:\/|$)|^\/etc\/(?:passwd|group|nsswitch\.conf|localtime|hosts|resolv\.conf|host\.conf|gitconfig|inputrc|gai\.conf)$|^\/(?:usr\/)?bin\/(?:sh|dash)$/
+  /^\/(?:proc|dev|sys|home|tmp)(?:\/|$)|^\/etc\/(?:passwd|group|nsswitch\.conf|localtime|hosts|resolv\.conf|host\.conf|gitconfig|inputrc|os-release|gai\.conf)$|^\/(?:usr\/)?bin\/(?:sh|dash)$/
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
 
@@ -34,14 +34,13 @@ describe('with --prefix, the store hidden', () => {
   test.each(JOBS.map(job => [titleOf(job), job] as const))('%s', (_, job) => {
     const place = bundle(job.attribute)
     const directory = temporary()
-    const env = { ...PLAIN_ENVIRONMENT, PATH: process.env.PATH ?? '' }
     const runs = [
       { around: (home: string) => shown(home), program: join(fixture(job.attribute), 'bin', job.program) },
       { around: (home: string) => hidden(place, home), program: `${PREFIX}/bin/${job.program}` },
     ].map(({ around, program }, i) => {
       const home = temporary()
       for (const [name, text] of Object.entries(job.files ?? {})) writeFileSync(join(home, name), text)
-      const options = { env, input: job.input ?? '' }
+      const options = { env: PLAIN_ENVIRONMENT, input: job.input ?? '' }
       return trace(around(home), program, job.args, join(directory, `${i}`), options)
     })
     const [original, bundled] = [runs[0]!, runs[1]!]

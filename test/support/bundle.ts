@@ -21,11 +21,11 @@ export const fixtureEnv: NodeJS.ProcessEnv = {
 
 const built = new Map<string, string>()
 
-/** The store path of a fixture, built by the setup script. */
+/** The store path of a fixture, or of one output of it (`glibc^bin`), built by the setup script. */
 export function fixture(attribute: string): string {
   const known = built.get(attribute)
   if (known) return known
-  const path = execFileSync('nix-build', ['<nixpkgs>', '-A', attribute, '--no-out-link'], {
+  const path = execFileSync('nix-build', ['<nixpkgs>', '-A', attribute.replace('^', '.'), '--no-out-link'], {
     env: fixtureEnv,
     encoding: 'utf8',
   }).trim()

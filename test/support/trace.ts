@@ -1,6 +1,7 @@
 /** What a program opens and executes, by strace: the original in the store, and the bundled one without a store. */
 import { readFileSync, realpathSync } from 'node:fs'
 import { type RunOptions, run } from './bundle.ts'
+import { tool } from './root.ts'
 
 /** What was tried, in absolute paths. */
 export interface Trace {
@@ -12,6 +13,7 @@ export interface Trace {
   readonly tried: ReadonlySet<string>
 }
 
+const STRACE = tool('strace')
 const CALLS = 'open,openat,execve,stat,lstat,newfstatat,access,faccessat,faccessat2,readlink,readlinkat,statx,chdir'
 const CALL = /^(?:\d+ +)?(?:\[pid +\d+\] )?(\w+)\((?:AT_FDCWD, |\d+<[^>]*>, )?"((?:[^"\\]|\\.)*)"(.*)$/
 
@@ -27,7 +29,7 @@ export function trace(
   options: RunOptions,
 ): Trace {
   const [command = 'env', ...rest] = around
-  const strace = ['strace', '-f', '-qq', '-s', '4096', '-o', log, '-e', `trace=${CALLS}`]
+  const strace = [STRACE, '-f', '-qq', '-s', '4096', '-o', log, '-e', `trace=${CALLS}`]
   const result = run(command, [...rest, ...strace, file, ...args], options)
   const opened = new Set<string>()
   const tried = new Set<string>()
