@@ -123,7 +123,7 @@ export async function bundle(word: string, options: BundleOptions = {}): Promise
       { at: MANIFEST, executable: false, link: false },
     ])
 
-    const verified = await verify(staging.tree, progress, { has: hash => graph.hashes.has(hash) })
+    const verified = await verify(staging.tree, progress, graph.hashes)
     const findings = [
       ...plan.findings,
       ...written.findings,

@@ -254,7 +254,7 @@ class Planner {
     // Its code holds paths where the source has expressions: Python compiles it anew.
     if (changed.accounts.some(a => a.outcome === 'templated')) return
     const growth = changed.edits.reduce((sum, e) => sum + (e.op === 'splice' ? e.to.length - e.length : 0), 0)
-    const mended = growth === 0 ? null : mendPyc(head, source.size + growth)
+    const mended = changed.edits.length === 0 ? null : mendPyc(head, source.size + growth)
     this.#copy(at, node, { accounts, edits: mended === null ? edits : [...edits, { op: 'overwrite', ...mended }] })
   }
 

@@ -77,7 +77,7 @@ const t = toText
 function others([, ...rest]: readonly string[]): string {
   if (rest.length === 0) return ''
   const shown = rest.slice(0, OTHERS_SHOWN).map(shortPath).join(', ')
-  return ` (nor do ${shown}${rest.length > OTHERS_SHOWN ? ` and ${rest.length - OTHERS_SHOWN} more` : ''})`
+  return ` (nor ${rest.length === 1 ? 'does' : 'do'} ${shown}${rest.length > OTHERS_SHOWN ? ` and ${rest.length - OTHERS_SHOWN} more` : ''})`
 }
 const OTHERS_SHOWN = 3
 /** A store path without the part that no person reads. */

@@ -61,6 +61,7 @@ const COMMON: Readonly<Record<string, string>> = {
   'a redirection': `f=0; { cat < ${X}/none; } 2> /dev/null || f=1; echo "$f"; { echo > ${X}/none; } 2>&1 | tail -c 0`,
   'eval in single quotes': `v=1; eval 'printf "%s|" "${X}/a $v" ${X}/b'`,
   'eval in double quotes': `v=1; eval "printf '%s|' ${X}/a '${X}/b' \\"${X}/c\\" $v"`,
+  'eval, the path at the end of the quotes': `eval 'echo '\\''a'\\'' ${X}'; eval "echo ${X}"; eval 'echo '${X}`,
   'eval of words': `eval printf '%s\\|' ${X}/a "'${X}/b'"`,
   'a trap': `trap 'echo "${X}/a" ${X}/b' 0; trap "echo '${X}/c'" 0`,
   'a trap for an exit': `trap 'echo "${X}/a" ${X}/b' EXIT`,
@@ -142,14 +143,18 @@ const PIECE = fc.tuple(TEXT, PATH, TEXT).chain(([left, path, right]) => {
 })
 const WORD = fc.array(PIECE, { minLength: 1, maxLength: 3 }).map(pieces => pieces.join(''))
 
-test('a word at random has the value that it had', () => {
+/** A word of code that is read once more. */
+const again = (code: string): string => `'${code.replaceAll("'", "'\\''")}'`
+
+test('a word at random has the value that it had, also in code for eval', () => {
   fc.assert(
-    fc.property(fc.array(WORD, { minLength: 30, maxLength: 30 }), words => {
-      const code = `set -f\n${words.map(word => `printf '<%s>\\n' ${word}`).join('\n')}`
+    fc.property(fc.array(WORD, { minLength: 20, maxLength: 20 }), words => {
+      const print = words.map(word => `printf '<%s>\\n' ${word}`)
+      const code = `set -f\n${[...print, ...print.map(line => `eval ${again(line)}`)].join('\n')}`
       const { before, after } = compare(code, ['bash'])
       expect(after).toBe(before)
     }),
-    { numRuns: 20 },
+    { numRuns: Number(process.env.SCRIPT_RUNS ?? 20) },
   )
 })
 

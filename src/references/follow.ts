@@ -53,7 +53,7 @@ interface Row {
 }
 
 /** The text ends in an option: `-I`, `-Wl,-rpath,`, `--prefix=`, `CFLAGS=-isystem `. */
-const OPTION = /(?:^|[\s"'=])-[-A-Za-z][^\s"']*?(?:[=,]|-[A-Za-z]|isystem |idirafter )?$/
+const OPTION = /(?:^|[\s"'=])-[-A-Za-z][^\s"']*(?:(?<=isystem|idirafter) )?$/
 const COMPILER =
   /^(?:gcc|clang|llvm|binutils|cctools|gfortran|rustc|gnumake|cmake|ninja|pkg-config|pkgconf|automake|autoconf|bison|flex)(?:-wrapper)?-(?:wrapper-)?\d[^-]*$|^stdenv-/
 const DEVELOPMENT = /-(?:dev|doc|devdoc|man|info|debug|static)$/

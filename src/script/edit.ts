@@ -6,7 +6,6 @@
  * What has to be known of each language is in shell-edit.ts, python-edit.ts and perl-edit.ts; here is what they share.
  */
 import type { BundlePath } from '../model.ts'
-import { STORE_DIR } from '../nix/store-path.ts'
 import { blank } from '../references/rewrite.ts'
 
 /** A store path in a text: where it stands, and what it becomes. */
@@ -109,17 +108,3 @@ export function spliced(text: string, splices: readonly Splice[]): string {
   pieces.push(text.slice(at))
   return pieces.join('')
 }
-
-/** Every store path that is written out in a text; `to` says where each goes. */
-export function findSites(text: string, to: (root: string, hash: string, name: string) => BundlePath | null): Site[] {
-  return [...text.matchAll(SITE)].map(match => {
-    const [root, hash, name] = match
-    return {
-      offset: match.index,
-      length: root.length,
-      to: hash === undefined || name === undefined ? null : to(root, hash, name),
-    }
-  })
-}
-
-const SITE = new RegExp(`${STORE_DIR}(?:/([0-9a-df-np-sv-z]{32})-([0-9A-Za-z+\\-._?=]+))?`, 'g')

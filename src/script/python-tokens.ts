@@ -31,7 +31,7 @@ const WORD = /[0-9A-Za-z_\x80-\xff]+/y
 /** The tokens of a text; null when it is not understood. */
 export function pythonTokens(text: string): Token[] | null {
   const tokens: Token[] = []
-  const end = scan(text, 0, text.length, tokens)
+  const end = scan(text, text.startsWith('\xef\xbb\xbf') ? 3 : 0, text.length, tokens)
   return end === text.length ? tokens : null
 }
 

@@ -8,8 +8,9 @@ import type { Splice } from './edit.ts'
 /** A text that was made from a part of another one. */
 export interface Decoded {
   readonly text: string
-  /** Where each character comes from; one more for the end. */
+  /** Where each character comes from: its first byte, and the byte behind its last. */
   readonly from: readonly number[]
+  readonly to: readonly number[]
   /** What stands for a text in the place of the decoded character at an offset. */
   readonly encode: (text: string, offset: number) => string
 }
@@ -19,7 +20,7 @@ type Quoting = 'bare' | 'double' | 'single'
 /** A splice of the decoded text as one of the text it comes from. */
 export function outwards(decoded: Decoded, { offset, length, text }: Splice): Splice {
   const start = decoded.from[offset] ?? 0
-  const end = decoded.from[offset + length] ?? start
+  const end = decoded.to[offset + length - 1] ?? start
   return { offset: start, length: end - start, text: decoded.encode(text, offset) }
 }
 
@@ -29,16 +30,16 @@ export function outwards(decoded: Decoded, { offset, length, text }: Splice): Sp
  */
 export function decodeBackquotes(text: string, part: CommandExpansionPart, double: boolean): Decoded {
   const from: number[] = []
+  const to: number[] = []
   let decoded = ''
-  let at = part.pos + 1
-  for (; at < part.end - 1; at++) {
+  for (let at = part.pos + 1; at < part.end - 1; at++) {
     from.push(at)
     const next = text[at + 1] ?? ''
     if (text[at] === '\\' && at + 1 < part.end - 1 && (double ? '$`\\"' : '$`\\').includes(next)) at++
     decoded += text[at]
+    to.push(at + 1)
   }
-  from.push(at)
-  return { text: decoded, from, encode: put => put.replace(double ? /[`\\"]/g : /[`\\]/g, '\\$&') }
+  return { text: decoded, from, to, encode: put => put.replace(double ? /[`\\"]/g : /[`\\]/g, '\\$&') }
 }
 
 /**
@@ -48,10 +49,12 @@ export function decodeBackquotes(text: string, part: CommandExpansionPart, doubl
  */
 export function decodeWord(text: string, word: Word, assignment: boolean): Decoded | null {
   const from: number[] = []
+  const to: number[] = []
   const quoting: Quoting[] = []
   let decoded = ''
-  const push = (at: number, character: string, how: Quoting): void => {
-    from.push(at)
+  const push = (start: number, end: number, character: string, how: Quoting): void => {
+    from.push(start)
+    to.push(end)
     quoting.push(how)
     decoded += character
   }
@@ -64,7 +67,7 @@ export function decodeWord(text: string, word: Word, assignment: boolean): Decod
         at++
         if (next === '\n') continue
       }
-      push(start, text[at] ?? '', how)
+      push(start, at + 1, text[at] ?? '', how)
     }
   }
   const take = (parts: readonly WordPart[], how: Quoting): boolean =>
@@ -85,17 +88,17 @@ export function decodeWord(text: string, word: Word, assignment: boolean): Decod
         case 'LocaleString':
           return false
         default:
-          push(part.pos, 'x', how)
+          push(part.pos, part.end, 'x', how)
           return true
       }
     })
   if (word.parts === undefined) literal(word.pos, word.end, 'bare')
   else if (!take(word.parts, 'bare')) return null
-  from.push(word.end)
   const skip = assignment ? (/^[^=/]*=/.exec(decoded)?.[0].length ?? 0) : 0
   return {
     text: decoded.slice(skip),
     from: from.slice(skip),
+    to: to.slice(skip),
     encode: (put, offset) => {
       switch (quoting[skip + offset]) {
         case 'single':

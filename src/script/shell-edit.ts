@@ -192,7 +192,7 @@ function codeOf(text: string, { name, args }: Command): Decoded[] {
 /** Edits the sites in a text of its own; false when it cannot be parsed. */
 function placeInner(survey: Survey, decoded: Decoded): boolean {
   const start = decoded.from[0] ?? 0
-  const end = decoded.from[decoded.text.length] ?? start
+  const end = decoded.to.at(-1) ?? start
   const inside = survey.sites.flatMap((site, index) => {
     if (site.offset < start || site.offset >= end) return []
     const offset = decoded.from.indexOf(site.offset)

@@ -1,0 +1,185 @@
+/** The table of what is worth bundling: a test for each row. */
+import { describe, expect, test } from 'vitest'
+import { answer, type Condition, leftOut, type Question, RULES } from '../src/references/follow.ts'
+
+interface Case {
+  readonly rule: string
+  readonly follow: boolean | 'if imported'
+  readonly from?: Partial<Question['from']>
+  /** Path below the package's root. */
+  readonly path?: string
+  readonly type?: 'file' | 'directory' | 'missing'
+  readonly own?: boolean
+  readonly name?: string
+  readonly before?: string
+  readonly bare?: true
+  readonly ofLoader?: true
+  readonly gone?: true
+}
+
+const ask = (c: Case) =>
+  answer({
+    from: { format: 'elf', path: 'bin/app', wrapper: false, loader: false, ...c.from },
+    bare: c.bare ?? false,
+    ofLoader: c.ofLoader ?? false,
+    before: () => c.before ?? '',
+    target: c.gone
+      ? null
+      : { name: c.name ?? 'lib-1.0', path: c.path ?? '', type: c.type ?? 'directory', own: c.own ?? false },
+  })
+
+const loader = { format: 'elf', path: 'lib/ld-linux-x86-64.so.2', loader: true } as const
+const libc = { format: 'elf', path: 'lib/libc.so.6' } as const
+const script = { format: 'script', path: 'bin/tool' } as const
+const data = { format: 'data', path: 'share/app/app.conf' } as const
+const wrapper = { format: 'script', path: 'bin/app', wrapper: true } as const
+
+const CASES: readonly [string, Case][] = [
+  ['a search path', { rule: 'loader', follow: false, ofLoader: true, path: 'lib' }],
+  ["a loader's own prefix", { rule: 'loader', follow: false, from: loader, own: true }],
+  ['a bare hash', { rule: 'hash', follow: false, bare: true, gone: true }],
+  ['a store path of another machine', { rule: 'gone', follow: false, gone: true }],
+  ['-I', { rule: 'option', follow: false, before: 'gcc -O2 -I', path: 'share', own: true }],
+  ['-isystem', { rule: 'option', follow: false, before: 'gcc -isystem ', path: 'share' }],
+  ['--prefix=', { rule: 'option', follow: false, before: "configure arguments: '--prefix=", own: true }],
+  ['-Wl,-rpath,', { rule: 'option', follow: false, before: '-Wl,-rpath,', path: 'lib' }],
+  [
+    'an option in a script is meant',
+    { rule: 'file', follow: true, from: script, before: '--data=', path: 'share/x', type: 'file' },
+  ],
+  [
+    'an option in a wrapper is meant',
+    {
+      rule: 'file',
+      follow: true,
+      from: { ...wrapper, format: 'elf' },
+      before: '--data=',
+      path: 'share/x',
+      type: 'file',
+    },
+  ],
+  ['a dash in a text is no option', { rule: 'file', follow: true, before: 'see - ', path: 'share/x', type: 'file' }],
+  [
+    "Python's build configuration",
+    {
+      rule: 'configuration',
+      follow: false,
+      from: { format: 'data', path: 'lib/python3.11/_sysconfigdata__linux_.py' },
+      path: 'share',
+    },
+  ],
+  [
+    "Perl's build configuration",
+    {
+      rule: 'configuration',
+      follow: false,
+      from: { format: 'data', path: 'lib/perl5/5.36.0/x/Config_heavy.pl' },
+      path: 'lib',
+    },
+  ],
+  [
+    'a pkg-config file',
+    { rule: 'configuration', follow: false, from: { format: 'data', path: 'lib/x/x.pc' }, path: 'share' },
+  ],
+  ['a development output', { rule: 'development', follow: false, name: 'zlib-1.2.13-dev', path: 'share' }],
+  ['documentation', { rule: 'development', follow: false, path: 'share/doc/x', own: true }],
+  ['headers', { rule: 'development', follow: false, path: 'include' }],
+  ['a static library', { rule: 'development', follow: false, path: 'lib/libx.a', type: 'file' }],
+  ['a compiler', { rule: 'compiler', follow: false, name: 'gcc-wrapper-12.2.0', path: 'bin/gcc', type: 'file' }],
+  ['a linker', { rule: 'compiler', follow: false, name: 'binutils-2.40', path: 'bin/ld', type: 'file' }],
+  [
+    "a compiler's library output is none",
+    { rule: 'file', follow: true, name: 'gcc-12.2.0-lib', path: 'lib/libgcc_s.so.1', type: 'file' },
+  ],
+  [
+    'a compiler that a wrapper names',
+    { rule: 'file', follow: true, from: wrapper, name: 'gcc-12.2.0', path: 'bin/gcc', type: 'file' },
+  ],
+  ['what is not there', { rule: 'absent', follow: false, path: 'etc', type: 'missing', own: true }],
+  [
+    'the locale archive',
+    { rule: 'locales', follow: false, from: libc, path: 'lib/locale/locale-archive', type: 'file', own: true },
+  ],
+  ['locale sources', { rule: 'locales', follow: false, from: libc, path: 'share/i18n', own: true }],
+  [
+    "a library's translations",
+    { rule: 'locales', follow: false, from: { path: 'lib/libx.so' }, path: 'share/locale', own: true },
+  ],
+  ["a program's own translations", { rule: 'directory', follow: true, path: 'share/locale', own: true }],
+  ['C.UTF-8', { rule: 'c-locale', follow: 'if imported', from: libc, path: 'lib/locale', own: true }],
+  [
+    "libc's aliases of locales",
+    { rule: 'c-locale', follow: 'if imported', from: libc, path: 'share/locale', own: true },
+  ],
+  ['gconv', { rule: 'gconv', follow: 'if imported', from: libc, path: 'lib/gconv', own: true }],
+  [
+    "gconv's cache",
+    {
+      rule: 'gconv',
+      follow: 'if imported',
+      from: libc,
+      path: 'lib/gconv/gconv-modules.cache',
+      type: 'file',
+      own: true,
+    },
+  ],
+  ['getconf in libc', { rule: 'getconf', follow: false, from: libc, path: 'libexec/getconf', own: true }],
+  ['getconf in getconf', { rule: 'directory', follow: true, path: 'libexec/getconf', own: true }],
+  ['its own root', { rule: 'own-tree', follow: true, own: true }],
+  ['a root that a wrapper names', { rule: 'named-tree', follow: true, from: wrapper }],
+  ["another package's root", { rule: 'other-tree', follow: false }],
+  ['a package that is a file', { rule: 'file', follow: true, type: 'file' }],
+  ['a directory of libraries', { rule: 'libraries', follow: false, path: 'lib' }],
+  ['the same in data', { rule: 'libraries', follow: false, from: data, path: 'lib64' }],
+  ['the same in a script', { rule: 'directory', follow: true, from: script, path: 'lib' }],
+  ['the same in a wrapper', { rule: 'directory', follow: true, from: wrapper, path: 'lib' }],
+  ['plugins below it', { rule: 'directory', follow: true, path: 'lib/qt-6/plugins' }],
+  ['a program', { rule: 'file', follow: true, path: 'bin/gpg', type: 'file' }],
+  ['a data file', { rule: 'file', follow: true, from: data, path: 'share/x/y', type: 'file' }],
+]
+
+describe('the table', () => {
+  test.each(CASES)('%s', (_, c) => {
+    const { rule, follow } = ask(c)
+    expect(rule).toBe(c.rule)
+    expect(typeof follow === 'boolean' ? follow : 'if imported').toBe(c.follow)
+  })
+
+  test('each row has a case and a reason', () => {
+    const tested = new Set(CASES.map(([, c]) => c.rule))
+    const decidedElsewhere = ['data-all', 'data-none', 'shebang', 'excluded']
+    for (const [rule, reason] of RULES) {
+      expect([...tested, ...decidedElsewhere]).toContain(rule)
+      expect(reason.length).toBeGreaterThan(10)
+    }
+  })
+})
+
+const only = (path: string): RegExp =>
+  (ask({ rule: '', follow: true, from: libc, path, own: true }).follow as Condition).only
+
+test.each([
+  ['UTF-16.so', true],
+  ['ISO8859-15.so', true],
+  ['EUC-JP.so', true],
+  ['libJIS.so', true],
+  ['gconv-modules.d/gconv-modules-extra.conf', true],
+  ['EBCDIC-US.so', false],
+  ['IBM1047.so', false],
+])('of gconv: %s %s', (name, wanted) => expect(only('lib/gconv').test(name)).toBe(wanted))
+
+test.each([
+  ['C.utf8/LC_CTYPE', true],
+  ['de_DE.utf8/LC_CTYPE', false],
+  ['locale.alias', true],
+])('of locales: %s %s', (name, wanted) => expect(only('lib/locale').test(name)).toBe(wanted))
+
+test.each([
+  ['share/man/man1/x.1', true],
+  ['nix-support/setup-hook', true],
+  ['lib/pkgconfig/x.pc', true],
+  ['lib/libx.la', true],
+  ['share/manual', false],
+  ['lib/libx.so', false],
+  ['doc', true],
+])('a tree leaves %s out: %s', (path, out) => expect(leftOut(path) !== null).toBe(out))
