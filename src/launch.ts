@@ -22,7 +22,6 @@ import { directoryOf, type Layout } from './layout.ts'
 import type { BundlePath, DependencyGraph, Finding, PlanOptions, ScriptFacts, SourcePath } from './model.ts'
 import { STORE_DIR, storePathPrefix } from './nix/store-path.ts'
 import { blank, type Target } from './references/rewrite.ts'
-import type { Language } from './script/language.ts'
 import { throughPerl } from './script/perl-edit.ts'
 
 /** What stands in the place of a file, and findings about it. */
@@ -102,14 +101,12 @@ export class Launchers {
   }
 
   /** For a script whose text lies beside `at` (shadow): its interpreter runs it. */
-  forScript(facts: ScriptFacts, interpreter: SourcePath, language: Language | null, at: BundlePath): Launcher {
+  forScript(facts: ScriptFacts, interpreter: SourcePath, isPerl: boolean, at: BundlePath): Launcher {
     const interpreterAt = this.placeOfInterpreter(facts, interpreter)
     const text = shadow(at)
     if (this.#compiled) {
-      const template =
-        language === 'perl'
-          ? throughPerl(launch(at, text), inRoot(interpreterAt), facts.argument)
-          : throughInterpreter(launch(at, text), inRoot(interpreterAt), facts.argument)
+      const through = isPerl ? throughPerl : throughInterpreter
+      const template = through(launch(at, text), inRoot(interpreterAt), facts.argument)
       return { bytes: this.#native(template), findings: [] }
     }
     const stub = this.#options.launcher !== 'shell' && !this.#graph.refusals.has(interpreter)

@@ -196,13 +196,15 @@ class Planner {
     }
     const text = shadow(at)
     this.#shadows.set(directoryOf(at), directoryOf(text))
-    const isEdited = language !== null && (language !== 'perl' || this.#launchers.native)
+    // `env perl` starts a perl of the machine's.
+    const isPerl = language === 'perl' && baseName(facts.interpreter.value) !== 'env'
+    const isEdited = language !== null && (language !== 'perl' || (isPerl && this.#launchers.native))
     this.#copy(
       text,
       node,
       isEdited ? this.#accounts.asExpressions(node, text, language) : this.#accounts.inPlace(node, text),
     )
-    this.#launch(at, this.#launchers.forScript(facts, interpreter, language, at))
+    this.#launch(at, this.#launchers.forScript(facts, interpreter, isPerl, at))
   }
 
   /** The language of a text: what shell scripts source is shell, whatever it is called. */

@@ -121,8 +121,8 @@ export function bundleSummary(report: BundleReport): string {
   const outcomes = [
     references.fixed > 0 && `${references.fixed} fixed to ${report.prefix}`,
     references.templated > 0 && `${references.templated} made relative`,
-    references.loader > 0 && `${references.loader} of the loader`,
     references.blanked > 0 && `${references.blanked} blanked`,
+    references.loader > 0 && `${references.loader} in strings of the loader`,
     references['host-path'] > 0 && `${references['host-path']} host paths of the loader blanked`,
   ].filter(part => part !== false)
   const warnings = report.findings.filter(f => f.severity === 'warning').length

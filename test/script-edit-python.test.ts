@@ -32,13 +32,14 @@ const CODES: Readonly<Record<string, string>> = {
   'a backslash before it': `print('\\${X}', r'\\${X}', r'\\\\${X}', rb'\\${X}'.decode('latin-1'))`,
   'quotes before it in three quotes': `print("""say "${X}" and ""${X}""", '''it's '${X}''', r"""\\"${X}""", """\\"${X}""", """\\""${X}""")`,
   'f-strings': `x = 'v'; print(f'{x}${X}/{x!r:>5}{{}}{x}', f"{x + f'{x}'}${X}", f'''{x:{'>'}{5}}${X}''', f'{x=}${X}', f'{ {"a": 1}["a"]}${X}', f'{x!=1}${X}', f'{(lambda: x)()}${X}')`,
+  'the braces of f-strings': `x = 1; print(f"{'${X}'}", f'{x}{"${X}/a"!s:>3}${X}' 'b', f"""{r'a${X}' if x else ''}""", f"{len('${X}') * 0}")\nclass A: b = f"{['${X}'][0]}"\nprint(A.b, (lambda: f"{'${X}'}")())`,
   neighbours: `x = 1; print('a' '${X}' "b" r'\\c' f'{x}', ('a'\n  # comment\n  '${X}'\n  'b'), 'a' \\\n '${X}' \\\n 'b')`,
   'neighbours of bytes': `print((b'a' b'${X}' rb'\\b').decode('latin-1'))`,
   'a method of it': `print('${X}/a'.upper().lower() == '${X}/a'.lower(), "a" '${X}'.count('nix') < 2, '${X}/a'[-2:])`,
   'an operator beside it': `print('${X}' + 'a' * 2, *('${X}',) * 2, '${X}' 'a' * 2, not '${X}', '${X}' if 1else'${X}', 'a' in'${X}')`,
   formats: `print('${X}/%s' % 1, ('${X}/%s' 'a') % 1, ('%s ' + '${X}') % 1, '${X}/{}'.format(1), ('${X}' '{0}').format(1), '{a}${X}'.format_map({'a': 1}), (b'${X}/%d' % 1).decode('latin-1'))`,
   'a format in three lines': `print("%s"\n  " ${X}"\n  " %s" % (1, 2))`,
-  'no formats': `x = 7\nprint('a %s' % '${X}', len(['${X}']) % x, str('${X}') .count('x'), ['${X}'][0], '{}'.format('${X}'))`,
+  'no formats': `x = 7\nprint('a %s' % '${X}', len(['${X}']) % x, ['${X}'][0], '{}'.format('${X}'))`,
   'defaults, lambdas, comprehensions, decorators': `def d(p): return lambda f: lambda: (p, f())\n@d('${X}')\ndef f(a='${X}/a', *, b="${X}/b"):\n  return a, b\nprint(*f()[1], f()[0], *[('${X}' + str(i)) for i in range(2)], (lambda a='${X}': a)(), sep='|')`,
   'classes and slots': `class A:\n  a = '${X}/a'\n  b: str = "${X}/b"\n  def f(self, globals=None, __file__=None): return '${X}/f'\nprint(A.a, A.b, A().f())`,
   annotations: `def f(a: '${X}') -> "${X}": pass\nprint(*f.__annotations__.values())`,
@@ -91,7 +92,8 @@ test('what is not in the bundle is blanked at equal length', () => {
 })
 
 test.each([
-  ['interpolation', `y = f"{'${X}'}"`],
+  ['interpolation', `y = f"{'a' '${X}'}"`],
+  ['interpolation', `y = f"{'${X}/%s' % 1}"`],
   ['interpolation', `y = f"{x:${X}}"`],
   ['interpolation', `y = f"{f'{"${X}"}'}"`],
   ['interpolation', `y = t'${X}'`],
@@ -164,18 +166,7 @@ test('the syntax of Python 2 is read', () => {
 /** Plants paths in Python's own library, and compares the syntax trees before and after. */
 test('in modules of the standard library nothing but the literals changes', () => {
   const library = run([PYTHON, '-c', 'import os; print(os.path.dirname(os.__file__))']).out.trim()
-  const names = [
-    'argparse',
-    'ast',
-    'configparser',
-    'dataclasses',
-    'difflib',
-    'inspect',
-    'optparse',
-    'pdb',
-    'pydoc',
-    'typing',
-  ]
+  const names = ['ast', 'configparser', 'dataclasses', 'difflib', 'optparse']
   const directory = lab.directory()
   let planted = 0
   for (const name of names) {

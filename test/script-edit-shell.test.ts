@@ -206,10 +206,13 @@ test('of paths within each other the first counts', () => {
 test('scripts of this machine can still be read when paths in them are those of the store', () => {
   const scripts = ['/usr/bin', '/usr/sbin', '/usr/lib/git-core']
     .flatMap(directory => readdirSync(directory).map(name => `${directory}/${name}`))
-    .filter(path => statSync(path, { throwIfNoEntry: false })?.isFile())
+    .filter(path => {
+      const stat = statSync(path, { throwIfNoEntry: false })
+      return stat?.isFile() && stat.size < 30_000
+    })
     .map(path => readFileSync(path, 'latin1'))
     .filter(text => /^#! ?(?:\/usr)?\/bin\/(?:ba|da)?sh/.test(text))
-    .slice(0, 60)
+    .slice(0, 50)
   const directory = lab.directory()
   let planted = 0
   for (const [i, script] of scripts.entries()) {

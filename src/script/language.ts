@@ -6,7 +6,7 @@ import type { FileFacts } from '../model.ts'
 export type Language = 'shell' | 'python' | 'perl'
 
 const INTERPRETERS: readonly (readonly [RegExp, Language])[] = [
-  [/^(?:ba|da|k|mk|z|a)?sh$/, 'shell'],
+  [/^(?:ba|da|k|mk|a)?sh$/, 'shell'],
   [/^python[\d.]*$/, 'python'],
   [/^perl[\d.]*$/, 'perl'],
 ]

@@ -12,13 +12,15 @@
  * `+` binds weaker than what joins neighbouring literals, so a run of them gets one pair of parentheses around it all.
  * Where the run is a format (`%`, `.format`), what the format gives a meaning to is doubled in the root.
  *
- * Paths in the braces of an f-string are refused: before Python 3.12 its quotes cannot be used there. So are those in the
- * patterns of `match`, which takes literals only, and in t-strings.
+ * In the braces of an f-string, whose quotes cannot be used there before Python 3.12, stands the name of the global, and
+ * the literal is evaluated once the root is known: `(f"{(''+_storefree_root+'/pkg/x')}/y" if (<root>,) else 0)`.
+ *
+ * Refused are paths in the patterns of `match`, which takes literals only, in t-strings, and what is rare in braces.
  */
 import type { BundlePath } from '../model.ts'
-import { blankedSite, refuseAll, type Site, type SiteEdit, type TextEdit, textEdit } from './edit.ts'
+import { blankedSite, refuseAll, type Site, type SiteEdit, type Splice, type TextEdit, textEdit } from './edit.ts'
 import { type Run, stringRuns } from './python-runs.ts'
-import { pythonTokens, type Token } from './python-tokens.ts'
+import { pythonTokens, type StringToken, type Token } from './python-tokens.ts'
 
 /**
  * @param place where the text will lie; the root is found as many directories up from there
@@ -44,10 +46,11 @@ export function editPython(text: string, place: BundlePath, sites: readonly Site
     edits.push(edit)
   }
   const edit = textEdit(text, sites, (_, index) => edits[index] ?? { refused: 'unparsable' })
-  const parentheses = [...templated.keys()].flatMap(run => [
-    { offset: run.pos, length: 0, text: '(' },
-    { offset: run.end, length: 0, text: ')' },
-  ])
+  const parentheses = [...templated.keys()].flatMap(run => {
+    const braced = new Set(run.strings.flatMap(s => sites.flatMap(site => inBraces(text, s, site) ?? [])))
+    const inner = [...braced].flatMap(({ pos, end }) => around(pos, end, ')'))
+    return [...around(run.pos, run.end, braced.size > 0 ? ` if (${root},) else 0)` : ')'), ...inner]
+  })
   const splices = [...parentheses, ...edit.splices].sort((a, b) => a.offset - b.offset || a.length - b.length)
   return { ...edit, splices }
 }
@@ -74,7 +77,8 @@ function siteEdit(text: string, tokens: readonly Token[], site: Site, run: Run |
     return comment ? blankedSite(text, site) : { refused: 'unparsable' }
   }
   if (run.refused) return { refused: run.refused }
-  if (literal.fields.some(f => f.pos <= site.offset && site.offset < f.end)) return { refused: 'interpolation' }
+  const field = literal.fields.find(f => f.pos <= site.offset && site.offset < f.end)
+  if (field) return bracedEdit(text, site, literal)
   const { prefix, quote } = literal
   const bytes = /b/i.test(prefix)
   let value = bytes ? `getattr(__import__('os'),'fsencode',str)(${root})` : root
@@ -93,6 +97,39 @@ function siteEdit(text: string, tokens: readonly Token[], site: Site, run: Run |
       offset: site.offset - tail.length,
       length: site.length + tail.length,
       text: `${quote}${kept}+${value}+${prefix}${quote}/${site.to}`,
+    },
+    outcome: 'templated',
+  }
+}
+
+const around = (pos: number, end: number, close: string): Splice[] => [
+  { offset: pos, length: 0, text: '(' },
+  { offset: end, length: 0, text: close },
+]
+
+/** The literal in the braces of an f-string that a site stands in; null where it stands in none, or in a rare one. */
+function inBraces(text: string, literal: StringToken, { offset, length, to }: Site): StringToken | null {
+  const field = literal.fields.find(f => f.pos <= offset && offset < f.end)
+  const at = field?.tokens.findIndex(t => t.type === 'string' && t.pos <= offset && offset + length <= t.end) ?? -1
+  const inner = field?.tokens[at]
+  if (to === null || inner?.type !== 'string' || inner.fields.length > 0 || /[bt]/i.test(inner.prefix)) return null
+  const [before, after] = [field?.tokens[at - 1], field?.tokens[at + 1]]
+  // Joined literals and formats would need more than parentheses.
+  const isFormat = after?.type === 'operator' && '%.'.includes(text[after.pos] ?? '')
+  return before?.type === 'string' || after?.type === 'string' || isFormat ? null : inner
+}
+
+function bracedEdit(text: string, site: Site, literal: StringToken): SiteEdit {
+  const inner = inBraces(text, literal, site)
+  if (inner === null) return { refused: 'interpolation' }
+  const { prefix, quote } = inner
+  const before = text.slice(inner.pos + prefix.length + quote.length, site.offset)
+  if (loose(before, quote) !== '') return { refused: 'interpolation' }
+  return {
+    splice: {
+      offset: site.offset,
+      length: site.length,
+      text: `${quote}+_storefree_root+${prefix}${quote}/${site.to}`,
     },
     outcome: 'templated',
   }

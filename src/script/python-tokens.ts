@@ -13,7 +13,15 @@ export interface StringToken {
   /** One quote or three. */
   readonly quote: string
   /** The braces of an f-string, outermost, with what is between them. */
-  readonly fields: readonly { readonly pos: number; readonly end: number }[]
+  readonly fields: readonly Field[]
+}
+
+/** `{expression!r:format}` */
+export interface Field {
+  readonly pos: number
+  readonly end: number
+  /** The tokens of its expression. */
+  readonly tokens: readonly Token[]
 }
 
 export interface OtherToken {
@@ -31,20 +39,21 @@ const WORD = /[0-9A-Za-z_\x80-\xff]+/y
 /** The tokens of a text; null when it is not understood. */
 export function pythonTokens(text: string): Token[] | null {
   const tokens: Token[] = []
-  const end = scan(text, text.startsWith('\xef\xbb\xbf') ? 3 : 0, text.length, tokens)
+  const end = scan(text, text.startsWith('\xef\xbb\xbf') ? 3 : 0, tokens, false)
   return end === text.length ? tokens : null
 }
 
 /**
- * Reads tokens from `at`. In a field of an f-string (`tokens` is null) it reads to what ends the expression: its closing
- * brace, or a colon or `!` that belongs to the field.
+ * Reads tokens from `start`. In a field of an f-string it reads to what ends the expression: its closing brace, or a colon
+ * or `!` that belongs to the field.
  * @returns where it ended; -1 when the text is not understood
  */
-function scan(text: string, start: number, end: number, tokens: Token[] | null): number {
+function scan(text: string, start: number, tokens: Token[], inField: boolean): number {
+  const end = text.length
   const open: string[] = []
   let at = start
   const push = (type: OtherToken['type'], pos: number, to: number): void => {
-    tokens?.push({ type, pos, end: to })
+    tokens.push({ type, pos, end: to })
     at = to
   }
   while (at < end) {
@@ -53,7 +62,7 @@ function scan(text: string, start: number, end: number, tokens: Token[] | null):
       const newline = text.indexOf('\n', at)
       push('comment', at, newline < 0 ? end : newline)
     } else if (c === '\n') {
-      if (open.length === 0 && tokens) push('newline', at, at + 1)
+      if (open.length === 0 && !inField) push('newline', at, at + 1)
       else at++
     } else if (c === '\\') {
       // It joins lines; anything else is an error that Python reports.
@@ -70,10 +79,10 @@ function scan(text: string, start: number, end: number, tokens: Token[] | null):
       open.push(c === '(' ? ')' : c === '[' ? ']' : '}')
       push('operator', at, at + 1)
     } else if (')]}'.includes(c)) {
-      if (!tokens && open.length === 0) return c === '}' ? at : -1
+      if (inField && open.length === 0) return c === '}' ? at : -1
       if (open.pop() !== c) return -1
       push('operator', at, at + 1)
-    } else if (!tokens && open.length === 0 && (c === ':' || (c === '!' && text[at + 1] !== '='))) {
+    } else if (inField && open.length === 0 && (c === ':' || (c === '!' && text[at + 1] !== '='))) {
       return at
     } else if (/[ \t\r\f]/.test(c)) {
       at++
@@ -82,16 +91,16 @@ function scan(text: string, start: number, end: number, tokens: Token[] | null):
     }
     if (at < 0) return -1
   }
-  return open.length === 0 && tokens ? end : -1
+  return open.length === 0 && !inField ? end : -1
 }
 
 /** Reads a literal whose prefix begins at `pos`; returns where it ends, or -1. */
-function string(text: string, pos: number, at: number, tokens: Token[] | null): number {
+function string(text: string, pos: number, at: number, tokens: Token[]): number {
   const prefix = text.slice(pos, at)
   const quote = text.startsWith((text[at] ?? '').repeat(3), at) ? text.slice(at, at + 3) : (text[at] ?? '')
   const raw = /r/i.test(prefix)
   const formatted = /[ft]/i.test(prefix)
-  const fields: { pos: number; end: number }[] = []
+  const fields: Field[] = []
   let i = at + quote.length
   for (;;) {
     const c = text[i]
@@ -105,22 +114,23 @@ function string(text: string, pos: number, at: number, tokens: Token[] | null): 
     } else if (formatted && (c === '{' || c === '}') && text[i + 1] === c) {
       i += 2
     } else if (formatted && c === '{') {
-      const end = field(text, i, quote)
+      const inner: Token[] = []
+      const end = field(text, i, quote, inner)
       if (end < 0) return -1
-      fields.push({ pos: i, end })
+      fields.push({ pos: i, end, tokens: inner })
       i = end
     } else {
       i++
     }
   }
   const end = i + quote.length
-  tokens?.push({ type: 'string', pos, end, prefix, quote, fields })
+  tokens.push({ type: 'string', pos, end, prefix, quote, fields })
   return end
 }
 
 /** Reads a field from its brace on; returns where it ends, or -1. */
-function field(text: string, brace: number, quote: string): number {
-  let at = scan(text, brace + 1, text.length, null)
+function field(text: string, brace: number, quote: string, tokens: Token[]): number {
+  let at = scan(text, brace + 1, tokens, true)
   if (at < 0) return -1
   if (text[at] === '!') {
     // The conversion: `!r`.
@@ -132,7 +142,7 @@ function field(text: string, brace: number, quote: string): number {
   for (at++; at < text.length && !text.startsWith(quote, at); ) {
     if (text[at] === '}') return at + 1
     if (text[at] === '{') {
-      at = field(text, at, quote)
+      at = field(text, at, quote, [])
       if (at < 0) return -1
     } else at++
   }

@@ -60,7 +60,7 @@ describe.each(PLACES)('at %s', place => {
     expect(text).toContain('greets PlApp 1\ndata data of plapp\nsame yes\n')
     // What it runs again goes through a shell, in double quotes.
     if (!place.includes('"')) expect(text).toContain(`again name ${own}\n`)
-    expect(text).toMatch(/^DATA 1 first, from .*\/pkg\/plapp-1\.0\/bin\/plapp$/m)
+    expect(text).toMatch(/DATA 1 first, from .*\/pkg\/plapp-1\.0\/bin\/plapp$/m)
     expect(text).toContain('DATA 2 second\n')
   })
 })

@@ -26,7 +26,7 @@ const shown = (home: string): string[] => [
 
 /** What any program may open outside of its package: the kernel's files, and the machine's own configuration. */
 const OUTSIDE =
-  /^\/(?:proc|dev|sys|home|tmp)(?:\/|$)|^\/etc\/(?:passwd|group|nsswitch\.conf|localtime|hosts|resolv\.conf|host\.conf|gitconfig|inputrc|os-release|gai\.conf)$|^\/(?:usr\/)?bin\/(?:sh|dash)$/
+  /^\/(?:proc|dev|sys|home|tmp)(?:\/|$)|^\/etc\/(?:passwd|group|nsswitch\.conf|localtime|hosts|resolv\.conf|host\.conf|gitconfig|inputrc|os-release|mime\.types|(?:xdg\/pip\/)?pip\.conf|gai\.conf)$|^\/(?:usr\/)?bin\/(?:sh|dash)$/
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
 
