@@ -6,17 +6,15 @@
  * interpreter of a script, as the far end of a link, or because a file that is in already names it by its store path and
  * the table of references/follow.ts says so.
  */
-import { inDynstr } from './elf/dlopen.ts'
-import { isElf, parseElf, symbolNames } from './elf/parse.ts'
-import { sameMachine } from './elf/search.ts'
+import { readMembers, readReferences, readWrapper } from './contents.ts'
+import { isElf, parseElf } from './elf/parse.ts'
 import { stubRefusal } from './entry/inject.ts'
 import type { Progress } from './io/progress.ts'
-import { lstat, pieces, readLink, realPath, stat, withFile } from './io/store.ts'
+import { lstat, readLink, realPath, stat, withFile } from './io/store.ts'
 import type {
   Dependency,
   DependencyGraph,
   Entry,
-  FileFacts,
   FileNode,
   Finding,
   LinkNode,
@@ -30,29 +28,18 @@ import type {
 } from './model.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { Processes } from './processes.ts'
-import {
-  type ContainerMember,
-  type ContainerProblem,
-  containerKindOf,
-  LIMITS,
-  scanContainer,
-} from './references/containers.ts'
-import { answer, type Condition, leftOut } from './references/follow.ts'
+import { leftOut } from './references/follow.ts'
 import { globs } from './references/glob.ts'
-import { ReferenceScanner } from './references/scan.ts'
 import { languageOf } from './script/language.ts'
-import { parseShellWrapper, readBinaryWrapper, type Wrapper } from './script/wrapper.ts'
-import { type Named, named, Sources, storePaths } from './sources.ts'
+import type { Wrapper } from './script/wrapper.ts'
+import { Sources, storePaths } from './sources.ts'
 import { walkTree } from './tree.ts'
+import { Verdicts } from './verdicts.ts'
 
-/** A wrapper is small; a larger program or script is none. In bytes. */
-const WRAPPER_MAX = 1 << 20
 /** A larger script is data. In bytes. */
 const SCRIPT_MAX = 4 << 20
 /** The header of a compiled Python module (PEP 552). In bytes. */
 const PYC_HEAD = 16
-/** Bytes before a reference that are looked at. */
-const BEFORE = 64
 
 /**
  * The graph of all that the entries need.
@@ -70,15 +57,6 @@ export function scan(
   for (const entry of entries) scanner.addEntry(entry)
   scanner.run()
   return scanner.graph(entries)
-}
-
-/** A directory or file that comes along if the bundle's objects import what its rule asks for. */
-interface Pending {
-  readonly target: SourcePath
-  readonly condition: Condition
-  /** Objects of this package define the functions and so do not count. */
-  readonly root: SourcePath
-  readonly verdict: { followed: boolean }
 }
 
 class Scanner {
@@ -101,7 +79,9 @@ class Scanner {
   readonly #wrappers = new Map<SourcePath, Wrapper>()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
   readonly #queue: FileNode[] = []
-  #conditional: Pending[] = []
+  /** Directories that were brought because they are named. */
+  readonly #brought = new Set<SourcePath>()
+  readonly #verdicts: Verdicts
   readonly #processes = new Processes(this.#sources, {
     file: path => void this.#addFile(path),
     edge: edge => this.#edge(edge),
@@ -113,6 +93,7 @@ class Scanner {
     this.#progress = progress
     const matches = globs(options.exclude)
     this.#excluded = path => matches(withoutHash(path))
+    this.#verdicts = new Verdicts(this.#sources, this.#store, options.data, this.#excluded)
     for (const { root, tree } of roots) if (tree) this.#trees.add(root)
   }
 
@@ -195,9 +176,9 @@ class Scanner {
     const status = stat(path)
     const size = status?.size ?? 0
     const executable = ((status?.mode ?? 0) & 0o111) !== 0
-    const { references, text } = this.#read(path)
-    const wrapper = size <= WRAPPER_MAX && executable ? readWrapper(path, facts, size) : null
-    if (wrapper && stat(wrapper.program)?.type === 'file') this.#wrappers.set(path, wrapper)
+    const { references, text } = readReferences(path, this.#store)
+    const wrapper = executable ? readWrapper(path, facts, size) : null
+    if (wrapper) this.#wrappers.set(path, wrapper)
     // Whatever names the store may turn out to be a part of a script; of shell scripts all that they source is known then.
     if (text && size <= SCRIPT_MAX && (references.length > 0 || languageOf(path, facts) === 'shell'))
       this.#texts.set(
@@ -209,8 +190,8 @@ class Scanner {
         path,
         withFile(path, source => source.read(0, PYC_HEAD)),
       )
-    const judge = (reference: Reference): Verdict => this.#judge(path, facts, reference)
-    const members = facts.format === 'elf' ? [] : this.#unpack(path)
+    const judge = (reference: Reference): Verdict => this.#verdicts.of(path, facts, wrapper !== null, reference)
+    const members = facts.format === 'elf' ? [] : readMembers(path, this.#store, this.#findings)
     const node: FileNode = {
       path,
       size,
@@ -224,45 +205,6 @@ class Scanner {
     this.#files.set(path, node)
     this.#queue.push(node)
     return node
-  }
-
-  /** Reads a file once for all that is looked for in it. */
-  #read(path: SourcePath): { references: Reference[]; text: boolean } {
-    const references: Reference[] = []
-    let text = true
-    withFile(path, source => {
-      const scanner = new ReferenceScanner(this.#store, reference => references.push(reference))
-      for (const piece of pieces(source)) {
-        text &&= !piece.includes(0)
-        scanner.push(piece)
-      }
-      scanner.end()
-    })
-    return { references: references.sort((a, b) => a.offset - b.offset), text }
-  }
-
-  /** The members of a container that name the store. What cannot be looked into is said. */
-  #unpack(path: SourcePath): readonly ContainerMember[] {
-    const unread = ({ names, code, detail }: ContainerProblem): void => {
-      const severity = code === 'signed' ? 'note' : 'warning'
-      const member = names.join('!')
-      this.#findings.push({ code: 'container-unread', severity, file: path, member, problem: code, detail })
-    }
-    return withFile(path, source => {
-      const kind = containerKindOf(source)
-      if (kind === null) return []
-      if (kind !== 'gzip' && kind !== 'zip' && kind !== 'zlib') {
-        unread({ names: [], code: 'opaque', detail: kind })
-        return []
-      }
-      if (source.size > LIMITS.member) {
-        unread({ names: [], code: 'too-large', detail: '' })
-        return []
-      }
-      const { members, problems } = scanContainer(source.read(0, source.size), this.#store)
-      problems.forEach(unread)
-      return members.filter(member => member.references.length > 0)
-    })
   }
 
   #addLink(path: SourcePath): void {
@@ -288,57 +230,6 @@ class Scanner {
 
   // ---- References ----------------------------------------------------------------------------------------------
 
-  /** What becomes of a reference; what a condition stands before is settled later. */
-  #judge(from: SourcePath, facts: FileFacts, reference: Reference): Verdict {
-    const { data } = this.#options
-    const target = data === 'all' ? this.#packageOf(reference) : named(reference)
-    const verdict = (rule: string, followed: boolean): Verdict & { followed: boolean } => ({
-      rule,
-      // What is not there names nothing, though its directory may be.
-      target: target?.type === 'missing' ? null : (target?.path ?? null),
-      followed,
-    })
-    if (data === 'all') return verdict(target ? 'data-all' : 'gone', target !== null)
-    const ofLoader =
-      facts.format === 'elf' && (reference.offset === facts.interp?.offset || inDynstr(facts, reference.offset))
-    const ofShebang = facts.format === 'script' && reference.offset === facts.interpreter.offset
-    if (ofShebang) return verdict('shebang', false)
-    const root = storePathOf(from)?.root ?? null
-    const { rule, follow } = answer({
-      from: {
-        format: facts.format,
-        path: root === null ? from : from.slice(root.length + 1),
-        wrapper: this.#wrappers.has(from),
-        loader: this.#sources.loaders.has(from),
-      },
-      bare: reference.bare,
-      ofLoader,
-      before: () => textBefore(from, reference.offset),
-      target: target && {
-        name: target.name,
-        path: target.path.slice(target.root.length + 1),
-        type: target.type,
-        own: target.root === root,
-      },
-    })
-    if (target === null || follow === false) return verdict(rule, false)
-    if (this.#excluded(target.path)) return verdict('excluded', false)
-    if (data === 'none' && !this.#isObject(target.path, facts)) return verdict('data-none', false)
-    if (follow === true) return verdict(rule, true)
-    const waiting = verdict(rule, false)
-    this.#conditional.push({ target: target.path, condition: follow, root: target.root, verdict: waiting })
-    return waiting
-  }
-
-  /** With `--data all`: the package that a hash belongs to, whatever stands around it. */
-  #packageOf({ hash }: Reference): Named | null {
-    const root = hash === null ? undefined : this.#store.get(hash)
-    const store = root === undefined ? null : storePathOf(root)
-    return (
-      store && { path: root!, root: root!, name: store.name, type: stat(root!)?.type === 'file' ? 'file' : 'directory' }
-    )
-  }
-
   /** Brings what a file needs: the program that it starts, what it names. */
   #follow(node: FileNode): void {
     const { path, facts } = node
@@ -359,7 +250,7 @@ class Scanner {
     )
     for (const { rule, target, followed, name } of named) {
       if (!followed || target === null) continue
-      const object = this.#isObject(target, facts)
+      const object = this.#sources.isObject(target, facts)
       this.#edge({ from: path, kind: object ? 'dlopen' : 'reference', name, to: realPath(target), via: rule })
       this.#bring(target)
     }
@@ -371,10 +262,9 @@ class Scanner {
       this.#add(inRealDirectory(target))
       return
     }
-    if (storePathOf(target)?.root === target) {
-      if (this.#trees.has(target)) return
-      this.#trees.add(target)
-    }
+    if (this.#brought.has(target) || this.#trees.has(target)) return
+    this.#brought.add(target)
+    if (storePathOf(target)?.root === target) this.#trees.add(target)
     // A link on the way is a name that the program uses: it comes along.
     if (lstat(target)?.type === 'link') this.#addLink(target)
     this.addTree(realPath(target))
@@ -390,47 +280,17 @@ class Scanner {
     this.#add(inRealDirectory(name))
   }
 
-  /** Whether a path names a shared object that an object of these facts can open. */
-  #isObject(path: string, facts: FileFacts): boolean {
-    const object = this.#sources.open(path)
-    return object !== null && !object.facts.program && (facts.format !== 'elf' || sameMachine(object.facts, facts))
-  }
+  #included = false
 
-  /** Brings the directories whose conditions hold by now; false when nothing came of it. */
+  /** Brings what waited for functions that the bundle's objects import by now; false when nothing came of it. */
   #settleConditions(): boolean {
     const before = this.#files.size
-    const waiting = this.#conditional
-    this.#conditional = []
-    for (const pending of waiting) {
-      const { target, condition, root, verdict } = pending
-      if (!this.#imports(condition.imports, root)) this.#conditional.push(pending)
-      else {
-        verdict.followed = true
-        if (stat(target)?.type === 'directory') this.addTree(realPath(target), condition.only)
-        else this.#add(inRealDirectory(target))
-      }
+    for (const { target, only } of this.#verdicts.settle(this.#files.values())) {
+      if (stat(target)?.type === 'directory') this.addTree(realPath(target), only)
+      else this.#add(inRealDirectory(target))
     }
     return this.#files.size > before
   }
-
-  readonly #symbols = new Map<SourcePath, ReadonlySet<string>>()
-
-  /** Whether an object names one of some functions; libraries of the package that defines them do not count. */
-  #imports(functions: readonly string[], definedIn: SourcePath): boolean {
-    for (const { path, facts } of this.#files.values()) {
-      if (facts.format !== 'elf' || facts.dynstr === null) continue
-      if (!facts.program && path.startsWith(`${definedIn}/`)) continue
-      let names = this.#symbols.get(path)
-      if (!names) {
-        names = new Set(withFile(path, source => symbolNames(source, path)))
-        this.#symbols.set(path, names)
-      }
-      if (functions.some(name => names.has(name))) return true
-    }
-    return false
-  }
-
-  #included = false
 
   /** Brings what `--include` names of the packages that the bundle's files refer to; false when nothing came of it. */
   #addIncluded(): boolean {
@@ -480,21 +340,6 @@ class Scanner {
     }
     return [...roots.values()]
   }
-}
-
-/** What a file wraps; null for what is no wrapper. */
-function readWrapper(path: SourcePath, facts: FileFacts, size: number): Wrapper | null {
-  const read = (): Buffer => withFile(path, source => source.read(0, size))
-  if (facts.format === 'script')
-    return storePathOf(facts.interpreter.value) && parseShellWrapper(read().toString('latin1'))
-  return facts.format === 'elf' && facts.program ? readBinaryWrapper(read()) : null
-}
-
-/** The end of the string or line that stands before an offset. */
-function textBefore(path: SourcePath, offset: number): string {
-  const from = Math.max(0, offset - BEFORE)
-  const text = withFile(path, source => source.read(from, offset - from)).toString('latin1')
-  return text.slice(Math.max(text.lastIndexOf('\0'), text.lastIndexOf('\n')) + 1)
 }
 
 /** A path without store directory and hash, as `--include` and `--exclude` know it. */

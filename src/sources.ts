@@ -5,7 +5,7 @@
 import { parseCache } from './elf/cache.ts'
 import { readLoader } from './elf/loader.ts'
 import { isElf, parseElf } from './elf/parse.ts'
-import type { Disk, LoaderSettings, Opened } from './elf/search.ts'
+import { type Disk, type LoaderSettings, type Opened, sameMachine } from './elf/search.ts'
 import { BundleError } from './errors.ts'
 import { list, lstat, realPath, stat, withFile } from './io/store.ts'
 import type { FileFacts, Finding, LoaderFacts, Reference, SourcePath } from './model.ts'
@@ -65,6 +65,12 @@ export class Sources implements Disk {
     }
     this.#opened.set(path, opened)
     return opened
+  }
+
+  /** Whether a path names a shared object that a file of these facts can open. */
+  isObject(path: string, facts: FileFacts): boolean {
+    const object = this.open(path)
+    return object !== null && !object.facts.program && (facts.format !== 'elf' || sameMachine(object.facts, facts))
   }
 
   /** The loader that a program names; null when there is none at that path. */

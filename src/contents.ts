@@ -1,0 +1,74 @@
+/**
+ * What is read of a file's contents when it comes into the graph (scan.ts), besides its facts: references, what is packed
+ * in it, what it wraps.
+ */
+import { pieces, stat, withFile } from './io/store.ts'
+import type { FileFacts, Finding, Reference, SourcePath } from './model.ts'
+import { storePathOf } from './nix/store-path.ts'
+import { type ContainerMember, containerKindOf, LIMITS, scanContainer } from './references/containers.ts'
+import { type HashSet, ReferenceScanner } from './references/scan.ts'
+import { parseShellWrapper, readBinaryWrapper, type Wrapper } from './script/wrapper.ts'
+
+/** A wrapper is small; a larger program or script is none. In bytes. */
+const WRAPPER_MAX = 1 << 20
+/** Bytes before a reference that are looked at. */
+const BEFORE = 64
+
+/** The references of a file, and whether it is a text: no byte of it is NUL. */
+export function readReferences(path: SourcePath, hashes: HashSet): { references: Reference[]; text: boolean } {
+  const references: Reference[] = []
+  let text = true
+  withFile(path, source => {
+    const scanner = new ReferenceScanner(hashes, reference => references.push(reference))
+    for (const piece of pieces(source)) {
+      text &&= !piece.includes(0)
+      scanner.push(piece)
+    }
+    scanner.end()
+  })
+  return { references: references.sort((a, b) => a.offset - b.offset), text }
+}
+
+/** The members of a container that name the store. What cannot be looked into is added to the findings. */
+export function readMembers(path: SourcePath, hashes: HashSet, findings: Finding[]): readonly ContainerMember[] {
+  return withFile(path, source => {
+    const kind = containerKindOf(source)
+    if (kind === null) return []
+    const isRead = kind === 'gzip' || kind === 'zip' || kind === 'zlib'
+    const { members, problems } = !isRead
+      ? { members: [], problems: [{ names: [], code: 'opaque' as const, detail: kind }] }
+      : source.size > LIMITS.member
+        ? { members: [], problems: [{ names: [], code: 'too-large' as const, detail: '' }] }
+        : scanContainer(source.read(0, source.size), hashes)
+    for (const { names, code, detail } of problems)
+      findings.push({
+        code: 'container-unread',
+        severity: code === 'signed' ? 'note' : 'warning',
+        file: path,
+        member: names.join('!'),
+        problem: code,
+        detail,
+      })
+    return members.filter(member => member.references.length > 0)
+  })
+}
+
+/** What a file wraps; null for what is no wrapper, or wraps nothing that is there. */
+export function readWrapper(path: SourcePath, facts: FileFacts, size: number): Wrapper | null {
+  if (size > WRAPPER_MAX) return null
+  const read = (): Buffer => withFile(path, source => source.read(0, size))
+  const wrapper =
+    facts.format === 'script'
+      ? storePathOf(facts.interpreter.value) && parseShellWrapper(read().toString('latin1'))
+      : facts.format === 'elf' && facts.program
+        ? readBinaryWrapper(read())
+        : null
+  return wrapper && stat(wrapper.program)?.type === 'file' ? wrapper : null
+}
+
+/** The end of the string or line that stands before an offset. */
+export function textBefore(path: SourcePath, offset: number): string {
+  const from = Math.max(0, offset - BEFORE)
+  const text = withFile(path, source => source.read(from, offset - from)).toString('latin1')
+  return text.slice(Math.max(text.lastIndexOf('\0'), text.lastIndexOf('\n')) + 1)
+}
