@@ -9,6 +9,7 @@
 import { readMembers, readReferences, readWrapper } from './contents.ts'
 import { isElf, parseElf } from './elf/parse.ts'
 import { stubRefusal } from './entry/inject.ts'
+import { PREBUILT } from './entry/prebuilt.ts'
 import type { Progress } from './io/progress.ts'
 import { lstat, readLink, realPath, stat, withFile } from './io/store.ts'
 import type {
@@ -239,7 +240,7 @@ class Scanner {
       if (refused !== null) this.#refusals.set(path, refused)
       this.#processes.start(path, facts)
     }
-    if (facts.format === 'script' && node.executable && !(wrapper && this.#options.launchers))
+    if (facts.format === 'script' && node.executable && !(wrapper && this.#isLaunched(wrapper)))
       this.#followShebang(path, facts.interpreter.value)
     if (wrapper) {
       this.#edge({ from: path, kind: 'wrapper', name: wrapper.program, to: realPath(wrapper.program), via: 'wrapper' })
@@ -254,6 +255,12 @@ class Scanner {
       this.#edge({ from: path, kind: object ? 'dlopen' : 'reference', name, to: realPath(target), via: rule })
       this.#bring(target)
     }
+  }
+
+  /** Whether a native launcher stands in for a wrapper: there is one for some CPUs. */
+  #isLaunched({ program }: Wrapper): boolean {
+    const facts = this.#sources.facts(realPath(program))
+    return this.#options.launchers && (facts.format !== 'elf' || PREBUILT[facts.arch] !== undefined)
   }
 
   /** Adds a file, a directory with all below it, or a whole package. */

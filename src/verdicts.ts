@@ -27,6 +27,8 @@ export class Verdicts {
   readonly #excluded: (path: string) => boolean
   #waiting: Waiting[] = []
   readonly #symbols = new Map<SourcePath, ReadonlySet<string>>()
+  /** By text: many files name the same. */
+  readonly #named = new Map<string, Named | null>()
 
   /** @param store every store path of this machine by its hash */
   constructor(
@@ -44,7 +46,7 @@ export class Verdicts {
   /** What becomes of a reference of the file at `from`. One that waits is settled later, in place. */
   of(from: SourcePath, facts: FileFacts, isWrapper: boolean, reference: Reference): Verdict {
     const all = this.#data === 'all'
-    const target = all ? this.#packageOf(reference) : named(reference)
+    const target = all ? this.#packageOf(reference) : this.#lookUp(reference)
     const verdict = (rule: string, followed: boolean): Verdict & { followed: boolean } => ({
       rule,
       // What is not there names nothing, though its directory may be.
@@ -88,6 +90,15 @@ export class Verdicts {
     this.#waiting = this.#waiting.filter(waiting => !due.includes(waiting))
     for (const { verdict } of due) verdict.followed = true
     return due.map(({ target, condition }) => ({ target, only: condition.only }))
+  }
+
+  #lookUp(reference: Reference): Named | null {
+    if (reference.bare) return null
+    const known = this.#named.get(reference.text)
+    if (known !== undefined) return known
+    const found = named(reference)
+    this.#named.set(reference.text, found)
+    return found
   }
 
   /** With `--data all`: the package that a hash belongs to, whatever stands around it. */
