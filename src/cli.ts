@@ -4,14 +4,22 @@
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { BundleOptions } from './bundle.ts'
-import { BundleError, EXIT } from './errors.ts'
-import { fromText } from './io/bytes.ts'
-import { cleanUp } from './io/cleanup.ts'
-import { type Progress, silent, terminalProgress } from './io/progress.ts'
+import { EXIT } from './exit.ts'
+import type { Progress } from './io/progress.ts'
 import type { Finding } from './model.ts'
 import { FORMATS } from './pack/format.ts'
-import { bundleSummary, errorText, jsonFinding, line, toJson, verifySummary } from './report.ts'
+import type * as Pipeline from './pipeline.ts'
 import { VERSION } from './version.ts'
+
+/** The built pipeline.ts, beside this file. Named by a variable, so that it is not built into it. */
+const PIPELINE: string = './pipeline.cjs'
+/** Set when there was work to do: --version and --help need none of it. */
+let loaded: typeof Pipeline | undefined
+
+async function load(): Promise<typeof Pipeline> {
+  loaded ??= (await import(PIPELINE)) as typeof Pipeline
+  return loaded
+}
 
 interface OutputOptions {
   json?: boolean
@@ -56,16 +64,16 @@ const make = withOutput(program.command('make', { isDefault: true }))
   .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
   .option('--force', 'replace what is at the destination')
   .action(async (target: string, options: BundleOptions & OutputOptions) => {
-    // Loaded when asked for: --version and --help need none of it.
-    const { bundle } = await import('./bundle.ts')
-    const progress = progressFor(options)
+    const pipeline = await load()
+    const { bundle, bundleSummary, jsonFinding, toJson } = pipeline
+    const progress = progressFor(options, pipeline)
     const report = await bundle(target, {
       ...options,
       progress,
       showNix: !options.quiet && !options.json && process.stderr.isTTY,
     })
     progress.done()
-    printFindings(report.findings, options)
+    printFindings(report.findings, options, pipeline)
     if (options.json) print(toJson({ ...report, findings: report.findings.map(jsonFinding) }))
     else if (report.output === null) process.stderr.write('nothing was written: there are errors\n')
     else if (!options.quiet) print(bundleSummary(report))
@@ -83,13 +91,14 @@ withOutput(program.command('verify'))
   .description('prove that a bundle holds no store reference and needs nothing from outside')
   .argument('<path...>', 'directories or tar archives (plain, gzip, zstd)')
   .action(async (paths: string[], options: OutputOptions) => {
-    const { verify } = await import('./verify.ts')
+    const pipeline = await load()
+    const { fromText, jsonFinding, toJson, verify, verifySummary } = pipeline
     const results = []
     for (const path of paths) {
-      const progress = progressFor(options)
+      const progress = progressFor(options, pipeline)
       const result = await verify(fromText(path), progress)
       progress.done()
-      printFindings(result.findings, options)
+      printFindings(result.findings, options, pipeline)
       if (!options.json && !options.quiet) print(verifySummary(path, result))
       results.push({ path, ...result })
     }
@@ -125,10 +134,14 @@ function parseName(text: string): string {
   return text
 }
 
-const progressFor = ({ json, quiet }: OutputOptions): Progress =>
+const progressFor = ({ json, quiet }: OutputOptions, { silent, terminalProgress }: typeof Pipeline): Progress =>
   process.stderr.isTTY && !json && !quiet && !process.env.CI ? terminalProgress(process.stderr) : silent
 
-function printFindings(findings: readonly Finding[], { json, quiet, verbose }: OutputOptions): void {
+function printFindings(
+  findings: readonly Finding[],
+  { json, quiet, verbose }: OutputOptions,
+  { line }: typeof Pipeline,
+): void {
   if (json) return
   for (const finding of findings)
     if (finding.severity === 'error' || (!quiet && (finding.severity === 'warning' || verbose)))
@@ -140,7 +153,7 @@ const print = (text: string): void => void process.stdout.write(`${text}\n`)
 /** The last act on a signal: nothing half-made is left, no tool runs on. */
 function onSignal(signal: NodeJS.Signals, code: number): void {
   process.once(signal, () => {
-    cleanUp()
+    loaded?.cleanUp()
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K')
     process.stderr.write('interrupted: nothing was written\n')
     process.exit(code)
@@ -160,7 +173,8 @@ async function main(): Promise<void> {
     await program.parseAsync()
   } catch (error) {
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.failed
-    else if (error instanceof BundleError) {
+    else if (loaded !== undefined && error instanceof loaded.BundleError) {
+      const { errorText, toJson } = loaded
       if (process.argv.includes('--json'))
         print(
           toJson({
