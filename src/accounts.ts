@@ -2,12 +2,14 @@
  * The fate of every reference: what is written in its place, and an account of it. Nothing is passed over: a file that
  * is copied or stood for has an account for each reference that the scan found in it. Pure.
  */
+import { PT } from './elf/constants.ts'
 import { directoryOf } from './layout.ts'
 import type {
   Account,
   BundlePath,
   DependencyGraph,
   Edit,
+  ElfFacts,
   FileNode,
   Finding,
   Outcome,
@@ -28,6 +30,12 @@ import { editShell, type Polyglot } from './script/shell-edit.ts'
 export interface Rewritten {
   readonly edits: readonly Edit[]
   readonly accounts: readonly Account[]
+}
+
+/** A store path in an object that the stub relocates, by the hash of what it names. */
+export interface RelocatedSite {
+  readonly address: number
+  readonly target: Target
 }
 
 type Splice = Edit & { op: 'splice' }
@@ -66,6 +74,35 @@ export class Accounts {
     return {
       edits: [...own.edits, { op: 'repack', members }],
       accounts: [...own.accounts, ...members.flatMap(m => m.accounts)],
+    }
+  }
+
+  /**
+   * An object whose strings the stub relocates when a program starts: on disk they name nothing, at the same length.
+   * `replaced` as in `inPlace`.
+   */
+  relocated(
+    node: FileNode,
+    facts: ElfFacts,
+    at: BundlePath,
+    replaced: readonly Range[],
+  ): Rewritten & { readonly sites: readonly RelocatedSite[] } {
+    const { edits, accounts } = this.inPlace(node, at, replaced)
+    const sites: RelocatedSite[] = []
+    return {
+      edits,
+      accounts: accounts.map(account => {
+        const { reference, verdict, outcome } = account
+        const target = this.#targetOf(reference)
+        // A loader finds nothing in its own directories on purpose: libraries come by search paths.
+        if (outcome !== 'blanked' || verdict.rule === 'loader' || target === null || !names(reference, target))
+          return account
+        const address = reference.encoding === 'utf8' ? addressOf(facts, reference.offset, target.root.length) : null
+        if (address === null) return account
+        sites.push({ address, target })
+        return { ...account, outcome: 'relocated', missed: false }
+      }),
+      sites,
     }
   }
 
@@ -199,6 +236,12 @@ const NEVER_MISSED: ReadonlySet<string> = new Set([
   'absent',
   'other-tree',
 ])
+
+/** The virtual address of some bytes of a file; null when no segment loads them all. */
+function addressOf({ segments }: ElfFacts, offset: number, length: number): number | null {
+  const segment = segments.find(s => s.type === PT.load && offset >= s.offset && offset + length <= s.offset + s.filesz)
+  return segment ? segment.vaddr + offset - segment.offset : null
+}
 
 function edited(
   language: Language,

@@ -10,6 +10,7 @@ import { parseElf } from './elf/parse.ts'
 import { type PatchelfJob, patchelf } from './elf/patchelf.ts'
 import { injectStub, STUB_ARCH } from './entry/inject.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
+import { RELOCATIONS_PATH } from './entry/relocations.ts'
 import { BundleError } from './errors.ts'
 import { bufferSource } from './io/bytes.ts'
 import type { Progress } from './io/progress.ts'
@@ -27,6 +28,10 @@ import type {
   Step,
 } from './model.ts'
 import { rewriteContainer } from './references/containers.ts'
+import { relocationTable } from './relocation-table.ts'
+
+/** The table of strings that relocate themselves, where the stub looks for it. */
+const RELOCATIONS = RELOCATIONS_PATH as BundlePath
 
 /** A file of the bundle as it was written. */
 export interface WrittenFile {
@@ -119,19 +124,32 @@ export async function apply(
   for (const [index, step] of plan.steps.entries()) {
     const edit = step.do === 'copy' ? step.edits.find(e => e.op === 'inject-stub') : undefined
     if (!edit) continue
-    findings.push(...inject(staging.path(step.at), edit.loader, staging))
+    const relocations = plan.relocations === null ? null : edit.relocations
+    findings.push(...inject(staging.path(step.at), edit.loader, relocations, staging))
     files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
+  }
+  if (plan.relocations !== null) {
+    const table = relocationTable(plan.relocations, plan.programs, at => staging.path(at))
+    staging.write(RELOCATIONS, table.bytes)
+    const sha256 = createHash('sha256').update(table.bytes).digest('hex')
+    files.push({ at: RELOCATIONS, type: 'file', executable: false, size: table.bytes.length, sha256, target: null })
+    findings.push(...table.findings)
   }
   return { files, findings }
 }
 
 /** Puts the stub into a staged program. */
-function inject(path: string, loader: LoaderPlace, staging: Staging): Finding[] {
+function inject(
+  path: string,
+  loader: LoaderPlace,
+  relocations: { readonly program: number | null } | null,
+  staging: Staging,
+): Finding[] {
   const bytes = withFile(path, source => Buffer.from(source.read(0, source.size)))
   const facts = parseElf(bufferSource(bytes), path)
   const blob = PREBUILT[STUB_ARCH[facts.machine] ?? '']
   if (!blob) throw new Error(`no stub for machine ${facts.machine}`)
-  const injected = injectStub(bytes, facts, Buffer.from(blob.stub, 'base64'), loader)
+  const injected = injectStub(bytes, facts, Buffer.from(blob.stub, 'base64'), loader, relocations)
   staging.replace(path, injected)
   return checkInjected(path, bytes, injected, loader)
 }

@@ -67,6 +67,8 @@ export interface BundleReport {
   readonly format: Format
   readonly counts: { readonly programs: number; readonly libraries: number; readonly data: number }
   readonly references: Readonly<Record<Outcome | 'host-path', number>>
+  /** Bytes that the path may have where the bundle is unpacked; null: any. */
+  readonly rootLimit: number | null
   readonly sizes: { readonly closure: number | null; readonly bundle: number; readonly output: number }
   /** SHA-256 of the tar, before compression; null for a directory. */
   readonly tarSha256: string | null
@@ -291,6 +293,7 @@ function reportOn(
       format,
       counts: { programs, libraries, data: copies - libraries - plan.programs.length },
       references: countOutcomes(plan),
+      rootLimit: plan.relocations?.rootLimit ?? null,
       sizes: { closure, bundle: size, output: packed === null || output === null ? size : (stat(output)?.size ?? 0) },
       tarSha256: packed?.tarSha256 ?? null,
       findings,

@@ -150,9 +150,14 @@ function printFindings(
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`)
 
+/** Whether all work is done, and its exit code set. */
+let finished = false
+
 /** The last act on a signal: nothing half-made is left, no tool runs on. */
 function onSignal(signal: NodeJS.Signals, code: number): void {
   process.once(signal, () => {
+    // What is published stays, whatever comes between that and our end.
+    if (finished) process.exit()
     loaded?.cleanUp()
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K')
     process.stderr.write('interrupted: nothing was written\n')
@@ -171,6 +176,7 @@ async function main(): Promise<void> {
   })
   try {
     await program.parseAsync()
+    finished = true
   } catch (error) {
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.failed
     else if (loaded !== undefined && error instanceof loaded.BundleError) {

@@ -47,6 +47,8 @@ const ManifestSchema = v.object({
   /** `missing`: libraries that the original does not find either. */
   programs: v.array(v.object({ at: Path, elf: Path, loader: Path, missing: v.optional(v.array(v.string()), []) })),
   packages: v.array(v.object({ name: v.string(), tree: v.boolean() })),
+  /** Bytes that the path of the bundle's root may have: beyond it strings that relocate themselves do not fit. */
+  rootLimit: v.optional(v.nullable(v.number()), null),
   /** How many references had which outcome (model.ts, Outcome), and how many paths of the host in loaders were blanked. */
   references: v.object({ ...COUNTS, 'host-path': v.number() }),
   /** The same by file: what it names is a bundle path, or a package's name and path where it is not in the bundle. */
@@ -122,6 +124,7 @@ export function makeManifest(
       ),
     })),
     packages: graph.packages.map(p => ({ name: toText(p.name), tree: p.tree })),
+    rootLimit: plan.relocations?.rootLimit ?? null,
     references: countOutcomes(plan),
     accounts: accountsByFile(plan),
     closure: [...hashes].map(digestOfHash).sort(),

@@ -265,7 +265,12 @@ export type Edit =
   | { readonly op: 'set-interp'; readonly to: string }
   | { readonly op: 'set-rpath'; readonly to: string }
   | { readonly op: 'replace-needed'; readonly from: string; readonly to: string }
-  | { readonly op: 'inject-stub'; readonly loader: LoaderPlace }
+  | {
+      readonly op: 'inject-stub'
+      readonly loader: LoaderPlace
+      /** Whether the bundle has a table of strings that relocate themselves, and the program's number in it. */
+      readonly relocations: { readonly program: number | null } | null
+    }
   | {
       readonly op: 'overwrite'
       readonly offset: number
@@ -347,6 +352,23 @@ export interface PlanOptions {
   readonly launcher: 'auto' | 'stub' | 'shell'
 }
 
+/** Where a store path stands in memory (a virtual address of the file), and the number of what it names. */
+export interface RelocationSite {
+  readonly address: number
+  readonly target: number
+}
+
+/** The strings that relocate themselves when a program starts (entry/relocations.ts). */
+export interface PlannedRelocations {
+  /** By number: bytes of the store path's text, `/nix/store/<hash>-<name>`. */
+  readonly targets: readonly { readonly at: BundlePath; readonly length: number }[]
+  /** Programs with the stub by their number, then all other objects. */
+  readonly programs: readonly { readonly at: BundlePath; readonly sites: readonly RelocationSite[] }[]
+  readonly objects: readonly { readonly at: BundlePath; readonly sites: readonly RelocationSite[] }[]
+  /** Bytes that the path of the bundle's root may have. */
+  readonly rootLimit: number
+}
+
 export interface BundlePlan {
   /** Sorted by `at`, which is unique. */
   readonly steps: readonly Step[]
@@ -354,6 +376,8 @@ export interface BundlePlan {
   readonly placed: ReadonlyMap<SourcePath, BundlePath>
   /** One for each reference of each file that is copied or stood for, in the order of the steps. */
   readonly accounts: readonly Account[]
+  /** Null when there are none. */
+  readonly relocations: PlannedRelocations | null
   /** Paths of the host in loaders that were blanked. */
   readonly hostPaths: number
   readonly findings: readonly Finding[]
@@ -398,6 +422,7 @@ export type Finding = FindingBase &
       }
     | { readonly code: 'reference-left'; readonly rule: string; readonly target: string; readonly count: number }
     | { readonly code: 'include-nothing'; readonly glob: string }
+    | { readonly code: 'relocation-refused'; readonly count: number }
     | { readonly code: 'argv0-unsupported'; readonly loader: string }
     | { readonly code: 'same-soname'; readonly soname: string; readonly at: string }
     | {

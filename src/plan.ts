@@ -28,6 +28,7 @@ import type {
 } from './model.ts'
 import { storePathOf } from './nix/store-path.ts'
 import type { Target } from './references/rewrite.ts'
+import { linkAt, Relocations } from './relocate.ts'
 import { LoaderStrings } from './rpath.ts'
 import { type Language, languageOf } from './script/language.ts'
 import { mendPyc, pycSource } from './script/pyc.ts'
@@ -65,6 +66,7 @@ class Planner {
   readonly #packageOf: (path: string) => Package
   readonly #launchers: Launchers
   readonly #strings: LoaderStrings
+  readonly #relocations: Relocations
 
   constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions) {
     this.#graph = graph
@@ -77,6 +79,7 @@ class Planner {
     this.#packageOf = finder(graph.packages)
     this.#launchers = new Launchers(graph, layout, options, known)
     this.#strings = new LoaderStrings(graph, layout, options.prefix)
+    this.#relocations = new Relocations(graph, options)
     if (options.prefix === null)
       for (const [path, text] of graph.texts)
         if (this.#languageOf(path) === 'shell') for (const name of sourcedNames(text)) this.#sourced.add(name)
@@ -91,6 +94,9 @@ class Planner {
       if (to !== undefined && this.#steps.has(to) && to !== at) this.#symlink(at, relativeLink(at, to))
     }
     this.#linkSiblings()
+    const relocations = this.#relocations.plan()
+    for (const [number, { at }] of relocations?.targets.entries() ?? [])
+      this.#symlink(linkAt(number), relativeLink(linkAt(number), at))
     return {
       steps: [...this.#steps.values()].sort((a, b) => (a.at < b.at ? -1 : 1)),
       programs: this.#programs.sort((a, b) => (a.at < b.at ? -1 : 1)),
@@ -98,6 +104,7 @@ class Planner {
       accounts: this.#kept.sort((a, b) =>
         a.at < b.at ? -1 : a.at > b.at ? 1 : a.reference.offset - b.reference.offset,
       ),
+      relocations,
       hostPaths: this.#hostPaths,
       findings: [...this.#findings, ...accountFindings(this.#kept)],
     }
@@ -128,20 +135,31 @@ class Planner {
     this.#hostPaths += hostPaths.length
     const inPlace = this.#options.patcher === 'auto' ? editInPlace(facts, strings).writes : []
     const replaced = inPlace.map(w => ({ offset: w.offset, length: w.bytes.length }))
-    const { edits, accounts } = this.#accounts.inPlace(node, at, replaced)
-    const rewritten = { edits: [...edits, ...hostPaths, ...strings], accounts }
-    if (loader === null || this.#options.prefix !== null) {
-      this.#copy(at, node, rewritten)
+    const own = [...hostPaths, ...strings]
+    const inPlaceOnly = (): Rewritten => {
+      const { edits, accounts } = this.#accounts.inPlace(node, at, replaced)
+      return { edits: [...edits, ...own], accounts }
+    }
+    if (this.#options.prefix !== null) {
+      this.#copy(at, node, inPlaceOnly())
       if (loader !== null) this.#programs.push({ at, elf: at, loader, source: node.path })
       return
     }
-    if (this.#takesStub(node.path, facts)) {
-      const place = { up: at.split('/').length - 1, path: loader }
-      this.#copy(at, node, { accounts, edits: [...rewritten.edits, { op: 'inject-stub', loader: place }] })
-      this.#programs.push({ at, elf: at, loader, source: node.path })
+    const stub = loader !== null && this.#takesStub(node.path, facts)
+    if (stub || (loader === null && this.#relocations.serves(facts))) {
+      const { edits, accounts, sites } = this.#accounts.relocated(node, facts, at, replaced)
+      const number = this.#relocations.add(at, sites, stub)
+      const place = { up: at.split('/').length - 1, path: loader ?? '' }
+      const inject: Edit[] = stub ? [{ op: 'inject-stub', loader: place, relocations: { program: number } }] : []
+      this.#copy(at, node, { accounts, edits: [...edits, ...own, ...inject] })
+      if (stub) this.#programs.push({ at, elf: at, loader, source: node.path })
       return
     }
-    this.#copy(hidden(at), node, rewritten)
+    if (loader === null) {
+      this.#copy(at, node, inPlaceOnly())
+      return
+    }
+    this.#copy(hidden(at), node, inPlaceOnly())
     this.#launch(at, this.#launchers.forProgram(node.path, at))
     this.#programs.push({ at, elf: hidden(at), loader, source: node.path })
   }

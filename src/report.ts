@@ -41,6 +41,8 @@ export function describe(finding: Finding): string {
       return `finds ${shortPath(finding.target)} by store path, which a relocatable bundle cannot keep${others(finding.files)}: name the place on its command line, or bundle with --prefix`
     case 'reference-left':
       return `names ${shortPath(finding.target)}, which stays out: ${RULES.get(finding.rule) ?? finding.rule} (rule ${finding.rule}; --include brings it)`
+    case 'relocation-refused':
+      return `the stub cannot tell it from another library, so ${finding.count} store paths in it stay blanked: name the places on the command line, or bundle with --prefix`
     case 'include-nothing':
       return 'no file of the packages that the program refers to matches --include'
     case 'argv0-unsupported':
@@ -120,6 +122,7 @@ export function bundleSummary(report: BundleReport): string {
   const rewritten = Object.values(references).reduce((sum, n) => sum + n, 0)
   const outcomes = [
     references.fixed > 0 && `${references.fixed} fixed to ${report.prefix}`,
+    references.relocated > 0 && `${references.relocated} self-relocating`,
     references.templated > 0 && `${references.templated} made relative`,
     references.blanked > 0 && `${references.blanked} blanked`,
     references.loader > 0 && `${references.loader} in strings of the loader`,
@@ -134,6 +137,7 @@ export function bundleSummary(report: BundleReport): string {
     `  0 store references (${rewritten} rewritten${outcomes.length === 0 ? '' : `: ${outcomes.join(', ')}`})`,
     ...(report.tarSha256 === null ? [] : [`  sha256 of the tar ${report.tarSha256}`]),
     ...(report.prefix === null ? [] : [`  made for ${report.prefix}: unpack it there`]),
+    ...(report.rootLimit === null ? [] : [`  unpack it at a path of at most ${report.rootLimit} bytes`]),
     ...(warnings === 0 ? [] : [`  warnings: ${warnings}`]),
   ].join('\n')
 }

@@ -15,3 +15,11 @@ test('a planted defect is found', async () => {
   const blind = await buildFuzzer(directory, 'blind', ['p->filesz > p->memsz ||', ''])
   await expect(output(blind, ['20000', '1'])).rejects.toThrow(/start with seed \d+|Sanitizer|runtime error/)
 })
+
+test.each([
+  ['a target that does not fit', 's->root_length + 3 + digits > length ||', ''],
+  ['a damaged table', '|| hash(SEED, (u64 *)t + 2, size / 8 - 2) != t->checksum', ''],
+])('a planted defect is found: %s', async (name, from, to) => {
+  const program = await buildFuzzer(directory, name.replaceAll(' ', '-'), [from, to])
+  await expect(output(program, ['60000', '1'])).rejects.toThrow(/start with seed \d+|Sanitizer|runtime error/)
+})

@@ -107,6 +107,7 @@ function manifestOf(root: string, prefix: string | null): Manifest {
     version: '1.0',
     system: 'x86_64-linux',
     prefix,
+    rootLimit: null,
     launcher: prefix === null ? 'shell' : 'none',
     programs: [{ at: { path: elf }, elf: { path: elf }, loader: { path: 'lib/ld.so' }, missing: [] }],
     packages: [{ name: 'app', tree: true }],

@@ -22,6 +22,25 @@ export function symbolNameOffsets(image: Image): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => view.u32(i * size))
 }
 
+/** The address (st_value) of the dynamic symbol with this name, 64-bit files only; 0 where the file defines none. */
+export function definedSymbol(image: Image, name: string): number {
+  const { source, header, path } = image
+  const at = pointee(image, DT.symtab, 'the dynamic symbol table')
+  const names = pointee(image, DT.strtab, 'the dynamic string table')
+  const size = value(image.dynamic, DT.strsz)
+  if (at === undefined || names === undefined || size === undefined || size > TABLE_MAX) return 0
+  const count = symbolCount(image)
+  if (count * 24 > TABLE_MAX) throw malformed(path, `a dynamic symbol table of ${count} symbols`)
+  const view = viewAt(source, at, count * 24, header.little, 'the dynamic symbol table', path)
+  const strings = viewAt(source, names, size, header.little, 'the dynamic string table', path)
+  for (let entry = 0; entry < count * 24; entry += 24) {
+    // st_shndx is 0 for what the file only needs.
+    if (view.u16(entry + 6) === 0) continue
+    if (strings.cstring(view.u32(entry)) === name) return view.u64(entry + 8)
+  }
+  return 0
+}
+
 /** ELF has no count of dynamic symbols: it is read off the tables that point to them, as by the loader. */
 function symbolCount(image: Image): number {
   const { source, header, path } = image

@@ -37,12 +37,12 @@ cat << 'HEAD'
 export const PREBUILT: Readonly<Record<string, { readonly stub: string; readonly launcher: string }>> = {
 HEAD
 echo "  x86_64: {"
-echo "    stub: '$(stub gcc objcopy -march=x86-64 -mno-red-zone -fcf-protection=none)',"
+echo "    stub: '$(stub gcc objcopy -march=x86-64 -mgeneral-regs-only -mno-red-zone -fcf-protection=none)',"
 echo "    launcher: '$(launcher gcc -fcf-protection=none)',"
 echo "  },"
 echo "  aarch64: {"
 # tiny: addresses by adr alone, so that the blob works at any place.
-echo "    stub: '$(stub aarch64-linux-gnu-gcc aarch64-linux-gnu-objcopy -mcmodel=tiny -mbranch-protection=none -mno-outline-atomics)',"
+echo "    stub: '$(stub aarch64-linux-gnu-gcc aarch64-linux-gnu-objcopy -mcmodel=tiny -mgeneral-regs-only -mbranch-protection=none -mno-outline-atomics)',"
 echo "    launcher: '$(launcher aarch64-linux-gnu-gcc)',"
 echo "  },"
 echo "}"

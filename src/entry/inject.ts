@@ -18,6 +18,8 @@ import type { ElfFacts, LoaderPlace, StubRefusal } from '../model.ts'
 const MAGIC = 'SFSTUB1\0'
 /** Bytes of struct config before the loader's path. */
 const CONFIG = 32
+/** In the place of a program's number plus one: there is a table, but this program is not in it. */
+const NO_SITES = 0xffffffff
 const ALIGN = 16
 const HEADER = 64
 const PHENT = 56
@@ -81,18 +83,30 @@ function hasPayload(source: ByteSource, facts: ElfFacts): boolean {
 }
 const PIECE = 64 * 1024
 
+/** That a program's bundle has a table of relocations, and the program's number in it: null without sites of its own. */
+export interface ProgramRelocations {
+  readonly program: number | null
+}
+
 /**
  * The program with the stub in it.
  * @param facts of these bytes, for which `stubRefusal` is null
  * @param stub the blob for its CPU
+ * @param relocations null when its bundle has no table of them (relocations.ts)
  */
-export function injectStub(bytes: Buffer, facts: ElfFacts, stub: Buffer, loader: LoaderPlace): Buffer {
+export function injectStub(
+  bytes: Buffer,
+  facts: ElfFacts,
+  stub: Buffer,
+  loader: LoaderPlace,
+  relocations: ProgramRelocations | null = null,
+): Buffer {
   const page = PAGE[facts.machine]!
   const offset = roundUp(bytes.length, ALIGN)
   const top = Math.max(...facts.segments.filter(s => s.type === PT.load).map(s => s.vaddr + s.memsz))
   const vaddr = roundUp(top, page) + (offset % page)
   const entry = Number(bytes.readBigUInt64LE(24))
-  const blob = Buffer.concat([stub, config(vaddr + stub.length, entry, loader)])
+  const blob = Buffer.concat([stub, config(vaddr + stub.length, entry, loader, relocations)])
 
   const head = Buffer.from(bytes)
   head.writeBigUInt64LE(BigInt(vaddr), 24)
@@ -113,12 +127,13 @@ export function readStub(bytes: Buffer): LoaderPlace | null {
 export const STUB_MAX = 64 * 1024
 
 /** struct config of stub.c. */
-function config(address: number, entry: number, loader: LoaderPlace): Buffer {
+function config(address: number, entry: number, loader: LoaderPlace, relocations: ProgramRelocations | null): Buffer {
   const bytes = Buffer.alloc(CONFIG + loader.path.length + 1)
   bytes.write(MAGIC, 0, 'latin1')
   bytes.writeBigUInt64LE(BigInt(address), 8)
   bytes.writeBigUInt64LE(BigInt(entry), 16)
   bytes.writeUInt32LE(loader.up, 24)
+  bytes.writeUInt32LE(relocations === null ? 0 : relocations.program === null ? NO_SITES : relocations.program + 1, 28)
   bytes.write(loader.path, CONFIG, 'latin1')
   return bytes
 }

@@ -36,6 +36,32 @@
  * hard link) beside a loader of his own. So it refuses, always. A bundle for a fixed place (--prefix) has absolute
  * paths, no stub, and works.
  *
+ * Strings that move with the bundle. Store paths compiled into programs and libraries lie in the files as a placeholder,
+ * /var/empty/ and 32 times e, "-" and the package's name. A table in the bundle's root says at which addresses
+ * (relocations.ts has its format), and over each goes the bundle's root, slashes, and /p/<n>, a link to the package: as
+ * long as before, so that sizes taken at compile time stay right. Slashes stand before /p, for a store path may be a
+ * file. Nothing is written but over a placeholder; where this code cannot act, the program finds nothing at the
+ * placeholder's path, and never another tree. A table that is not there or not whole is no table.
+ *
+ *     1. Before ld.so runs: the program's own strings, and ld.so's.
+ *     2. Libraries are mapped by ld.so. It calls an empty function for debuggers when it has mapped some,
+ *        _dl_debug_state. Where the bundler found one that has room, a jump to this code is written over it. glibc calls
+ *        it after relocation at start and before that at dlopen, always before constructors.
+ *     3. The jump cannot always be written. So AT_ENTRY leads here too: all that was linked is loaded then, and what is
+ *        not yet written is. Only constructors of libraries and what is opened later miss it, and on musl, which runs
+ *        constructors later, only the latter.
+ *
+ * A library is known by a hash of its ELF header and program headers, which are looked at only if its dynamic section
+ * lies where the table has it. What 2 and 3 need to know is in one mapping, read-only by then: 2 gets its address from the
+ * jump (rax), 3 finds it by p_paddr of the PT_PHDR made here, which nobody else reads.
+ *
+ * How to write. To code by /proc/self/mem, so that no page is ever writable and executable; to read-only data after one
+ * mprotect over all its sites, which is then taken back; to RELRO only after a look (clock_gettime answers EFAULT for a
+ * page that is read-only): at dlopen ld.so has yet to relocate it. What is refused is tried the other way, then left.
+ *
+ * A root that is longer than the shortest string has room for is an error, unless AT_EXECFN leads to the same directory
+ * by a shorter way.
+ *
  * What this code may not do: call libc (there is none), have relocations (nobody applies them), write to data (it has
  * none), allocate, look at the environment. It is compiled as position-independent code and cut out as one blob; the
  * linker script refuses anything else. Behind the blob follows a struct config, filled in by inject.ts.
@@ -54,12 +80,16 @@ struct config {
 	u64 address; /* of this config */
 	u64 entry;   /* the program's original e_entry */
 	u32 up;      /* how many directories to go up from the program's own */
-	u32 reserved;
+	u32 number;  /* the program's in the table of relocations, plus one; NO_TABLE, NO_SITES */
 	char loader[]; /* and the path of ld.so from there */
 };
+enum { NO_TABLE = 0 };
+#define NO_SITES 0xffffffffu
 extern const struct config config;
 /* The first instruction, which is the program's e_entry. */
 extern const char _start[];
+/* Where ld.so jumps to when it is done, and (on x86_64) when it has mapped something. */
+extern const char _loaded[], _mapped[];
 
 /* elf(5) */
 struct ehdr {
@@ -74,24 +104,43 @@ struct phdr {
 	u32 type, flags;
 	u64 offset, vaddr, paddr, filesz, memsz, align;
 };
+struct dynamic {
+	u64 tag, value;
+};
+/* link.h */
+struct link_map {
+	u64 address;
+	const char *name;
+	const struct dynamic *dynamic;
+	const struct link_map *next, *previous;
+};
+struct debug {
+	int version;
+	const struct link_map *map;
+	u64 call;
+	int state;
+	u64 loader;
+	const struct debug *next; /* of version 2 */
+};
+enum { DT_NULL, DT_DEBUG = 21 };
 enum { ET_DYN = 3, EM_X86_64 = 62, EM_AARCH64 = 183 };
-enum { PT_NULL, PT_LOAD, PT_INTERP = 3, PT_PHDR = 6 };
+enum { PT_NULL, PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_PHDR = 6, PT_GNU_RELRO = 0x6474e552 };
 enum { PF_X = 1, PF_W = 2, PF_R = 4 };
 enum { AT_NULL, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_ENTRY = 9, AT_SECURE = 23, AT_EXECFN = 31, AT_MAX };
 
 enum { PATH_MAX = 4096, LINKS_MAX = 40, PHDRS_MAX = 64, SPACE_BITS = 40 };
 enum { PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 4 };
 enum { MAP_PRIVATE = 2, MAP_FIXED = 16, MAP_ANONYMOUS = 32, MAP_NORESERVE = 0x4000 };
-enum { O_RDONLY_CLOEXEC = 02000000, AT_FDCWD = -100, ENOENT = 2, EACCES = 13 };
+enum { O_RDONLY_CLOEXEC = 02000000, O_RDWR_CLOEXEC = 02000002, AT_FDCWD = -100, ENOENT = 2, EFAULT = 14, CLOCK_MONOTONIC = 1 };
 
 #ifdef HOST_TEST
 /* Built as part of a test program: system calls and the config are the test's. */
 long sys(long nr, long a, long b, long c, long d, long e, long f);
 enum { MACHINE = EM_X86_64 };
-enum { SYS_read, SYS_write, SYS_close, SYS_mmap, SYS_mprotect, SYS_munmap, SYS_pread64, SYS_getcwd, SYS_exit_group, SYS_openat, SYS_readlinkat };
+enum { SYS_read, SYS_write, SYS_close, SYS_mmap, SYS_mprotect, SYS_munmap, SYS_pread64, SYS_getcwd, SYS_exit_group, SYS_openat, SYS_readlinkat, SYS_pwrite64, SYS_clock_gettime, SYS_newfstatat };
 #elif defined __x86_64__
 enum { MACHINE = EM_X86_64 };
-enum { SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_mprotect = 10, SYS_munmap = 11, SYS_pread64 = 17, SYS_getcwd = 79, SYS_exit_group = 231, SYS_openat = 257, SYS_readlinkat = 267 };
+enum { SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_mprotect = 10, SYS_munmap = 11, SYS_pread64 = 17, SYS_pwrite64 = 18, SYS_getcwd = 79, SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_openat = 257, SYS_newfstatat = 262, SYS_readlinkat = 267 };
 static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
@@ -102,12 +151,13 @@ static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
 __asm__(".section .text.start,\"ax\",@progbits\n"
 	".globl _start\n"
 	"_start:\n"
-	"	mov %rsp, %rdi\n"
+	"	lea start(%rip), %rax\n"
+	"1:	mov %rsp, %rdi\n"
 	"	mov %rdx, %rsi\n"
 	"	mov %rsp, %rbx\n"
 	"	mov %rdx, %rbp\n"
 	"	and $-16, %rsp\n"
-	"	call start\n"
+	"	call *%rax\n"
 	"	mov %rbx, %rsp\n"
 	"	mov %rbp, %rdx\n"
 	"	xor %ebx, %ebx\n"
@@ -120,10 +170,46 @@ __asm__(".section .text.start,\"ax\",@progbits\n"
 	"	xor %r10d, %r10d\n"
 	"	xor %r11d, %r11d\n"
 	"	jmp *%rax\n"
+	".globl _loaded\n"
+	"_loaded:\n"
+	"	endbr64\n"
+	"	lea loaded(%rip), %rax\n"
+	"	jmp 1b\n"
+	/*
+	 * In the place of a function that does nothing: its caller may know that it does not, so every register is kept.
+	 * The C code here is compiled without vector registers.
+	 */
+	".globl _mapped\n"
+	"_mapped:\n"
+	"	endbr64\n"
+	"	push %rbp\n"
+	"	mov %rsp, %rbp\n"
+	"	push %rcx\n"
+	"	push %rdx\n"
+	"	push %rsi\n"
+	"	push %rdi\n"
+	"	push %r8\n"
+	"	push %r9\n"
+	"	push %r10\n"
+	"	push %r11\n"
+	"	and $-16, %rsp\n"
+	"	mov %rax, %rdi\n"
+	"	call relocate_libraries\n"
+	"	lea -64(%rbp), %rsp\n"
+	"	pop %r11\n"
+	"	pop %r10\n"
+	"	pop %r9\n"
+	"	pop %r8\n"
+	"	pop %rdi\n"
+	"	pop %rsi\n"
+	"	pop %rdx\n"
+	"	pop %rcx\n"
+	"	pop %rbp\n"
+	"	ret\n"
 	".text\n");
 #elif defined __aarch64__
 enum { MACHINE = EM_AARCH64 };
-enum { SYS_getcwd = 17, SYS_openat = 56, SYS_close = 57, SYS_write = 64, SYS_pread64 = 67, SYS_readlinkat = 78, SYS_exit_group = 94, SYS_munmap = 215, SYS_mmap = 222, SYS_mprotect = 226 };
+enum { SYS_getcwd = 17, SYS_openat = 56, SYS_close = 57, SYS_write = 64, SYS_pread64 = 67, SYS_pwrite64 = 68, SYS_readlinkat = 78, SYS_newfstatat = 79, SYS_exit_group = 94, SYS_clock_gettime = 113, SYS_munmap = 215, SYS_mmap = 222, SYS_mprotect = 226 };
 static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = nr, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
@@ -137,11 +223,12 @@ __asm__(".section .text.start,\"ax\",%progbits\n"
 	".globl _start\n"
 	"_start:\n"
 	"	hint 34\n" /* bti c */
-	"	mov x19, sp\n"
+	"	adr x9, start\n"
+	"1:	mov x19, sp\n"
 	"	mov x20, x0\n"
 	"	mov x1, x0\n"
 	"	mov x0, sp\n"
-	"	bl start\n"
+	"	blr x9\n"
 	"	mov x16, x0\n"
 	"	mov sp, x19\n"
 	"	mov x0, x20\n"
@@ -150,6 +237,11 @@ __asm__(".section .text.start,\"ax\",%progbits\n"
 	"	mov x29, xzr\n"
 	"	mov x30, xzr\n"
 	"	br x16\n"
+	".globl _loaded\n"
+	"_loaded:\n"
+	"	hint 38\n" /* bti jc */
+	"	adr x9, loaded\n"
+	"	b 1b\n"
 	".text\n");
 #else
 #error "no stub for this CPU"
@@ -228,7 +320,7 @@ static int own_path(char *path, const char *execfn)
 	return 0;
 }
 
-/* ---- Mapping ld.so ---- */
+/* ---- Memory ---- */
 
 static int failed(long result)
 {
@@ -245,8 +337,391 @@ static int protection(const struct phdr *p)
 	return (p->flags & PF_R ? PROT_READ : 0) | (p->flags & PF_W ? PROT_WRITE : 0) | (p->flags & PF_X ? PROT_EXEC : 0);
 }
 
+/* ---- Strings that move with the bundle ---- */
+
+/* The table: relocations.ts. */
+struct file {
+	u64 key, dynamic, hook;
+	u32 first, count;
+};
+struct table {
+	char magic[8];
+	u64 checksum;
+	u32 targets, files, sites, limit;
+	struct file file[];
+};
+enum { TABLE_MAX = 64 << 20, ADDRESS_BITS = 40, STORE_PATH = 44, LENGTH_MAX = 256, FIRST_PAGE = 4096 };
+
+/* What the second and later arrivals need to know, in a read-only mapping; the root and the table follow. */
+struct state {
+	u64 mapped; /* _mapped; first, for the jump to it goes by way of this word */
+	u64 entry;  /* the program's original */
+	u64 page, bias, count;
+	const struct phdr *headers;
+	const struct file *program;        /* its own sites, if there are any */
+	const struct debug *const *debug;  /* where ld.so puts the address of its list of libraries */
+	const struct table *table;
+	u64 root_length;
+	char root[];
+};
+
+static u64 hash(u64 value, const u64 *words, u64 count)
+{
+	for (; count; count--) {
+		value = (value ^ *words++) * 0x100000001b3;
+		value ^= value >> 32;
+	}
+	return value;
+}
+#define SEED 0xcbf29ce484222325
+
+static u64 key_of(const struct ehdr *e, const struct phdr *table)
+{
+	u64 words[2] = { e->entry, e->type | (u64)e->machine << 16 | (u64)e->phnum << 32 };
+	return hash(hash(SEED, words, 2), (const u64 *)table, e->phnum * sizeof *table / 8) | 1ul << 63;
+}
+
+static const struct file *find(const struct table *t, u64 key)
+{
+	for (u64 i = 0; i < t->files; i++)
+		if (t->file[i].key == key)
+			return &t->file[i];
+	return 0;
+}
+
+/* Writes what the store path at `at` becomes. The link's name is written from its end, the slashes fill what is left. */
+static void compose(char *to, u64 length, const struct state *s, u64 target)
+{
+	u64 i = 0;
+	for (; i < s->root_length; i++)
+		to[i] = s->root[i];
+	char *at = to + length;
+	do {
+		*--at = "0123456789abcdef"[target & 15];
+		target >>= 4;
+	} while (target);
+	*--at = '/';
+	*--at = 'p';
+	while (at > to + i)
+		*--at = '/';
+}
+
+/*
+ * The length of the placeholder at a site, if there is one, and room for what is to be there: else 0. Within the segment
+ * all is readable; the name must be one, so that a table for another file does no harm.
+ */
+static u64 placeholder(const struct state *s, const struct phdr *p, u64 bias, u64 address, u64 target)
+{
+	const struct table *t = s->table;
+	if (target >= t->targets)
+		return 0;
+	u64 length = ((const u32 *)((const u64 *)&t->file[t->files] + t->sites))[target], digits = 1;
+	while (target >>= 4)
+		digits++;
+	if (length <= STORE_PATH || length >= LENGTH_MAX || s->root_length + 3 + digits > length ||
+	    address < p->vaddr || p->memsz < length || address - p->vaddr > p->memsz - length)
+		return 0;
+	const char *text = (const char *)(bias + address), *prefix = "/var/empty/";
+	for (u64 i = 0; i < length; i++) {
+		char wanted = i < 11 ? prefix[i] : i == STORE_PATH - 1 ? '-' : 'e';
+		if (i < STORE_PATH ? text[i] != wanted : !text[i] || text[i] == '/')
+			return 0;
+	}
+	return length;
+}
+
+static int by_mem(int *mem, u64 at, const char *from, u64 length)
+{
+	if (*mem == -1)
+		*mem = (int)sys(SYS_openat, AT_FDCWD, (long)"/proc/self/mem", O_RDWR_CLOEXEC, 0, 0, 0);
+	return *mem >= 0 && sys(SYS_pwrite64, *mem, (long)from, length, at, 0, 0) == (long)length;
+}
+
+static void copy(u64 at, const char *from, u64 length)
+{
+	for (u64 i = 0; i < length; i++)
+		((volatile char *)at)[i] = from[i];
+}
+
+static int protect(u64 first, u64 last, int protection)
+{
+	return sys(SYS_mprotect, first, last - first, protection, 0, 0, 0) == 0;
+}
+
+/* Whether the kernel can write at `at`: 1, 0, or -1 when it does not say. It is put back what is overwritten. */
+static int writable(u64 at)
+{
+	char kept[16];
+	copy((u64)kept, (const char *)at, sizeof kept);
+	long result = sys(SYS_clock_gettime, CLOCK_MONOTONIC, at, 0, 0, 0, 0);
+	if (result == 0)
+		copy(at, kept, sizeof kept);
+	return result == 0 ? 1 : result == -EFAULT ? 0 : -1;
+}
+
+/* Writes to the sites of one file, mapped with these program headers. */
+static void relocate(const struct state *s, const struct file *f, u64 bias, const struct phdr *headers, u64 count)
+{
+	const struct table *t = s->table;
+	if (f->count > t->sites || f->first > t->sites - f->count)
+		return;
+	const u64 *sites = (const u64 *)&t->file[t->files] + f->first;
+	u64 page = s->page, relro = 1, relro_end = 0;
+	int mem = -1;
+	for (u64 i = 0; i < count; i++)
+		if (headers[i].type == PT_GNU_RELRO) {
+			relro = (bias + headers[i].vaddr) & -page;
+			relro_end = (bias + headers[i].vaddr + headers[i].memsz) & -page;
+		}
+	for (u64 i = 0; i < count; i++) {
+		const struct phdr *p = &headers[i];
+		if (p->type != PT_LOAD || !(p->flags & PF_R))
+			continue;
+		/* First what is to be done, then that. */
+		u64 low = -1, high = 0;
+		int open = 0;
+		for (int doing = 0; doing < 2; doing++) {
+			for (u64 n = 0; n < f->count; n++) {
+				u64 address = sites[n] & ((1ul << ADDRESS_BITS) - 1), target = sites[n] >> ADDRESS_BITS;
+				u64 length = placeholder(s, p, bias, address, target), at = bias + address, end = at + length;
+				if (!length)
+					continue;
+				if (!doing) {
+					low = at < low ? at : low;
+					high = end > high ? end : high;
+					continue;
+				}
+				char text[LENGTH_MAX];
+				compose(text, length, s, target);
+				if (p->flags & PF_W && (at >= relro_end || end <= relro)) {
+					copy(at, text, length);
+				} else if (p->flags & PF_W) {
+					/* The part of it that ld.so makes read-only. */
+					u64 first = at < relro ? relro : at & -page, last = (end + page - 1) & -page;
+					last = last > relro_end ? relro_end : last;
+					int can = writable(at < relro ? relro : at);
+					if (can == 1) {
+						copy(at, text, length);
+					} else if (can == 0 && protect(first, last, PROT_READ | PROT_WRITE)) {
+						copy(at, text, length);
+						protect(first, last, PROT_READ);
+					} else {
+						by_mem(&mem, at, text, length);
+					}
+				} else if (open) {
+					copy(at, text, length);
+				} else if (!by_mem(&mem, at, text, length) && p->flags & PF_X) {
+					u64 first = at & -page, last = (end + page - 1) & -page;
+					if (protect(first, last, protection(p) | PROT_WRITE)) {
+						copy(at, text, length);
+						protect(first, last, protection(p));
+					}
+				}
+			}
+			if (!high)
+				break;
+			low &= -page;
+			high = (high + page - 1) & -page;
+			if (!(p->flags & (PF_W | PF_X))) {
+				if (!doing)
+					open = protect(low, high, PROT_READ | PROT_WRITE);
+				else if (open)
+					protect(low, high, PROT_READ);
+			}
+		}
+	}
+	if (mem >= 0)
+		sys(SYS_close, mem, 0, 0, 0, 0, 0);
+}
+
+/* One library that ld.so has mapped. */
+static void relocate_library(const struct state *s, const struct link_map *m)
+{
+	const struct table *t = s->table;
+	u64 dynamic = (u64)m->dynamic - m->address, known = 0;
+	if (!m->address || !m->dynamic) /* an ET_EXEC has nothing at 0 */
+		return;
+	for (u64 i = 0; i < t->files && !known; i++)
+		known = t->file[i].dynamic == dynamic && t->file[i].key >> 63 && t->file[i].count;
+	if (!known)
+		return;
+	const struct ehdr *e = (const struct ehdr *)m->address;
+	if (*(const u32 *)e->ident != 0x464c457f || e->phentsize != sizeof(struct phdr) || e->phnum > PHDRS_MAX ||
+	    e->phoff % 8 || e->phoff > FIRST_PAGE || e->phoff + e->phnum * sizeof(struct phdr) > FIRST_PAGE)
+		return;
+	const struct phdr *headers = (const struct phdr *)(m->address + e->phoff);
+	const struct file *f = find(t, key_of(e, headers));
+	if (f && f->dynamic == dynamic)
+		relocate(s, f, m->address, headers, e->phnum);
+}
+
+/* All that is mapped now. Also the program, once more: ld.so has copied variables of libraries into it (R_*_COPY). */
+__attribute__((used)) void relocate_libraries(const struct state *s)
+{
+	const struct debug *d = s->debug ? *s->debug : 0;
+	for (; d; d = d->version > 1 ? d->next : 0)
+		for (const struct link_map *m = d->map; m && d->state == 0; m = m->next)
+			relocate_library(s, m);
+	if (s->program)
+		relocate(s, s->program, s->bias, s->headers, s->count);
+}
+
+#ifdef __x86_64__
+/*
+ * Puts the jump into ld.so: movabs $state, %rax; jmp *(%rax). The bundler has seen what is there; it is looked at again,
+ * for a file may be another's.
+ */
+static void hook(const struct state *s, const struct file *f, u64 base, const struct phdr *headers, u64 count)
+{
+	enum { JUMP = 12 };
+	for (u64 i = 0; i < count && f->hook; i++) {
+		const struct phdr *p = &headers[i];
+		if (p->type != PT_LOAD || (p->flags & (PF_R | PF_X)) != (PF_R | PF_X) || f->hook < p->vaddr ||
+		    p->filesz < JUMP || f->hook - p->vaddr > p->filesz - JUMP)
+			continue;
+		u64 at = base + f->hook;
+		const u8 *code = (const u8 *)at;
+		if (code[0] == 0xf3 && code[1] == 0x0f && code[2] == 0x1e && code[3] == 0xfa) /* endbr64 */
+			code += 4;
+		if (*code != 0xc3)
+			return;
+		char jump[JUMP] = { 0x48, (char)0xb8 };
+		for (int n = 0; n < 8; n++)
+			jump[2 + n] = (char)((u64)s >> 8 * n);
+		jump[10] = (char)0xff;
+		jump[11] = 0x20;
+		u64 first = at & -s->page, last = (at + JUMP + s->page - 1) & -s->page;
+		int mem = -1;
+		if (!by_mem(&mem, at, jump, JUMP) && protect(first, last, protection(p) | PROT_WRITE)) {
+			copy(at, jump, JUMP);
+			protect(first, last, protection(p));
+		}
+		if (mem >= 0)
+			sys(SYS_close, mem, 0, 0, 0, 0, 0);
+		return;
+	}
+}
+
+#endif
+
+/* What identifies a directory: st_dev and st_ino, the first words of struct stat. */
+static int identity(const char *path, u64 *stat)
+{
+	return sys(SYS_newfstatat, AT_FDCWD, (long)path, (long)stat, 0, 0, 0) == 0;
+}
+
+/*
+ * The length of the shortest way to the root that AT_EXECFN begins with; it goes to `to`. 0 if there is none of at most
+ * `limit` bytes.
+ */
+static u64 shorter_root(char *to, const char *execfn, const char *root, u64 limit)
+{
+	u64 wanted[20], found[20];
+	if (!execfn || *execfn != '/' || !identity(root, wanted))
+		return 0;
+	for (u64 i = 0; execfn[i] && i <= limit; i++) {
+		if (i && execfn[i] == '/') {
+			to[i] = 0;
+			if (identity(to, found) && found[0] == wanted[0] && found[1] == wanted[1])
+				return i;
+		}
+		to[i] = execfn[i];
+	}
+	return 0;
+}
+
+static __attribute__((noreturn, noinline)) void too_deep(const char *who, u64 length, u64 limit)
+{
+	char text[128], digits[24];
+	const char *stop = text + sizeof text - 1;
+	char *at = append(text, stop, ": unpacked too deep: ");
+	for (int i = 0; i < 2; i++) {
+		char *digit = digits + sizeof digits - 1;
+		*digit = 0;
+		u64 n = i ? limit : length;
+		do
+			*--digit = (char)('0' + n % 10);
+		while (n /= 10);
+		at = append(at, stop, digit);
+		at = append(at, stop, i ? ": move it, or bundle with --prefix" : " bytes, at most ");
+	}
+	*at = 0;
+	die(who, text, "");
+}
+
+/*
+ * Reads the table of the bundle whose root ends at `end`, and writes to the program's own sites. Returns what later
+ * arrivals need; 0 without a table.
+ */
+static const struct state *relocate_program(const char *who, char *path, char *end, const char *limit, const char *execfn, u64 bias,
+					    const struct phdr *headers, u64 count, u64 page)
+{
+	struct table head;
+	char *name_end = append(end, limit, "/.relocations");
+	if (name_end == limit)
+		return 0;
+	*name_end = 0;
+	long fd = sys(SYS_openat, AT_FDCWD, (long)path, O_RDONLY_CLOEXEC, 0, 0, 0);
+	*end = 0;
+	if (failed(fd))
+		return 0;
+	struct state *s = 0;
+	if (sys(SYS_pread64, fd, (long)&head, sizeof head, 0, 0, 0) != sizeof head || *(u64 *)head.magic != 0x31434f4c45524653)
+		goto close;
+	u64 size = sizeof head + head.files * sizeof *head.file + head.sites * 8ul + (head.targets + 1ul) / 2 * 8;
+	u64 root = end - path;
+	u64 before = (sizeof *s + root + 1 + 7) & -8ul;
+	if (size > TABLE_MAX)
+		goto close;
+	u64 room = (before + size + page - 1) & -page;
+	u64 at = map(0, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (failed(at))
+		goto close;
+	struct table *t = (struct table *)(at + before);
+	/* The header once more, with the rest: it is one file that is checked. */
+	if (sys(SYS_pread64, fd, (long)t, size, 0, 0, 0) != (long)size || t->files != head.files || t->sites != head.sites ||
+	    t->targets != head.targets || hash(SEED, (u64 *)t + 2, size / 8 - 2) != t->checksum) {
+		sys(SYS_munmap, at, room, 0, 0, 0, 0);
+		goto close;
+	}
+	s = (struct state *)at;
+#ifdef __x86_64__
+	s->mapped = (u64)_mapped;
+#endif
+	s->entry = bias + config.entry;
+	s->page = page;
+	s->bias = bias;
+	s->headers = headers;
+	s->count = count;
+	s->table = t;
+	s->root_length = root;
+	if (t->sites && root > t->limit) {
+		s->root_length = shorter_root(s->root, execfn, path, t->limit);
+		if (!s->root_length)
+			too_deep(who, root, t->limit);
+	} else {
+		copy((u64)s->root, path, root);
+	}
+	for (u64 i = 0; i < count; i++)
+		if (headers[i].type == PT_DYNAMIC)
+			for (const struct dynamic *d = (const struct dynamic *)(bias + headers[i].vaddr); d->tag != DT_NULL; d++)
+				if (d->tag == DT_DEBUG)
+					s->debug = (const struct debug *const *)&d->value;
+	if (config.number != NO_SITES) {
+		s->program = find(t, config.number - 1);
+		if (s->program)
+			relocate(s, s->program, bias, headers, count);
+	}
+	protect(at, at + room, PROT_READ);
+close:
+	sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	return s;
+}
+
+/* ---- Mapping ld.so ---- */
+
 /* Maps the loader as the kernel's load_elf_interp does. Returns its entry point; its load address goes to *base. */
-static u64 map_loader(const char *who, const char *path, u64 page, u64 *base)
+static u64 map_loader(const char *who, const char *path, u64 page, u64 *base, const struct state *state)
 {
 	struct ehdr e;
 	struct phdr table[PHDRS_MAX];
@@ -320,6 +795,15 @@ static u64 map_loader(const char *who, const char *path, u64 page, u64 *base)
 	}
 	sys(SYS_close, fd, 0, 0, 0, 0, 0);
 	*base = bias;
+	if (state) {
+		const struct file *f = find(state->table, key_of(&e, table));
+		if (f) {
+			relocate(state, f, bias, table, e.phnum);
+#ifdef __x86_64__
+			hook(state, f, bias, table, e.phnum);
+#endif
+		}
+	}
 	return bias + e.entry;
 
 no_memory:
@@ -329,7 +813,7 @@ no_memory:
 /* ---- The program headers that ld.so sees ---- */
 
 /* Makes the table in a page of its own, which ld.so cannot tell from the kernel's. Returns how many entries it has. */
-static u64 make_headers(const char *who, const struct phdr *old, u64 count, u64 bias, const char *loader, u64 page, struct phdr **table)
+static u64 make_headers(const char *who, const struct phdr *old, u64 count, u64 bias, const char *loader, u64 page, const struct state *state, struct phdr **table)
 {
 	u64 length = 0;
 	while (loader[length++])
@@ -350,7 +834,7 @@ static u64 make_headers(const char *who, const struct phdr *old, u64 count, u64 
 	}
 	u64 entries = next - new;
 	char *name = append((char *)next, (char *)next + length, loader) - length + 1;
-	*new = (struct phdr){ PT_PHDR, PF_R, 0, at - bias, at - bias, entries * sizeof *new, entries * sizeof *new, 8 };
+	*new = (struct phdr){ PT_PHDR, PF_R, 0, at - bias, (u64)state, entries * sizeof *new, entries * sizeof *new, 8 };
 	/* These addresses wrap around: ld.so adds the bias, and gets the page. */
 	new[1] = (struct phdr){ PT_INTERP, PF_R, 0, (u64)name - bias, (u64)name - bias, length, length, 1 };
 	sys(SYS_mprotect, at, size, PROT_READ, 0, 0, 0);
@@ -403,17 +887,40 @@ u64 start(u64 *stack, u64 exit_function)
 			end = append(end, limit, "/..");
 		}
 	}
+	const struct phdr *headers = (const struct phdr *)*aux[AT_PHDR];
+	u64 count = *aux[AT_PHNUM];
+	const struct state *state = 0;
+	if (c->number != NO_TABLE && end < limit)
+		state = relocate_program(who, path, end, limit, aux[AT_EXECFN] ? (const char *)*aux[AT_EXECFN] : 0, bias, headers, count, page);
 	end = append(append(end, limit, "/"), limit, c->loader);
 	if (end == limit)
 		die(who, ": its path is too long", "");
 	*end = 0;
 
 	u64 base;
-	u64 loader_entry = map_loader(who, path, page, &base);
+	u64 loader_entry = map_loader(who, path, page, &base, state);
 	struct phdr *table;
-	*aux[AT_PHNUM] = make_headers(who, (struct phdr *)*aux[AT_PHDR], *aux[AT_PHNUM], bias, path, page, &table);
+	*aux[AT_PHNUM] = make_headers(who, headers, count, bias, path, page, state, &table);
 	*aux[AT_PHDR] = (u64)table;
 	*aux[AT_BASE] = base;
-	*aux[AT_ENTRY] = entry;
+	*aux[AT_ENTRY] = state ? (u64)_loaded : entry;
 	return loader_entry;
+}
+
+/* ld.so is done. Returns where to jump. */
+__attribute__((used)) u64 loaded(u64 *stack)
+{
+	u64 *at = stack + 1 + stack[0] + 1, *entry = 0;
+	while (*at++)
+		;
+	const struct state *state = 0;
+	for (; at[0] != AT_NULL; at += 2) {
+		if (at[0] == AT_PHDR)
+			state = (const struct state *)((const struct phdr *)at[1])->paddr;
+		else if (at[0] == AT_ENTRY)
+			entry = &at[1];
+	}
+	*entry = state->entry;
+	relocate_libraries(state);
+	return state->entry;
 }

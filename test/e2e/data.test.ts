@@ -77,7 +77,7 @@ test('--report has each reference with file, offset, target, rule and outcome; t
   mustBundle(['nginx', '-f', 'dir', '-o', join(directory, 'b'), '--report', join(directory, 'report.json')])
   const report = JSON.parse(readFileSync(join(directory, 'report.json'), 'utf8'))
   const root = report.references.find((r: { rule: string }) => r.rule === 'own-tree')
-  expect(root).toMatchObject({ file: `${nginx}/bin/nginx`, target: nginx, outcome: 'blanked', missed: true })
+  expect(root).toMatchObject({ file: `${nginx}/bin/nginx`, target: nginx, outcome: 'relocated', missed: false })
   expect(
     readFileSync(root.file)
       .subarray(root.offset, root.offset + 10)
@@ -87,7 +87,7 @@ test('--report has each reference with file, offset, target, rule and outcome; t
   const manifest = JSON.parse(readFileSync(join(directory, 'b/bundle.json'), 'utf8'))
   expect(manifest.accounts).toContainEqual({
     path: 'pkg/nginx-1.22.1/bin/nginx',
-    outcome: 'blanked',
+    outcome: 'relocated',
     rule: 'own-tree',
     target: 'nginx-1.22.1',
     count: 2,

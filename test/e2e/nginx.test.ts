@@ -81,7 +81,7 @@ describe('bundle nginx', () => {
     expect(printed).toMatch(
       /Nix closure [\d.]+ MB {2}-> {2}bundle [\d.]+ MB {2}-> {2}nginx-1\.22\.1-x86_64-linux\.tar\.gz [\d.]+ MB/,
     )
-    expect(printed).toMatch(/0 store references \(\d+ rewritten: \d+ blanked, \d+ in strings of the loader/)
+    expect(printed).toMatch(/0 store references \(\d+ rewritten: \d+ self-relocating, \d+ in strings of the loader/)
   })
 
   test('holds no store string and no hash of its closure, as grep sees it', () => {

@@ -34,12 +34,12 @@ typedef uint64_t u64;
 struct config {
 	char magic[8];
 	u64 address, entry;
-	uint32_t up, reserved;
+	uint32_t up, number;
 	char loader[8192];
 } config;
-const char _start[16] = "the entry point";
+const char _start[16] = "the entry point", _loaded[16], _mapped[16];
 u64 start(u64 *stack, u64 exit_function);
-enum { NR_read, NR_write, NR_close, NR_mmap, NR_mprotect, NR_munmap, NR_pread64, NR_getcwd, NR_exit_group, NR_openat, NR_readlinkat, NR_COUNT };
+enum { NR_read, NR_write, NR_close, NR_mmap, NR_mprotect, NR_munmap, NR_pread64, NR_getcwd, NR_exit_group, NR_openat, NR_readlinkat, NR_pwrite64, NR_clock_gettime, NR_newfstatat, NR_COUNT };
 
 /* ---- Random numbers (splitmix64) ---- */
 
@@ -85,7 +85,16 @@ static size_t written_size;
 static int calls, fails_at, fails_with;
 static jmp_buf ended;
 
-enum { DESCRIPTOR = 7 };
+enum { DESCRIPTOR = 7, TABLE, MEM };
+
+/* The bundle's table of relocations: none, one that is whole, one that is not. */
+static enum { NONE, WHOLE, DAMAGED } has_table;
+static u64 table_words[512], table_words_count;
+static int mem_errno;
+/* What the stub has to make of the loader file's bytes, and where there are placeholders in it. */
+static unsigned char expected_file[1 << 16];
+static struct { u64 offset, length, target; } planted[8];
+static int planted_count;
 
 static size_t place(u64 at, u64 length, const char *what)
 {
@@ -190,6 +199,12 @@ static long copy_out(char *to, long room, const char *from, int with_nul)
 	return length;
 }
 
+static void wrong_unless_absolute(const char *path)
+{
+	if (*path != '/')
+		wrong("opened %s", path);
+}
+
 long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
 	if (nr == NR_exit_group) {
@@ -226,8 +241,13 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 	case NR_getcwd:
 		return cwd_errno ? -cwd_errno : copy_out((char *)a, b, cwd, 1);
 	case NR_openat:
-		if (a != AT_FDCWD || c != 02000000)
+		if (a != AT_FDCWD || c != (strcmp((char *)b, "/proc/self/mem") ? 02000000 : 02000002))
 			wrong("openat(%ld, ..., %#lo)", a, c);
+		if (strcmp((char *)b, "/proc/self/mem") == 0)
+			return mem_errno ? -mem_errno : MEM;
+		wrong_unless_absolute((char *)b);
+		if (strlen((char *)b) >= 13 && strcmp((char *)b + strlen((char *)b) - 13, "/.relocations") == 0)
+			return has_table ? TABLE : -ENOENT;
 		strcpy(opened_path, (char *)b);
 		opens++;
 		if (strlen((char *)b) >= PATH_MAX)
@@ -235,11 +255,40 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		descriptor_open = 1;
 		return DESCRIPTOR;
 	case NR_close:
+		if (a == TABLE || a == MEM)
+			return 0;
 		if (a != DESCRIPTOR || !descriptor_open)
 			wrong("close(%ld)", a);
 		descriptor_open = 0;
 		return 0;
+	case NR_pwrite64: {
+		if (a != MEM)
+			wrong("pwrite64 to %ld", a);
+		u64 at = (u64)d & -page, end = whole(d + c);
+		size_t first = place(at, end - at, "pwrite64");
+		for (u64 i = 0; i < (end - at) / SMALL; i++) {
+			int was = mapped[first + i];
+			if (!was)
+				return -EIO;
+			protect(first + i, 1, PROT_READ | PROT_WRITE);
+			mapped[first + i] = (unsigned char)was;
+		}
+		memcpy((char *)d, (char *)b, c);
+		for (u64 i = 0; i < (end - at) / SMALL; i++)
+			protect(first + i, 1, mapped[first + i] - 1);
+		return c;
+	}
+	case NR_newfstatat:
+		((u64 *)c)[0] = 1, ((u64 *)c)[1] = below(3);
+		return chance(80) ? 0 : -ENOENT;
 	case NR_pread64:
+		if (a == TABLE) {
+			u64 size = table_words_count * 8;
+			if ((u64)c > size)
+				c = (long)size;
+			memcpy((char *)b, table_words, c);
+			return c;
+		}
 		if (a != DESCRIPTOR || !descriptor_open)
 			return -EBADF;
 		if (d < 0)
@@ -326,6 +375,82 @@ static void make_loader(void)
 	loader_good = 1;
 }
 
+static u64 hash(u64 value, const u64 *from, u64 count)
+{
+	while (count--) {
+		value = (value ^ *from++) * 0x100000001b3;
+		value ^= value >> 32;
+	}
+	return value;
+}
+
+/* A table with the loader in it, some placeholders, and much that is not there. */
+static void make_table(void)
+{
+	static const char text[] = "/var/empty/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-";
+	const u64 seed = 0xcbf29ce484222325;
+	u64 targets = 1 + below(40), sites = 0, *at = table_words + 8, *sites_at = at;
+	uint32_t length[41] = { 0 };
+	for (u64 i = 0; i < targets; i++)
+		length[i] = (uint32_t)(45 + below(chance(70) ? 211 : 40));
+	planted_count = 0;
+	for (int i = 0; i < header()->e_phnum; i++) {
+		Elf64_Phdr *p = &headers()[i];
+		for (int tries = 0; tries < 6 && p->p_type == PT_LOAD; tries++) {
+			u64 target = below(targets), from = p->p_offset + (i ? 0 : 700), size = p->p_filesz - (i ? 0 : 700), n = length[target];
+			u64 address = below(1ul << 40);
+			if (chance(50) && size > n && planted_count < 8) {
+				u64 offset = from + below(size - n);
+				int overlaps = p->p_offset + p->p_filesz < offset + n;
+				for (int k = 0; k < planted_count; k++)
+					overlaps |= offset < planted[k].offset + planted[k].length && planted[k].offset < offset + n;
+				if (overlaps || (p->p_vaddr + offset - p->p_offset) % 2) /* others are odd */
+					continue;
+				memcpy(file + offset, text, 44);
+				memset(file + offset + 44, 'n', n - 44);
+				planted[planted_count].offset = offset, planted[planted_count].length = n, planted[planted_count++].target = target;
+				address = p->p_vaddr + offset - p->p_offset;
+			} else if (chance(50)) {
+				address = (p->p_vaddr + p->p_memsz - below(300)) | 1;
+			}
+			*at++ = (address & ((1ul << 40) - 1)) | (u64)target << 40;
+			sites++;
+		}
+	}
+	for (u64 i = 0; i < targets; i += 2)
+		*at++ = length[i] | (u64)length[i + 1] << 32;
+	table_words_count = (u64)(at - table_words);
+	u64 key[2] = { header()->e_entry, header()->e_type | (u64)header()->e_machine << 16 | (u64)header()->e_phnum << 32 };
+	sites_at[-4] = hash(hash(seed, key, 2), (u64 *)headers(), header()->e_phnum * sizeof(Elf64_Phdr) / 8) | 1ul << 63;
+	sites_at[-3] = odd_number();
+	sites_at[-2] = chance(80) ? 0 : chance(50) ? odd_number() : header()->e_entry + below(300);
+	sites_at[-1] = sites << 32;
+	memcpy(table_words, "SFRELOC1", 8);
+	table_words[2] = targets | 1ul << 32;
+	table_words[3] = sites | (chance(80) ? 0xffffffff : below(300)) << 32;
+	table_words[1] = hash(seed, table_words + 2, table_words_count - 2);
+	if (has_table == DAMAGED) {
+		if (chance(50))
+			table_words_count = below(table_words_count);
+		else
+			((unsigned char *)table_words)[below(table_words_count * 8)] ^= (unsigned char)(1 + below(255));
+	}
+	memcpy(expected_file, file, sizeof file);
+}
+
+static void expect_relocated(const char *root)
+{
+	for (int k = 0; k < planted_count && has_table == WHOLE; k++) {
+		char link[32];
+		size_t n = (size_t)sprintf(link, "/p/%lx", planted[k].target), length = planted[k].length;
+		if (strlen(root) + n > length)
+			continue;
+		memset(expected_file + planted[k].offset, '/', length);
+		memcpy(expected_file + planted[k].offset, root, strlen(root));
+		memcpy(expected_file + planted[k].offset + length - n, link, n);
+	}
+}
+
 static void break_loader(void)
 {
 	loader_good = 0;
@@ -402,7 +527,7 @@ static void one(void)
 	used_low = PAGES, used_high = 0;
 	opens = descriptor_open = writes = calls = links_followed = 0;
 	exit_code = -1, opened_path[0] = 0;
-	fails_at = chance(40) ? (int)below(24) : -1;
+	fails_at = chance(40) ? (int)below(30) : -1;
 	fails_with = (int[]){ ENOENT, EACCES, EPERM, ENOMEM, EINVAL, EIO, EMFILE, ENOSYS, 4095 }[below(9)];
 	own_errno = chance(70) ? 0 : ENOENT;
 	random_path(own, path_length(), !chance(5));
@@ -430,7 +555,16 @@ static void one(void)
 	if (count)
 		program[count - 1] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_vaddr = config.address - 3000, .p_memsz = 3000 + sizeof config };
 
+	has_table = chance(60) ? WHOLE : chance(50) ? NONE : DAMAGED;
+	mem_errno = chance(50) ? 0 : EACCES;
+	config.number = chance(60) ? 0xffffffff : 0;
+	if (!config.number)
+		has_table = NONE;
+	for (u64 i = 0; i < count; i++) /* what a program has of this is there */
+		if (program[i].p_type == PT_DYNAMIC)
+			program[i].p_type = PT_NOTE;
 	make_loader();
+	make_table();
 	if (chance(40))
 		break_loader();
 
@@ -490,6 +624,10 @@ static void one(void)
 			break;
 		*slash = 0;
 	}
+	static char bundle[4 * PATH_MAX];
+	strcpy(bundle, wanted);
+	u64 limit = has_table == WHOLE && (table_words[3] & 0xffffffff) ? table_words[3] >> 32 : -1ul;
+	int too_deep = strlen(bundle) > limit;
 	strcat(strcat(wanted, "/"), config.loader);
 	u64 deep = 0;
 	for (const char *c = own; *c; c++)
@@ -498,7 +636,7 @@ static void one(void)
 	int fits = beyond || strlen(wanted) < PATH_MAX - 1;
 	int is_second = second || (foreign && has_entry);
 	int no_path = !from_proc && (!has_execfn || !*name_of_file);
-	int must_jump = is_second || (fails_at < 0 && !secure && !missing && from_proc && !beyond && fits && loader_good);
+	int must_jump = is_second || (fails_at < 0 && !secure && !missing && from_proc && !beyond && fits && loader_good && !too_deep);
 	int must_end = !is_second && (secure || missing || (fails_at < 0 && (no_path || (from_proc && (beyond || !fits)))));
 
 	u64 where;
@@ -537,7 +675,7 @@ static void one(void)
 	}
 	jumps++;
 	if (opens != 1 || (descriptor_open && fails_at < 0))
-		wrong("the loader is open, or was not opened");
+		wrong("the loader is open (%d), or was opened %d times", descriptor_open, opens);
 	if (from_proc && strcmp(opened_path, wanted) && fails_at != 0)
 		wrong("opened %s, not %s", opened_path, wanted);
 	if (opened_path[0] != '/')
@@ -559,22 +697,33 @@ static void one(void)
 	for (size_t i = 0; i < (size_t)(auxv - words); i++)
 		if (stack[i] != words[i])
 			wrong("word %zu of the stack is another", i);
+	for (u64 *entry = now; entry[0] != AT_NULL; entry += 2)
+		if (entry[0] == AT_PHDR)
+			table_at = entry[1];
 	for (u64 *then = auxv; then < words + size; then += 2, now += 2) {
 		if (now[0] != then[0])
 			wrong("auxv: another type");
 		if (now[0] == AT_PHDR)
-			table_at = now[1];
-		else if (now[0] == AT_PHNUM)
+			continue;
+		if (now[0] == AT_PHNUM)
 			table_count = now[1];
 		else if (now[0] == AT_BASE)
 			base = now[1];
-		else if (now[0] == AT_ENTRY ? now[1] != bias + config.entry : now[1] != then[1])
+		else if (now[0] == AT_ENTRY ? now[1] != (((Elf64_Phdr *)table_at)->p_paddr ? (u64)_loaded : bias + config.entry) : now[1] != then[1])
 			wrong("auxv: entry %lu is %#lx", now[0], now[1]);
 	}
 	free(stack);
 
 	/* The program headers. */
 	Elf64_Phdr *table = (Elf64_Phdr *)table_at;
+	u64 state_at = table->p_paddr, state_pages = 0;
+	if (state_at)
+		state_pages = whole(((80 + strlen(bundle) + 1 + 7) & -8ul) + table_words_count * 8) / SMALL;
+	if (fails_at < 0 && from_proc && !state_at != (has_table != WHOLE) && strlen(bundle) < 4000)
+		wrong("a table is there, or not");
+	if (state_at && fails_at < 0 && from_proc && !too_deep && loader_good)
+		expect_relocated(bundle);
+	int contents = table_words[6] ? 0 : loader_good && from_proc && !too_deep ? fails_at < 0 || !state_at : !state_at;
 	if (table->p_type != PT_PHDR || table->p_vaddr + bias != table_at || table->p_memsz != table_count * sizeof *table)
 		wrong("PT_PHDR");
 	if (table[1].p_type != PT_INTERP || strcmp((char *)(table[1].p_vaddr + bias), opened_path) || table[1].p_memsz != strlen(opened_path) + 1)
@@ -624,12 +773,12 @@ static void one(void)
 		for (u64 place = first; place < end; place += SMALL) {
 			size_t index = (place - (u64)arena) / SMALL;
 			expected[index] = 1;
-			if (!overlap && mapped[index] != 1 + protection)
+			if (!overlap && (contents || !state_at) && mapped[index] != 1 + protection)
 				wrong("segment %d is mapped with %d", i, mapped[index] - 1);
 		}
 		if (overlap || !(protection & (PROT_READ | PROT_WRITE)))
 			continue;
-		if (memcmp(loaded, file + p.p_offset, p.p_filesz))
+		if (contents && memcmp(loaded, (loader_good ? expected_file : file) + p.p_offset, p.p_filesz))
 			wrong("segment %d is not what the file has", i);
 		if (p.p_flags & PF_W)
 			for (unsigned char *zero = loaded + p.p_filesz; zero < (unsigned char *)end; zero++)
@@ -643,7 +792,8 @@ static void one(void)
 			u64 place = (u64)arena + i * SMALL;
 			int in_table = place - table_at < table_pages * SMALL;
 			int hole = place >= base + low && place < base + high && mapped[i] == 1;
-			if (mapped[i] && !expected[i] && !in_table && !hole)
+			int in_state = state_at && (!from_proc || place - state_at < state_pages * SMALL);
+			if (mapped[i] && !expected[i] && !in_table && !in_state && !hole)
 				wrong("%#lx is left mapped", place);
 			if (in_table && mapped[i] && mapped[i] != 1 + PROT_READ)
 				wrong("the program headers are writable");

@@ -1,19 +1,15 @@
-/** A relocatable bundle, unpacked at a path with blanks and quotes, moved and run again: no string inside ELF files asked. */
+/** What scripts of a relocatable bundle know of themselves, at a path with blanks and quotes, and moved to another. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { fixture, run } from '../support/bundle.ts'
-import { bundles, show } from '../support/jobs.ts'
+import { bundles } from '../support/jobs.ts'
 import { EmptyRoot, tool } from '../support/root.ts'
-import { JOBS, titleOf } from './programs.ts'
 
 const bundle = bundles()
 const PLACES = ['/srv/my place', '/opt/it\'s "another" 100%{}']
 
 describe.each(PLACES)('at %s', place => {
-  const jobs = JOBS.filter(job => !job.needsElfStrings)
-  test.each(jobs.map(job => [titleOf(job), job] as const))('%s', (_, job) => show(job, bundle(job.attribute), place))
-
   test.each(['hello-sh', 'where-sh', 'probe-sh'])('the shell script %s prints what the original prints', name => {
     const root = new EmptyRoot(bundle('full.scripts'), place)
     const original = run(join(fixture('full.scripts'), 'bin', name), ['a b', 'c'], { env: { PATH: '/nowhere' } })
@@ -51,10 +47,7 @@ describe.each(PLACES)('at %s', place => {
 
   test('a Perl program: $0, __FILE__, __LINE__, data and DATA, run again by its own name', () => {
     const root = new EmptyRoot(bundle('full.plapp'), place, ['--ro-bind', tool('busybox'), '/bin/sh'])
-    // Its modules are found once strings in ELF files relocate themselves.
-    const lib = `${place}/pkg/perl-5.36.0/lib/perl5/5.36.0`
-    const env = { PERL5LIB: `${lib}:${lib}/x86_64-linux-thread-multi` }
-    const text = root.output('bin/plapp', ['a', 'b'], { env })
+    const text = root.output('bin/plapp', ['a', 'b'])
     const own = `${place}/pkg/plapp-1.0/bin/plapp`
     expect(text).toContain(`name ${own}\nfile ${own}\nline 11\nargs a b\n`)
     expect(text).toContain('greets PlApp 1\ndata data of plapp\nsame yes\n')

@@ -1,0 +1,274 @@
+/**
+ * The table `.relocations` in the root of a bundle: which strings of which file name a store path, for the stub to write
+ * the package's place over when the program starts (stub.c, "Strings that move with the bundle").
+ *
+ * On disk each is `/var/empty/eeee(32)-NAME` and what lies below it (references/rewrite.ts). At start the first
+ * `44 + NAME.length` bytes become the bundle's root, slashes to fill the length, and `/p/<hex>`, the target's link.
+ *
+ * **Format.** Little-endian, every part at a multiple of 8 bytes:
+ *
+ *     header    8 bytes  "SFRELOC1"
+ *               u64      checksum over all that follows, as 64-bit words
+ *               u32      T, number of targets
+ *               u32      F, number of files
+ *               u32      S, number of sites
+ *               u32      the longest root that works, in bytes; 0xffffffff without sites
+ *     files     F times, ascending by key:
+ *               u64      key: of a program its number, of anything else `libraryKey`, which has bit 63 set
+ *               u64      address of PT_DYNAMIC, 0 without one
+ *               u64      of a loader the address of its `_dl_debug_state`, 0 where there is none to use
+ *               u32      its first site
+ *               u32      how many sites it has
+ *     sites     S times u64: the address in the low 40 bits, the target above; ascending by address within a file
+ *     targets   T times u32: the length of the store path; with a u32 of 0 where T is odd
+ *
+ * Addresses are virtual addresses of the file. Checksum and key are the same function of 64-bit words, starting from
+ * SEED: `hash = (hash ^ word) * PRIME; hash ^= hash >> 32`.
+ */
+import { readImage } from '../elf/image.ts'
+import { definedSymbol } from '../elf/symbols.ts'
+import type { ByteSource } from '../io/bytes.ts'
+
+/** Where the table lies in the bundle. */
+export const RELOCATIONS_PATH = '.relocations'
+
+/** The sites of one ELF file of a bundle. */
+export interface RelocatedFile {
+  readonly key: bigint | { readonly program: number }
+  /** The address of PT_DYNAMIC, 0 without one. */
+  readonly dynamic: number
+  readonly sites: readonly RelocatedSite[]
+  /** Of a loader: `debugStateOf`. */
+  readonly hook?: number | null
+}
+
+export interface RelocatedSite {
+  /** The virtual address of the string's first byte. */
+  readonly address: number
+  /** Which target it names. */
+  readonly target: number
+}
+
+/** A package that sites name, by the length of its store path: 44 and its name's. */
+export interface RelocationTarget {
+  readonly length: number
+}
+
+export interface Relocations {
+  readonly limit: number
+  readonly targets: readonly RelocationTarget[]
+  /** By key. */
+  readonly files: readonly RelocatedFile[]
+}
+
+const MAGIC = 'SFRELOC1'
+const HEADER = 32
+const FILE = 32
+const NO_LIMIT = 0xffffffff
+const ADDRESS_BITS = 40
+const TARGETS_MAX = 1 << (64 - ADDRESS_BITS)
+const LENGTH = { min: 45, max: 255 } as const
+const KEY_BIT = 1n << 63n
+
+const EHDR = 64
+const PHENT = 56
+/** Where the stub looks for program headers: in the first page of a file, whatever the page size. In bytes. */
+const FIRST_PAGE = 4096
+const PHDRS_MAX = 64
+
+/** The package's link below the root of the bundle. */
+export const targetLink = (target: number): string => `p/${target.toString(16)}`
+
+/** The length of the longest root for which every target's place fits; Infinity without targets. */
+export const rootLimit = (targets: readonly RelocationTarget[]): number =>
+  Math.min(...targets.map(({ length }, i) => length - targetLink(i).length - 1))
+
+/** The table. Throws for what cannot be told apart when a program runs, or does not fit the format. */
+export function encodeRelocations(targets: readonly RelocationTarget[], files: readonly RelocatedFile[]): Buffer {
+  if (targets.length > TARGETS_MAX) throw new Error(`${targets.length} targets of relocations`)
+  for (const { length } of targets)
+    if (length < LENGTH.min || length > LENGTH.max) throw new Error(`a store path of ${length} bytes`)
+  const sorted = distinct(files)
+  const sites = sorted.flatMap(file => file.sites)
+  const sitesAt = HEADER + sorted.length * FILE
+  const targetsAt = sitesAt + sites.length * 8
+  const bytes = Buffer.alloc(targetsAt + 4 * (targets.length + (targets.length % 2)))
+  bytes.write(MAGIC, 0, 'latin1')
+  bytes.writeUInt32LE(targets.length, 16)
+  bytes.writeUInt32LE(sorted.length, 20)
+  bytes.writeUInt32LE(sites.length, 24)
+  bytes.writeUInt32LE(sites.length > 0 ? Math.max(0, rootLimit(targets)) : NO_LIMIT, 28)
+  let first = 0
+  for (const [i, file] of sorted.entries()) {
+    const at = HEADER + i * FILE
+    bytes.writeBigUInt64LE(file.key, at)
+    bytes.writeBigUInt64LE(BigInt(file.dynamic), at + 8)
+    bytes.writeBigUInt64LE(BigInt(file.hook), at + 16)
+    bytes.writeUInt32LE(first, at + 24)
+    bytes.writeUInt32LE(file.sites.length, at + 28)
+    first += file.sites.length
+  }
+  for (const [i, { address, target }] of sites.entries()) {
+    if (!(target >= 0 && target < targets.length)) throw new Error(`a relocation to target ${target}`)
+    if (!(address >= 0 && address < 2 ** ADDRESS_BITS)) throw new Error(`a relocation at address ${address}`)
+    bytes.writeBigUInt64LE(BigInt(address) | (BigInt(target) << BigInt(ADDRESS_BITS)), sitesAt + i * 8)
+  }
+  for (const [i, { length }] of targets.entries()) bytes.writeUInt32LE(length, targetsAt + i * 4)
+  bytes.writeBigUInt64LE(hashWords(bytes.subarray(16)), 8)
+  return bytes
+}
+
+interface Keyed {
+  readonly key: bigint
+  readonly dynamic: number
+  readonly hook: number
+  readonly sites: readonly RelocatedSite[]
+}
+
+/** The files by ascending key, each key once: copies of one library have all in common. */
+function distinct(files: readonly RelocatedFile[]): Keyed[] {
+  const byKey = new Map<bigint, Keyed>()
+  for (const { key, dynamic, sites, hook } of files) {
+    const number = typeof key === 'bigint' ? key : BigInt(key.program)
+    if (typeof key === 'bigint' ? key < KEY_BIT : number >= 1n << 32n)
+      throw new Error(`a relocated file's key ${number}`)
+    const file = {
+      key: number,
+      dynamic,
+      hook: hook ?? 0,
+      sites: [...sites].sort((a, b) => a.address - b.address),
+    }
+    const other = byKey.get(number)
+    const text = (of: Keyed): string =>
+      JSON.stringify([of.dynamic, of.hook, of.sites.map(({ address, target }) => [address, target])])
+    if (other !== undefined && text(other) !== text(file))
+      throw new Error(`two files that cannot be told apart need different relocations: key ${number.toString(16)}`)
+    byKey.set(number, file)
+  }
+  return [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+}
+
+/** What a table says; null for what is none. */
+export function decodeRelocations(bytes: Buffer): Relocations | null {
+  if (bytes.length < HEADER || bytes.toString('latin1', 0, 8) !== MAGIC) return null
+  const [targetCount, fileCount, siteCount, limit] = [16, 20, 24, 28].map(at => bytes.readUInt32LE(at)) as [
+    number,
+    number,
+    number,
+    number,
+  ]
+  const sitesAt = HEADER + fileCount * FILE
+  const targetsAt = sitesAt + siteCount * 8
+  const end = targetsAt + 4 * (targetCount + (targetCount % 2))
+  if (end !== bytes.length || hashWords(bytes.subarray(16)) !== bytes.readBigUInt64LE(8)) return null
+  const sites = Array.from({ length: siteCount }, (_, i) => {
+    const word = bytes.readBigUInt64LE(sitesAt + i * 8)
+    return {
+      address: Number(word & ((1n << BigInt(ADDRESS_BITS)) - 1n)),
+      target: Number(word >> BigInt(ADDRESS_BITS)),
+    }
+  })
+  const targets = Array.from({ length: targetCount }, (_, i) => ({ length: bytes.readUInt32LE(targetsAt + i * 4) }))
+  const files = Array.from({ length: fileCount }, (_, i): RelocatedFile => {
+    const at = HEADER + i * FILE
+    const key = bytes.readBigUInt64LE(at)
+    const first = bytes.readUInt32LE(at + 24)
+    const hook = Number(bytes.readBigUInt64LE(at + 16))
+    return {
+      key: key < KEY_BIT ? { program: Number(key) } : key,
+      dynamic: Number(bytes.readBigUInt64LE(at + 8)),
+      sites: sites.slice(first, first + bytes.readUInt32LE(at + 28)),
+      ...(hook === 0 ? {} : { hook }),
+    }
+  })
+  return { limit: limit === NO_LIMIT ? Number.POSITIVE_INFINITY : limit, targets, files }
+}
+
+const SEED = 0xcbf29ce484222325n
+const PRIME = 0x100000001b3n
+
+/** As stub.c has it, of bytes that are whole words. */
+export function hashWords(bytes: Buffer): bigint {
+  let value = SEED
+  for (let at = 0; at < bytes.length; at += 8) {
+    value = BigInt.asUintN(64, (value ^ bytes.readBigUInt64LE(at)) * PRIME)
+    value ^= value >> 32n
+  }
+  return value
+}
+
+/**
+ * What the stub knows a mapped library by: a hash of what its ELF header and program headers say. Throws where they do
+ * not lie in the file's first page at address 0, and so cannot be found in memory (`hasLibraryKey`).
+ * @param header the first bytes of the final file, with the program header table
+ */
+export function libraryKey(header: Buffer): bigint {
+  if (!hasLibraryKey(header)) throw new Error('program headers that the stub would not find')
+  const [phoff, phnum] = [Number(header.readBigUInt64LE(32)), header.readUInt16LE(56)]
+  const words = Buffer.alloc(16 + phnum * PHENT)
+  header.copy(words, 0, 24, 32)
+  header.copy(words, 8, 16, 20) // e_type, e_machine
+  words.writeUInt32LE(phnum, 12)
+  header.copy(words, 16, phoff, phoff + phnum * PHENT)
+  return hashWords(words) | KEY_BIT
+}
+
+/** Whether the stub finds this library's program headers where it is mapped. */
+export function hasLibraryKey(header: Buffer): boolean {
+  if (header.length < EHDR || header[4] !== 2 || header.readUInt16LE(54) !== PHENT) return false
+  const [phoff, phnum] = [Number(header.readBigUInt64LE(32)), header.readUInt16LE(56)]
+  const end = phoff + phnum * PHENT
+  if (phoff % 8 !== 0 || phnum > PHDRS_MAX || end > FIRST_PAGE || end > header.length) return false
+  for (let at = phoff; at < end; at += PHENT)
+    if (header.readUInt32LE(at) === 1)
+      // The first PT_LOAD: the file from its start on, mapped at 0.
+      return (
+        header.readBigUInt64LE(at + 8) === 0n &&
+        header.readBigUInt64LE(at + 16) === 0n &&
+        header.readBigUInt64LE(at + 32) >= BigInt(end)
+      )
+  return false
+}
+
+// ---- The hook ----------------------------------------------------------------------------------------------------
+
+/** The bytes that the stub's jump takes. */
+const JUMP = 12
+
+/**
+ * The address of a loader's `_dl_debug_state`, which does nothing and is called whenever libraries were mapped; null
+ * where it is no such function, or has no room for a jump: only `ret` and padding may be there.
+ */
+export function debugStateOf(source: ByteSource, path: string): number | null {
+  const image = readImage(source, path)
+  if (image.header.class !== 64 || !image.header.little || image.header.machine !== 62) return null
+  const address = definedSymbol(image, '_dl_debug_state')
+  const load = image.segments.find(s => s.type === 1 && address >= s.vaddr && address + JUMP <= s.vaddr + s.filesz)
+  if (address === 0 || load === undefined) return null
+  return isEmptyFunction(source.read(load.offset + address - load.vaddr, 32)) ? address : null
+}
+
+/** Whether a function is `[endbr64] ret`, and nothing but padding up to JUMP bytes. */
+function isEmptyFunction(code: Buffer): boolean {
+  let at = code.readUInt32LE(0) === 0xfa1e0ff3 ? 4 : 0
+  if (code[at++] !== 0xc3) return false
+  while (at < JUMP) {
+    const length = paddingAt(code.subarray(at))
+    if (length === 0) return false
+    at += length
+  }
+  return true
+}
+
+/** Bytes of an instruction that pads: int3, nop with any prefixes (0f 1f with its operand, or 90); 0 for another. */
+function paddingAt(code: Buffer): number {
+  if (code[0] === 0xcc) return 1
+  let at = 0
+  while (code[at] === 0x66 || code[at] === 0x2e) at++
+  if (code[at] === 0x90) return at + 1
+  if (code[at] !== 0x0f || code[at + 1] !== 0x1f) return 0
+  const modrm = code[at + 2] ?? 0xff
+  const mode = modrm >> 6
+  if (mode === 3) return 0
+  return at + 3 + ((modrm & 7) === 4 ? 1 : 0) + (mode === 1 ? 1 : mode === 2 ? 4 : 0)
+}

@@ -1,0 +1,92 @@
+/** Little bundles with strings that the stub relocates, around what a test compiles from relocated.c. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PT } from '../../src/elf/constants.ts'
+import { isElf, parseElf } from '../../src/elf/parse.ts'
+import { injectStub, STUB_ARCH } from '../../src/entry/inject.ts'
+import { PREBUILT } from '../../src/entry/prebuilt.ts'
+import {
+  debugStateOf,
+  encodeRelocations,
+  libraryKey,
+  type RelocatedFile,
+  type RelocatedSite,
+} from '../../src/entry/relocations.ts'
+import { bufferSource } from '../../src/io/bytes.ts'
+import type { LoaderPlace } from '../../src/model.ts'
+import { type Said, say } from './stub-lab.ts'
+
+const HASH = 'e'.repeat(32)
+export const PLACEHOLDER = `/var/empty/${HASH}-package-1.0`
+/** The package is the last of so many targets. */
+export const TARGET = 31
+export const TARGETS = Array.from({ length: TARGET + 1 }, () => ({ length: PLACEHOLDER.length }))
+
+/** What the placeholder becomes in a bundle at `root`. */
+export const relocated = (root: string): string => `${root.padEnd(PLACEHOLDER.length - 5, '/')}/p/1f`
+
+/** The address of every placeholder that is loaded. */
+export function sitesOf(bytes: Buffer): RelocatedSite[] {
+  const { segments } = parseElf(bufferSource(bytes), '')
+  const sites: RelocatedSite[] = []
+  for (let at = bytes.indexOf(PLACEHOLDER); at >= 0; at = bytes.indexOf(PLACEHOLDER, at + 1)) {
+    const load = segments.find(s => s.type === PT.load && at >= s.offset && at < s.offset + s.filesz)
+    if (load) sites.push({ address: at - load.offset + load.vaddr, target: TARGET })
+  }
+  return sites
+}
+
+/** The entry of a library or loader in the table. */
+export function libraryOf(bytes: Buffer, hooked: boolean): RelocatedFile {
+  const { segments } = parseElf(bufferSource(bytes), '')
+  return {
+    key: libraryKey(bytes),
+    dynamic: segments.find(s => s.type === PT.dynamic)?.vaddr ?? 0,
+    sites: sitesOf(bytes),
+    hook: hooked ? debugStateOf(bufferSource(bytes), '') : null,
+  }
+}
+
+/**
+ * Puts the stub into bin/prog of a bundle and writes its table.
+ * @param more sites of the program that its file does not show
+ */
+export function relocate(
+  bundle: string,
+  loader: LoaderPlace,
+  libraries: readonly string[],
+  { hooked = false, more = [] as readonly number[] } = {},
+): void {
+  const program = join(bundle, 'bin/prog')
+  const bytes = readFileSync(program)
+  const facts = parseElf(bufferSource(bytes), program)
+  const stub = Buffer.from(PREBUILT[STUB_ARCH[facts.machine]!]!.stub, 'base64')
+  const sites = [...sitesOf(bytes), ...more.map(address => ({ address, target: TARGET }))]
+  writeFileSync(program, injectStub(bytes, facts, stub, loader, { program: 7 }))
+  const files = [...libraries, loader.path]
+    .map(path => readFileSync(join(bundle, path)))
+    .filter(file => isElf(file))
+    .map(file => libraryOf(file, hooked))
+  const table = encodeRelocations(TARGETS, [{ key: { program: 7 }, dynamic: 0, sites }, ...files])
+  writeFileSync(join(bundle, '.relocations'), table)
+}
+
+/** Runs a command where there is nothing but a bundle at `root`, /dev and, unless told otherwise, /proc. */
+export const sayAt = (
+  bundle: string,
+  root: string,
+  command: readonly string[],
+  {
+    env = {},
+    more = [],
+    proc = true,
+  }: { env?: Readonly<Record<string, string>>; more?: readonly string[]; proc?: boolean } = {},
+): Promise<Said> =>
+  say(
+    'bwrap',
+    [
+      ...['--unshare-pid', '--tmpfs', '/', ...(proc ? ['--proc', '/proc'] : []), '--dev', '/dev'],
+      ...['--ro-bind', bundle, root, ...more, '--', ...command],
+    ],
+    env,
+  )
