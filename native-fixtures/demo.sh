@@ -54,7 +54,7 @@ CONF
 # The root has no user database, so nginx runs as a plain user of its own.
 chmod 777 root/tmp
 bwrap --unshare-pid --unshare-user --uid 1000 --gid 1000 --die-with-parent --bind root / --proc /proc --dev /dev \
-  -- "/srv/$tree/bin/nginx" -p "/srv/$tree/pkg/$tree/" -c /tmp/nginx.conf > nginx.log 2>&1 &
+  -- "/srv/$tree/bin/nginx" -c /tmp/nginx.conf > nginx.log 2>&1 &
 server=$!
 
 for _ in $(seq 100); do

@@ -97,8 +97,10 @@ export class Accounts {
         // A loader finds nothing in its own directories on purpose: libraries come by search paths.
         if (outcome !== 'blanked' || verdict.rule === 'loader' || target === null || !names(reference, target))
           return account
-        const address = reference.encoding === 'utf8' ? addressOf(facts, reference.offset, target.root.length) : null
-        if (address === null) return account
+        if (reference.encoding !== 'utf8') return account
+        const address = addressOf(facts, reference.offset, target.root.length)
+        // What is not loaded (debug information) the program does not look at.
+        if (address === null) return { ...account, missed: false }
         sites.push({ address, target })
         return { ...account, outcome: 'relocated', missed: false }
       }),

@@ -113,9 +113,15 @@ describe('bundle nginx', () => {
   })
 
   test.each([
-    { launcher: 'stub', from: tree, beside: [] },
-    { launcher: 'shell', from: join(cwd, 'shell'), beside: ['--ro-bind', '/bin/busybox', '/bin/sh'] },
-  ])('serves its page in an empty root ($launcher launcher, beside it: $beside)', async ({ from, beside }) => {
+    // The stub puts the bundle's place into nginx; a shell launcher's nginx has to be told.
+    { launcher: 'stub', from: tree, beside: [], told: [] },
+    {
+      launcher: 'shell',
+      from: join(cwd, 'shell'),
+      beside: ['--ro-bind', '/bin/busybox', '/bin/sh'],
+      told: ['-p', '/srv/my bundle: 1/pkg/nginx-1.22.1/'],
+    },
+  ])('serves its page in an empty root ($launcher launcher, beside it: $beside)', async ({ from, beside, told }) => {
     const port = await freePort()
     const root = '/srv/my bundle: 1'
     writeFileSync(join(cwd, 'nginx.conf'), configuration(port, 'html'))
@@ -123,7 +129,7 @@ describe('bundle nginx', () => {
       emptyRoot([
         ...[...beside, '--ro-bind', from, root],
         ...['--ro-bind', join(cwd, 'nginx.conf'), '/nginx.conf'],
-        ...['--', `${root}/bin/nginx`, '-p', `${root}/pkg/nginx-1.22.1/`, '-c', '/nginx.conf'],
+        ...['--', `${root}/bin/nginx`, ...told, '-c', '/nginx.conf'],
       ]),
       port,
     )
