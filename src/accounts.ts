@@ -86,26 +86,30 @@ export class Accounts {
     facts: ElfFacts,
     at: BundlePath,
     replaced: readonly Range[],
-  ): Rewritten & { readonly sites: readonly RelocatedSite[] } {
+  ): Rewritten & { readonly sites: readonly RelocatedSite[]; readonly findings: readonly Finding[] } {
     const { edits, accounts } = this.inPlace(node, at, replaced)
     const sites: RelocatedSite[] = []
-    return {
-      edits,
-      accounts: accounts.map(account => {
-        const { reference, verdict, outcome } = account
-        const target = this.#targetOf(reference)
-        // A loader finds nothing in its own directories on purpose: libraries come by search paths.
-        if (outcome !== 'blanked' || verdict.rule === 'loader' || target === null || !names(reference, target))
-          return account
-        if (reference.encoding !== 'utf8') return account
-        const address = addressOf(facts, reference.offset, target.root.length)
-        // What is not loaded (debug information) the program does not look at.
-        if (address === null) return { ...account, missed: false }
-        sites.push({ address, target })
-        return { ...account, outcome: 'relocated', missed: false }
-      }),
-      sites,
-    }
+    let split = 0
+    const relocated = accounts.map((account): Account => {
+      const { reference, verdict, outcome } = account
+      const target = this.#targetOf(reference)
+      // A loader finds nothing in its own directories on purpose: libraries come by search paths.
+      if (outcome !== 'blanked' || verdict.rule === 'loader' || target === null || !names(reference, target))
+        return account
+      if (reference.encoding !== 'utf8') return account
+      const address = addressOf(facts, reference.offset, target.root.length)
+      if (this.#graph.split.get(node.path)?.has(reference.hash ?? '')) {
+        split++
+        return account
+      }
+      // What is not loaded (debug information) the program does not look at.
+      if (address === null) return { ...account, missed: false }
+      sites.push({ address, target })
+      return { ...account, outcome: 'relocated', missed: false }
+    })
+    const findings: Finding[] =
+      split === 0 ? [] : [{ code: 'reference-split', severity: 'warning', file: node.path, count: split }]
+    return { edits, accounts: relocated, sites, findings }
   }
 
   #overwrites(
@@ -281,6 +285,8 @@ export function accountFindings(accounts: readonly Account[]): Finding[] {
   const left = new Map<string, Account[]>()
   for (const account of accounts) {
     if (account.outcome !== 'blanked' || account.verdict.target === null) continue
+    // It came along, and nobody looks for it there: a comment, a compiled module.
+    if (!account.missed && account.verdict.followed) continue
     const key = `${account.verdict.rule}\0${account.verdict.target}`
     const group = account.missed ? missed : left
     const known = group.get(key)

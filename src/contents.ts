@@ -4,7 +4,7 @@
  */
 import { pieces, stat, withFile } from './io/store.ts'
 import type { FileFacts, Finding, Reference, SourcePath } from './model.ts'
-import { storePathOf } from './nix/store-path.ts'
+import { STORE_DIR, storePathOf } from './nix/store-path.ts'
 import { type ContainerMember, containerKindOf, LIMITS, scanContainer } from './references/containers.ts'
 import { type HashSet, ReferenceScanner } from './references/scan.ts'
 import { parseShellWrapper, readBinaryWrapper, type Wrapper } from './script/wrapper.ts'
@@ -27,6 +27,39 @@ export function readReferences(path: SourcePath, hashes: HashSet): { references:
     scanner.end()
   })
   return { references: references.sort((a, b) => a.offset - b.offset), text }
+}
+
+/** A file that is larger is not looked into for pieces. In bytes. */
+const SPLIT_MAX = 256 << 20
+/** gcc and clang keep copied strings in constants of 16 bytes, which linkers sort and share. */
+const PIECE = 16
+
+/**
+ * The hashes of which a file holds pieces outside of whole store paths: a compiler has taken a string apart, and other
+ * code may share these pieces. What looks whole there may be by chance, and must not be changed in memory.
+ */
+export function splitHashes(path: SourcePath, references: readonly Reference[]): ReadonlySet<string> {
+  const byHash = new Map<string, number[]>()
+  for (const { hash, bare, encoding, offset } of references) {
+    if (hash === null || encoding !== 'utf8') continue
+    byHash.set(hash, [...(byHash.get(hash) ?? []), bare ? offset - STORE_DIR.length - 1 : offset])
+  }
+  if (byHash.size === 0) return new Set()
+  return withFile(path, source => {
+    if (source.size > SPLIT_MAX) return new Set()
+    const bytes = source.read(0, source.size)
+    return new Set([...byHash].filter(([hash, wholes]) => hasPieces(bytes, hash, wholes)).map(([hash]) => hash))
+  })
+}
+
+function hasPieces(bytes: Buffer, hash: string, wholes: readonly number[]): boolean {
+  const whole = `${STORE_DIR}/${hash}-`
+  for (let start = 0; start + PIECE <= whole.length; start += PIECE) {
+    const piece = whole.slice(start, start + PIECE)
+    for (let at = bytes.indexOf(piece, 0, 'latin1'); at >= 0; at = bytes.indexOf(piece, at + 1, 'latin1'))
+      if (!wholes.includes(at - start)) return true
+  }
+  return false
 }
 
 /** The members of a container that name the store. What cannot be looked into is added to the findings. */

@@ -251,6 +251,8 @@ export interface DependencyGraph {
   readonly refusals: ReadonlyMap<SourcePath, StubRefusal>
   /** The text of files in which store paths may become expressions (script/edit.ts), and of all shell scripts. */
   readonly texts: ReadonlyMap<SourcePath, string>
+  /** Hashes that a compiler has taken apart in an object (contents.ts). */
+  readonly split: ReadonlyMap<SourcePath, ReadonlySet<string>>
   /** The first bytes of compiled Python modules (script/pyc.ts). */
   readonly pycs: ReadonlyMap<SourcePath, Buffer>
   /** Names of the store directory at the time of the scan: hashes that no bundle may hold. */
@@ -423,6 +425,8 @@ export type Finding = FindingBase &
     | { readonly code: 'reference-left'; readonly rule: string; readonly target: string; readonly count: number }
     | { readonly code: 'include-nothing'; readonly glob: string }
     | { readonly code: 'relocation-refused'; readonly count: number }
+    | { readonly code: 'reference-split'; readonly count: number }
+    | { readonly code: 'no-debug-hook' }
     | { readonly code: 'argv0-unsupported'; readonly loader: string }
     | { readonly code: 'same-soname'; readonly soname: string; readonly at: string }
     | {

@@ -147,7 +147,8 @@ class Planner {
     }
     const stub = loader !== null && this.#takesStub(node.path, facts)
     if (stub || (loader === null && this.#relocations.serves(facts))) {
-      const { edits, accounts, sites } = this.#accounts.relocated(node, facts, at, replaced)
+      const { edits, accounts, sites, findings } = this.#accounts.relocated(node, facts, at, replaced)
+      this.#findings.push(...findings)
       const number = this.#relocations.add(at, sites, stub)
       const place = { up: at.split('/').length - 1, path: loader ?? '' }
       const inject: Edit[] = stub ? [{ op: 'inject-stub', loader: place, relocations: { program: number } }] : []

@@ -45,6 +45,9 @@ export function relocationTable(
       libraries.set(file.key, { ...same, sites: [] })
     }
   }
+  // Without it a library's constructors and plugins run before, or after, anything can be written.
+  for (const { at, hook } of libraries.values())
+    if (hook === null && objects.length > 0) findings.push({ code: 'no-debug-hook', severity: 'note', file: at })
   const own = programs.map(
     ({ at, sites }, program): RelocatedFile =>
       withFile(path(at), source => ({ key: { program }, dynamic: dynamicOf(parseElf(source, at).segments), sites })),

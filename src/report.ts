@@ -43,6 +43,10 @@ export function describe(finding: Finding): string {
       return `names ${shortPath(finding.target)}, which stays out: ${RULES.get(finding.rule) ?? finding.rule} (rule ${finding.rule}; --include brings it)`
     case 'relocation-refused':
       return `the stub cannot tell it from another library, so ${finding.count} store paths in it stay blanked: name the places on the command line, or bundle with --prefix`
+    case 'reference-split':
+      return `a compiler has taken a store path in it apart, so ${finding.count} that look whole stay blanked: name the places on the command line, or bundle with --prefix`
+    case 'no-debug-hook':
+      return 'the stub cannot hook into this loader: paths in libraries relocate after their constructors have run, and those in plugins do not'
     case 'include-nothing':
       return 'no file of the packages that the program refers to matches --include'
     case 'argv0-unsupported':

@@ -6,7 +6,7 @@
  * interpreter of a script, as the far end of a link, or because a file that is in already names it by its store path and
  * the table of references/follow.ts says so.
  */
-import { readMembers, readReferences, readWrapper } from './contents.ts'
+import { readMembers, readReferences, readWrapper, splitHashes } from './contents.ts'
 import { isElf, parseElf } from './elf/parse.ts'
 import { stubRefusal } from './entry/inject.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
@@ -74,6 +74,7 @@ class Scanner {
   readonly #links = new Map<SourcePath, LinkNode>()
   readonly #texts = new Map<SourcePath, string>()
   readonly #pycs = new Map<SourcePath, Buffer>()
+  readonly #split = new Map<SourcePath, ReadonlySet<string>>()
   readonly #edges: Dependency[] = []
   readonly #edgeKeys = new Set<string>()
   readonly #findings: Finding[] = []
@@ -157,6 +158,7 @@ class Scanner {
       refusals: this.#refusals,
       texts: this.#texts,
       pycs: this.#pycs,
+      split: this.#split,
       hashes: new Set(this.#store.keys()),
       findings: [...this.#sources.findings, ...this.#findings, ...this.#processes.findings(started)],
     }
@@ -186,6 +188,8 @@ class Scanner {
         path,
         withFile(path, source => source.read(0, size).toString('latin1')),
       )
+    const split = facts.format === 'elf' ? splitHashes(path, references) : new Set<string>()
+    if (split.size > 0) this.#split.set(path, split)
     if (path.endsWith('.pyc'))
       this.#pycs.set(
         path,

@@ -1,0 +1,35 @@
+/** Store paths that a compiler has taken apart: what looks whole beside such pieces is not changed in memory. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { splitHashes } from '../src/contents.ts'
+import type { SourcePath } from '../src/model.ts'
+import { scanReferences } from '../src/references/scan.ts'
+
+const HASH = '0c8b4gz5vd6h1jr9xk2mnqfwl3yaips7'
+const WHOLE = `/nix/store/${HASH}-nginx-1.22.1/html`
+const directory = mkdtempSync(join(tmpdir(), 'storefree-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+function split(text: string): string[] {
+  const path = join(directory, 'file') as SourcePath
+  writeFileSync(path, text, 'latin1')
+  return [...splitHashes(path, scanReferences([Buffer.from(text, 'latin1')], new Set([HASH])))]
+}
+
+describe('a hash is taken apart', () => {
+  test.each([
+    ['its first sixteen bytes stand alone', `${WHOLE}\0\0${WHOLE.slice(0, 16)}other constants`],
+    ['its second sixteen bytes stand alone', `${WHOLE.slice(16, 32)}\0\0${WHOLE}\0`],
+    ['two whole ones, and a piece', `${WHOLE}\0${WHOLE}\0${WHOLE.slice(16, 32)}`],
+  ])('%s', (_, text) => expect(split(text)).toEqual([HASH]))
+})
+
+describe('a hash is whole', () => {
+  test.each([
+    ['wherever it stands', `${WHOLE}\0${WHOLE}:${WHOLE}`],
+    ['as a hash alone', `${WHOLE}\0-frandom-seed=${HASH}\0`],
+    ['beside fewer bytes than a piece', `${WHOLE}\0${WHOLE.slice(0, 15)}\0${WHOLE.slice(20, 30)}`],
+  ])('%s', (_, text) => expect(split(text)).toEqual([]))
+})
