@@ -91,6 +91,14 @@ enum { DESCRIPTOR = 7, TABLE, MEM };
 static enum { NONE, WHOLE, DAMAGED } has_table;
 static u64 table_words[512], table_words_count;
 static int mem_errno;
+/* A bit for each of TABLE and MEM that is open. */
+static int others_open;
+
+static long also_open(int fd)
+{
+	others_open |= 1 << fd;
+	return fd;
+}
 /* What the stub has to make of the loader file's bytes, and where there are placeholders in it. */
 static unsigned char expected_file[1 << 16];
 static struct { u64 offset, length, target; } planted[8];
@@ -244,10 +252,10 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		if (a != AT_FDCWD || c != (strcmp((char *)b, "/proc/self/mem") ? 02000000 : 02000002))
 			wrong("openat(%ld, ..., %#lo)", a, c);
 		if (strcmp((char *)b, "/proc/self/mem") == 0)
-			return mem_errno ? -mem_errno : MEM;
+			return mem_errno ? -mem_errno : also_open(MEM);
 		wrong_unless_absolute((char *)b);
 		if (strlen((char *)b) >= 13 && strcmp((char *)b + strlen((char *)b) - 13, "/.relocations") == 0)
-			return has_table ? TABLE : -ENOENT;
+			return has_table ? also_open(TABLE) : -ENOENT;
 		strcpy(opened_path, (char *)b);
 		opens++;
 		if (strlen((char *)b) >= PATH_MAX)
@@ -255,8 +263,12 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		descriptor_open = 1;
 		return DESCRIPTOR;
 	case NR_close:
-		if (a == TABLE || a == MEM)
+		if (a == TABLE || a == MEM) {
+			if (!(others_open & 1 << a))
+				wrong("close(%ld)", a);
+			others_open &= ~(1 << a);
 			return 0;
+		}
 		if (a != DESCRIPTOR || !descriptor_open)
 			wrong("close(%ld)", a);
 		descriptor_open = 0;
@@ -525,7 +537,7 @@ static void one(void)
 	if (used_low < used_high)
 		discard(used_low, used_high - used_low);
 	used_low = PAGES, used_high = 0;
-	opens = descriptor_open = writes = calls = links_followed = 0;
+	opens = descriptor_open = others_open = writes = calls = links_followed = 0;
 	exit_code = -1, opened_path[0] = 0;
 	fails_at = chance(40) ? (int)below(30) : -1;
 	fails_with = (int[]){ ENOENT, EACCES, EPERM, ENOMEM, EINVAL, EIO, EMFILE, ENOSYS, 4095 }[below(9)];
@@ -674,6 +686,8 @@ static void one(void)
 		return;
 	}
 	jumps++;
+	if (others_open && fails_at < 0)
+		wrong("descriptors stay open: %#x", others_open);
 	if (opens != 1 || (descriptor_open && fails_at < 0))
 		wrong("the loader is open (%d), or was opened %d times", descriptor_open, opens);
 	if (from_proc && strcmp(opened_path, wanted) && fails_at != 0)
