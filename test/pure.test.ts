@@ -4,6 +4,8 @@ import { expect, test } from 'vitest'
 
 const PURE = [
   'src/plan.ts',
+  'src/accounts.ts',
+  'src/relocate.ts',
   'src/launch.ts',
   'src/rpath.ts',
   'src/layout.ts',
@@ -19,6 +21,7 @@ const PURE = [
   'src/entry/shell.ts',
   'src/entry/launcher.ts',
   'src/entry/inject.ts',
+  'src/entry/relocations.ts',
   'src/pack/tar.ts',
   ...readdirSync('src/references').map(name => `src/references/${name}`),
   ...readdirSync('src/script').map(name => `src/script/${name}`),

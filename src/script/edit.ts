@@ -36,7 +36,6 @@ export type RefusalReason =
   | 'pattern' /* in a bracket expression of a shell, in a `case` of Python */
   | 'name' /* in the name of a function or variable */
   | 'escape' /* the bytes before it would change what is put there */
-  | 'module' /* Perl text that no launcher runs */
 
 export interface Refusal {
   readonly offset: number
