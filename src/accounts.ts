@@ -98,12 +98,12 @@ export class Accounts {
         return account
       if (reference.encoding !== 'utf8') return account
       const address = addressOf(facts, reference.offset, target.root.length)
+      // What is not loaded (debug information) the program does not look at.
+      if (address === null) return { ...account, missed: false }
       if (this.#graph.split.get(node.path)?.has(reference.hash ?? '')) {
         split++
         return account
       }
-      // What is not loaded (debug information) the program does not look at.
-      if (address === null) return { ...account, missed: false }
       sites.push({ address, target })
       return { ...account, outcome: 'relocated', missed: false }
     })
@@ -203,6 +203,47 @@ export class Accounts {
     })
   }
 
+  /** What a person is told of references: those that a program will miss, and those that were left on purpose. */
+  findings(accounts: readonly Account[]): Finding[] {
+    const missed = new Map<string, Account[]>()
+    const left = new Map<string, Account[]>()
+    for (const account of accounts) {
+      if (account.outcome !== 'blanked' || account.verdict.target === null) continue
+      // What is in the bundle was not left: a comment names it, a compiled module, an option.
+      if (!account.missed && (account.verdict.followed || this.#isBundled(account.verdict.target))) continue
+      const key = `${account.verdict.rule}\0${account.verdict.target}`
+      const group = account.missed ? missed : left
+      const known = group.get(key)
+      if (known) known.push(account)
+      else group.set(key, [account])
+    }
+    return [
+      ...[...missed.values()].map((group): Finding => {
+        const { file, verdict, reference } = group[0]!
+        return {
+          code: 'reference-blanked',
+          severity: 'warning',
+          file,
+          target: verdict.target!,
+          offset: reference.offset,
+          files: [...new Set(group.map(a => a.file))],
+          count: group.length,
+        }
+      }),
+      ...[...left.values()].map((group): Finding => {
+        const { file, verdict } = group[0]!
+        return {
+          code: 'reference-left',
+          severity: 'note',
+          file,
+          rule: verdict.rule,
+          target: verdict.target!,
+          count: group.length,
+        }
+      }),
+    ]
+  }
+
   #account(node: FileNode, at: BundlePath, i: number, outcome: Outcome, missed: boolean): Account {
     const [reference, verdict] = [node.references[i]!, node.verdicts[i]!]
     return { file: node.path, at, reference, inside: null, verdict, outcome, missed }
@@ -277,45 +318,4 @@ function withoutOverlaps(edits: readonly Splice[]): Splice[] {
     end = edit.offset + edit.length
   }
   return kept
-}
-
-/** What a person is told of references: those that a program will miss, and those that were left on purpose. */
-export function accountFindings(accounts: readonly Account[]): Finding[] {
-  const missed = new Map<string, Account[]>()
-  const left = new Map<string, Account[]>()
-  for (const account of accounts) {
-    if (account.outcome !== 'blanked' || account.verdict.target === null) continue
-    // It came along, and nobody looks for it there: a comment, a compiled module.
-    if (!account.missed && account.verdict.followed) continue
-    const key = `${account.verdict.rule}\0${account.verdict.target}`
-    const group = account.missed ? missed : left
-    const known = group.get(key)
-    if (known) known.push(account)
-    else group.set(key, [account])
-  }
-  return [
-    ...[...missed.values()].map((group): Finding => {
-      const { file, verdict, reference } = group[0]!
-      return {
-        code: 'reference-blanked',
-        severity: 'warning',
-        file,
-        target: verdict.target!,
-        offset: reference.offset,
-        files: [...new Set(group.map(a => a.file))],
-        count: group.length,
-      }
-    }),
-    ...[...left.values()].map((group): Finding => {
-      const { file, verdict } = group[0]!
-      return {
-        code: 'reference-left',
-        severity: 'note',
-        file,
-        rule: verdict.rule,
-        target: verdict.target!,
-        count: group.length,
-      }
-    }),
-  ]
 }

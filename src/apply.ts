@@ -91,7 +91,10 @@ export async function apply(
       const { writes, left } =
         options.patcher === 'patchelf' || facts === null ? { writes: [], left: edits } : editInPlace(facts, edits)
       const rpathLeft = facts !== null && left.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
-      await staging.writePieces(step.at, editedPieces(step, [...writes, ...rpathLeft], count))
+      await staging.writePieces(
+        step.at,
+        editedPieces(step, graph.files.get(step.from)!.size, [...writes, ...rpathLeft], count),
+      )
       if (left.length > 0) {
         // patchelf gets a name that any argument vector can carry.
         const scratch = staging.scratch(`patchelf-${index}`)
@@ -171,6 +174,7 @@ function elfFacts(graph: DependencyGraph, step: Step): ElfFacts | null {
 /** The input piece by piece with the overwrites made; each is checked against the bytes that the scan saw. */
 async function* editedPieces(
   step: Step & { do: 'copy' },
+  size: number,
   writes: readonly Write[],
   count: (piece: Uint8Array) => Uint8Array,
 ): AsyncGenerator<Uint8Array> {
@@ -181,7 +185,7 @@ async function* editedPieces(
   }
   const splices = step.edits.filter((e): e is Splice => e.op === 'splice')
   if (splices.length > 0) {
-    yield* splicedPieces(step.from, splices, count)
+    yield* splicedPieces(step.from, size, splices, count)
     return
   }
   const edits = [
@@ -230,6 +234,7 @@ type Splice = Edit & { op: 'splice' }
 /** A text piece by piece with bytes in the place of others, as many as there are. */
 async function* splicedPieces(
   path: string,
+  size: number,
   splices: readonly Splice[],
   count: (piece: Uint8Array) => Uint8Array,
 ): AsyncGenerator<Uint8Array> {
@@ -253,8 +258,13 @@ async function* splicedPieces(
     }
     base = end
   }
+  // Its text was read by the scan.
+  if (base !== size) throw changed(path)
   for (const splice of splices.slice(next)) yield count(splice.to)
 }
+
+const changed = (path: string): BundleError =>
+  new BundleError('unreadable', 'changed while it was being bundled', { path, hint: 'run it again' })
 
 /** Puts the part of `to` that falls into the piece there. */
 function overlay(
@@ -268,7 +278,7 @@ function overlay(
   const start = Math.max(offset, base)
   const end = Math.min(offset + to.length, base + piece.length)
   if (from !== null && !piece.subarray(start - base, end - base).equals(from.subarray(start - offset, end - offset)))
-    throw new BundleError('unreadable', 'changed while it was being bundled', { path, hint: 'run it again' })
+    throw changed(path)
   piece.set(to.subarray(start - offset, end - offset), start - base)
 }
 

@@ -3,7 +3,7 @@
  * from its input. Pure: nothing is read or written here.
  */
 
-import { Accounts, accountFindings, type Rewritten } from './accounts.ts'
+import { Accounts, type Rewritten } from './accounts.ts'
 import { editInPlace } from './elf/edit.ts'
 import { BundleError } from './errors.ts'
 import { hidden, Launchers, shadow } from './launch.ts'
@@ -106,7 +106,7 @@ class Planner {
       ),
       relocations,
       hostPaths: this.#hostPaths,
-      findings: [...this.#findings, ...accountFindings(this.#kept)],
+      findings: [...this.#findings, ...this.#accounts.findings(this.#kept)],
     }
   }
 
@@ -218,11 +218,12 @@ class Planner {
     // `env perl` starts a perl of the machine's.
     const isPerl = language === 'perl' && baseName(facts.interpreter.value) !== 'env'
     const isEdited = language !== null && (language !== 'perl' || (isPerl && this.#launchers.native))
-    this.#copy(
-      text,
-      node,
-      isEdited ? this.#accounts.asExpressions(node, text, language) : this.#accounts.inPlace(node, text),
-    )
+    const { edits, accounts } = isEdited
+      ? this.#accounts.asExpressions(node, text, language)
+      : this.#accounts.inPlace(node, text)
+    // The launcher names the interpreter of the `#!` line.
+    const stoodFor = (a: Account): Account => (a.verdict.rule === 'shebang' ? { ...a, outcome: 'templated' } : a)
+    this.#copy(text, node, { edits, accounts: accounts.map(stoodFor) })
     this.#launch(at, this.#launchers.forScript(facts, interpreter, isPerl, at))
   }
 
@@ -255,8 +256,10 @@ class Planner {
   }
 
   #textEdits(node: FileNode, at: BundlePath): Rewritten {
-    if (this.#options.prefix !== null && node.text) return this.#accounts.atAnyLength(node, at)
-    const language = this.#options.prefix === null ? this.#languageOf(node.path) : null
+    // What has members is packed, even where no byte of it happens to be NUL.
+    const isText = node.text && node.members.length === 0
+    if (this.#options.prefix !== null && isText) return this.#accounts.atAnyLength(node, at)
+    const language = this.#options.prefix === null && isText ? this.#languageOf(node.path) : null
     // Perl's needs a launcher's help.
     if (language === 'shell' || language === 'python') return this.#accounts.asExpressions(node, at, language)
     return this.#accounts.inPlace(node, at)

@@ -32,6 +32,7 @@ import { Processes } from './processes.ts'
 import { leftOut } from './references/follow.ts'
 import { globs } from './references/glob.ts'
 import { languageOf } from './script/language.ts'
+import { PYC_HEAD } from './script/pyc.ts'
 import type { Wrapper } from './script/wrapper.ts'
 import { Sources, storePaths } from './sources.ts'
 import { walkTree } from './tree.ts'
@@ -39,8 +40,6 @@ import { Verdicts } from './verdicts.ts'
 
 /** A larger script is data. In bytes. */
 const SCRIPT_MAX = 4 << 20
-/** The header of a compiled Python module (PEP 552). In bytes. */
-const PYC_HEAD = 16
 
 /**
  * The graph of all that the entries need.

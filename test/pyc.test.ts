@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { mendPyc, namesSource, PYC_HEAD, pycSource } from '../src/script/pyc.ts'
+import { mendPyc, PYC_HEAD, pycSource } from '../src/script/pyc.ts'
 
 let work: string
 beforeAll(() => {
@@ -76,10 +76,6 @@ describe.each(['TIMESTAMP', 'CHECKED_HASH'])('%s', mode => {
     expect(readdirSync(join(directory, '__pycache__'))).toHaveLength(1)
     expect(readdirSync(directory).sort()).toEqual(['__pycache__', 'm.py'])
   })
-
-  test('it names its source', () => {
-    expect(namesSource(readFileSync(compile(mode).pyc))).toBe(true)
-  })
 })
 
 test('a timestamp is left where it is', () => {
@@ -91,7 +87,6 @@ test('a hash that is not checked needs no mending', () => {
   const { directory, source, pyc } = compile('UNCHECKED_HASH')
   write(source, EDITED)
   expect(mend(pyc, EDITED.length)).toBe(false)
-  expect(namesSource(readFileSync(pyc))).toBe(false)
   expect(said(directory)).toBe('by the binary')
 })
 

@@ -15,7 +15,7 @@
  * update would change the source.
  */
 
-/** The bytes of a .pyc that `mendPyc` and `namesSource` need. */
+/** The bytes of a .pyc that `mendPyc` needs. */
 export const PYC_HEAD = 16
 
 /** The first magic numbers with a size and with flags (Lib/importlib/_bootstrap_external.py lists all). */
@@ -57,12 +57,6 @@ export function mendPyc(
   const { flags, size } = header
   if (flags === CHECKED_HASH) return overwrite(head, 4, UNCHECKED_HASH)
   return flags === TIMESTAMP && size !== null ? overwrite(head, size, sourceSize % 2 ** 32) : null
-}
-
-/** Whether Python compares the .pyc with its source, if that lies beside it. */
-export function namesSource(head: Buffer): boolean {
-  const flags = parse(head)?.flags
-  return flags === TIMESTAMP || flags === CHECKED_HASH
 }
 
 /** The flags, TIMESTAMP where there are none, and the place of the size, if there is one; null for any other file. */

@@ -1,7 +1,7 @@
 /** Which files come along, what becomes of what names them, and what a person is told. */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
+import { deflateSync, gzipSync, inflateSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { bundle, fixture, grep, mustBundle, run, temporary } from '../support/bundle.ts'
 
@@ -159,4 +159,21 @@ test('cycles of links in what is named end', () => {
   symlinkSync('c', join(app, 'share/b'))
   const result = mustBundle([app, '-f', 'dir', '-o', join(app, '../b')])
   expect(result.stderr).toContain('a link that leads nowhere')
+})
+
+test('a packed file without a NUL in it is packed all the same', () => {
+  const text = `${nginx}/html/index.html\n`
+  // Of many zlib streams of nearly one text, one has no NUL.
+  const bytes = Array.from({ length: 2000 }, (_, i) => deflateSync(text + i)).find(b => !b.includes(0))!
+  const app = tree({ 'bin/app': program, 'share/page.z': bytes })
+  const place = join(app, '../b')
+  mustBundle([app, '--prefix', '/p', '-f', 'dir', '-o', place])
+  expect(inflateSync(readFileSync(join(place, 'pkg/app/share/page.z'))).toString()).toMatch(
+    /^\/p\/+\/pkg\/nginx-1\.22\.1\//,
+  )
+})
+
+test("a script's interpreter is not said to stay out", () => {
+  const { stderr } = mustBundle(['scripts', '-v', '-f', 'dir', '-o', join(temporary(), 'b')])
+  expect(stderr).not.toMatch(/bin\/bash, which stays out/)
 })
