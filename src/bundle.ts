@@ -19,7 +19,7 @@ import type { Compression } from './pack/compress.ts'
 import { FORMATS, type Format } from './pack/format.ts'
 import { plan as makePlan } from './plan.ts'
 import { scan } from './scan.ts'
-import { resolveTarget } from './target.ts'
+import { resolveTargets } from './target.ts'
 import { verify } from './verify.ts'
 import { VERSION } from './version.ts'
 
@@ -41,6 +41,14 @@ export interface BundleOptions {
   exclude?: readonly string[]
   /** Where the full account of all references goes, with store paths. Never inside the bundle. */
   report?: string
+  /** The Nix file that attributes are taken from, instead of nixpkgs. */
+  file?: string
+  /** The Nix system that Nix builds for, such as `aarch64-linux`. */
+  system?: string
+  /** Further arguments for Nix. */
+  nixArg?: readonly string[]
+  /** Only these programs of the targets, by name. */
+  program?: readonly string[]
   /** Replaces the target's own name. */
   name?: string
   /** Replace what is at `output`. */
@@ -76,10 +84,14 @@ export interface BundleReport {
 }
 
 /**
- * Makes a bundle of a target: a path (with a slash) or a Nix attribute.
+ * Makes one bundle of one or more targets: paths (with a slash), flake references, Nix attributes; where there is no
+ * Nix, programs on PATH.
  * @throws BundleError when it cannot be made at all; what is wrong with the program itself is in the findings
  */
-export async function bundle(word: string, options: BundleOptions = {}): Promise<BundleReport> {
+export async function bundle(
+  targets: string | readonly [string, ...string[]],
+  options: BundleOptions = {},
+): Promise<BundleReport> {
   const progress = options.progress ?? silent
   const planOptions = checkOptions(options)
   const cwd = options.cwd ?? process.cwd()
@@ -89,7 +101,14 @@ export async function bundle(word: string, options: BundleOptions = {}): Promise
   // What cannot be written is said before Nix builds for an hour.
   if (output !== undefined && !output.endsWith('/')) assertFree(outputPath(output, cwd), force)
 
-  const target = await resolveTarget(word, cwd, options.showNix ?? false)
+  const target = await resolveTargets(typeof targets === 'string' ? [targets] : targets, {
+    file: options.file ?? null,
+    system: options.system ?? null,
+    args: options.nixArg ?? [],
+    cwd,
+    shown: options.showNix ?? false,
+    programs: options.program ?? [],
+  })
   // Every entry is a program that exists.
   const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
   const graph = scan(target.entries, target.roots, scanOptions(options, planOptions), progress)

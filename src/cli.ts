@@ -31,7 +31,7 @@ const program = new Command('bundle')
   .description('Turn a program built with Nix into a bundle that runs where there is no Nix.')
   .version(VERSION)
   .exitOverride()
-  .usage('<target> [options]\n       bundle verify <path...>')
+  .usage('<target...> [options]\n       bundle verify <path...>')
   .showHelpAfterError('(bundle --help for the options)')
 
 const withOutput = (command: Command): Command =>
@@ -42,7 +42,10 @@ const withOutput = (command: Command): Command =>
 
 const make = withOutput(program.command('make', { isDefault: true }))
   .description('make a bundle of a program')
-  .argument('<target>', 'a path with a slash in it (./result, /nix/store/...), or a Nix attribute (nginx)')
+  .argument(
+    '<target...>',
+    'a path with a slash in it (./result, /nix/store/...), a flake reference (nixpkgs#nginx), a Nix attribute (nginx, nginx^bin); where there is no Nix, a program on PATH',
+  )
   .option('-o, --output <path>', 'where the bundle goes (default: ./<name>-<version>-<system>.tar.gz)')
   .addOption(new Option('-f, --format <format>', 'what it is (default: what --output ends in)').choices(FORMATS))
   .option('--prefix <directory>', 'make it for one fixed absolute place instead of any')
@@ -60,14 +63,18 @@ const make = withOutput(program.command('make', { isDefault: true }))
   .option('--include <glob>', 'bring these too: a path such as glibc-2.36/lib/gconv/* (repeatable)', collect)
   .option('--exclude <glob>', 'leave these out (repeatable)', collect)
   .option('--report <file>', 'write a full account of every store reference')
-  .option('--name <name>', "the bundle's name (default: the target's)", parseName)
+  .option('--program <name>', 'only this program of the targets (repeatable)', collect)
+  .option('--file <file>', 'take attributes from this Nix file instead of nixpkgs')
+  .option('--system <system>', 'have Nix build for this system, such as aarch64-linux')
+  .option('--nix-arg <argument>', 'hand this on to Nix (repeatable)', collect)
+  .option('--name <name>', "the bundle's name (default: the targets' names)", parseName)
   .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
   .option('--force', 'replace what is at the destination')
-  .action(async (target: string, options: BundleOptions & OutputOptions) => {
+  .action(async (targets: [string, ...string[]], options: BundleOptions & OutputOptions) => {
     const pipeline = await load()
     const { bundle, bundleSummary, jsonFinding, toJson } = pipeline
     const progress = progressFor(options, pipeline)
-    const report = await bundle(target, {
+    const report = await bundle(targets, {
       ...options,
       progress,
       showNix: !options.quiet && !options.json && process.stderr.isTTY,
@@ -83,9 +90,9 @@ const make = withOutput(program.command('make', { isDefault: true }))
 // Most people want the one command that has no name: its options belong on the first page.
 program.addHelpText(
   'after',
-  () => `\n${make.helpInformation().replace(/^.*?(?=Arguments:)/s, 'bundle <target>: make a bundle\n\n')}`,
+  () => `\n${make.helpInformation().replace(/^.*?(?=Arguments:)/s, 'bundle <target...>: make a bundle\n\n')}`,
 )
-make.usage('<target> [options]')
+make.usage('<target...> [options]')
 
 withOutput(program.command('verify'))
   .description('prove that a bundle holds no store reference and needs nothing from outside')

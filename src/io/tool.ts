@@ -23,7 +23,7 @@ onEarlyEnd(() => running.abort())
 export async function runTool(
   file: string,
   args: readonly string[],
-  { hint, shown = false }: { hint?: string; shown?: boolean } = {},
+  { hint, shown = false, cwd }: { hint?: string; shown?: boolean; cwd?: string } = {},
 ): Promise<ToolResult> {
   // Loaded only when a program is run: most of what this tool does needs none.
   const { execa } = await import('execa')
@@ -33,6 +33,7 @@ export async function runTool(
     stderr: shown ? ['pipe', 'inherit'] : 'pipe',
     cancelSignal: running.signal,
     encoding: 'utf8',
+    ...(cwd !== undefined && { cwd }),
   }
   const result = await execa(file, args, options)
   if (result.isCanceled) throw new BundleError('interrupted', 'interrupted')
