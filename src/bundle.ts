@@ -11,7 +11,16 @@ import { type Progress, silent } from './io/progress.ts'
 import { assertFree, Staging, writeFile } from './io/staging.ts'
 import { sameContents, stat } from './io/store.ts'
 import { countOutcomes, fullReport, MANIFEST, makeManifest, manifestBytes } from './manifest.ts'
-import type { BundlePlan, DependencyGraph, Finding, Outcome, PlanOptions, ScanOptions, Target } from './model.ts'
+import type {
+  BundlePlan,
+  DependencyGraph,
+  Finding,
+  Outcome,
+  PlanOptions,
+  ScanOptions,
+  Target,
+  Traced,
+} from './model.ts'
 import { closureOf } from './nix/build.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type Packed, pack } from './pack/archive.ts'
@@ -20,6 +29,7 @@ import { FORMATS, type Format } from './pack/format.ts'
 import { plan as makePlan } from './plan.ts'
 import { scan } from './scan.ts'
 import { resolveTargets } from './target.ts'
+import { trace } from './trace.ts'
 import { verify } from './verify.ts'
 import { VERSION } from './version.ts'
 
@@ -39,6 +49,8 @@ export interface BundleOptions {
   /** Globs on paths without store directory and hash, such as `glibc-2.36/lib/gconv/*`: brought, or left out. */
   include?: readonly string[]
   exclude?: readonly string[]
+  /** A command to run under strace, the targets' programs first on its PATH: what it opens in a store comes along. */
+  trace?: readonly string[]
   /** Where the full account of all references goes, with store paths. Never inside the bundle. */
   report?: string
   /** The Nix file that attributes are taken from, instead of nixpkgs. */
@@ -101,6 +113,11 @@ export async function bundle(
   // What cannot be written is said before Nix builds for an hour.
   if (output !== undefined && !output.endsWith('/')) assertFree(outputPath(output, cwd), force)
 
+  if (options.trace?.length === 0)
+    throw new BundleError('usage', '--trace: no command to run', {
+      hint: 'put it behind two dashes: --trace -- nginx -t',
+    })
+
   const target = await resolveTargets(typeof targets === 'string' ? [targets] : targets, {
     file: options.file ?? null,
     system: options.system ?? null,
@@ -111,7 +128,10 @@ export async function bundle(
   })
   // Every entry is a program that exists.
   const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
-  const graph = scan(target.entries, target.roots, scanOptions(options, planOptions), progress)
+  const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
+  // All that is run of the target has run.
+  const scanned = scan(target.entries, target.roots, scanOptions(options, planOptions, seen.traced), progress)
+  const graph = { ...scanned, findings: [...seen.findings, ...scanned.findings] }
   // No input is read for facts after this point.
   const plan = makePlan(graph, planOptions, sameContents)
   // Every byte that will differ from its input is named in the plan.
@@ -237,7 +257,9 @@ function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOpt
 const scanOptions = (
   { data = 'auto', include = [], exclude = [] }: BundleOptions,
   { prefix, launcher }: PlanOptions,
+  traced: readonly Traced[],
 ): ScanOptions => ({
+  traced,
   data,
   include: include.map(fromText),
   exclude: exclude.map(fromText),

@@ -27,6 +27,8 @@ interface OutputOptions {
   verbose?: boolean
 }
 
+type MakeOptions = Omit<BundleOptions, 'trace'> & OutputOptions & { trace?: boolean }
+
 const program = new Command('bundle')
   .description('Turn a program built with Nix into a bundle that runs where there is no Nix.')
   .version(VERSION)
@@ -62,6 +64,7 @@ const make = withOutput(program.command('make', { isDefault: true }))
   )
   .option('--include <glob>', 'bring these too: a path such as glibc-2.36/lib/gconv/* (repeatable)', collect)
   .option('--exclude <glob>', 'leave these out (repeatable)', collect)
+  .option('--trace', 'run the command behind -- and bring what it opens: --trace -- nginx -t')
   .option('--report <file>', 'write a full account of every store reference')
   .option('--program <name>', 'only this program of the targets (repeatable)', collect)
   .option('--file <file>', 'take attributes from this Nix file instead of nixpkgs')
@@ -70,12 +73,14 @@ const make = withOutput(program.command('make', { isDefault: true }))
   .option('--name <name>', "the bundle's name (default: the targets' names)", parseName)
   .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
   .option('--force', 'replace what is at the destination')
-  .action(async (targets: [string, ...string[]], options: BundleOptions & OutputOptions) => {
+  .action(async (targets: [string, ...string[]], typed: MakeOptions) => {
     const pipeline = await load()
+    const { trace: isTraced, ...options } = typed
     const { bundle, bundleSummary, jsonFinding, toJson } = pipeline
     const progress = progressFor(options, pipeline)
     const report = await bundle(targets, {
       ...options,
+      ...(isTraced && { trace: traced }),
       progress,
       showNix: !options.quiet && !options.json && process.stderr.isTTY,
     })
@@ -157,6 +162,15 @@ function printFindings(
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`)
 
+/** The command line as Node has it, and the command to trace that stands behind `--` with `--trace`. */
+const [words, traced] = splitTraced(process.argv)
+
+function splitTraced(argv: readonly string[]): [string[], string[]] {
+  const dashes = argv.indexOf('--')
+  const isTraced = dashes >= 0 && argv.slice(0, dashes).includes('--trace')
+  return isTraced ? [argv.slice(0, dashes), argv.slice(dashes + 1)] : [[...argv], []]
+}
+
 /** Whether all work is done, and its exit code set. */
 let finished = false
 
@@ -182,7 +196,7 @@ async function main(): Promise<void> {
     throw error
   })
   try {
-    await program.parseAsync()
+    await program.parseAsync(words)
     finished = true
   } catch (error) {
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.failed

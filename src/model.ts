@@ -163,7 +163,16 @@ export interface LinkNode {
   readonly directory: boolean
 }
 
-export type DependencyKind = 'interp' | 'needed' | 'variant' | 'dlopen' | 'shebang' | 'wrapper' | 'link' | 'reference'
+export type DependencyKind =
+  | 'interp'
+  | 'needed'
+  | 'variant'
+  | 'dlopen'
+  | 'shebang'
+  | 'wrapper'
+  | 'link'
+  | 'reference'
+  | 'trace'
 
 export interface Dependency {
   readonly from: SourcePath
@@ -334,8 +343,17 @@ export interface PlannedProgram {
   readonly source: SourcePath
 }
 
+/** A file that a program was seen to open while it ran. */
+export interface Traced {
+  /** By the name that was used, made absolute. */
+  readonly file: SourcePath
+  /** The program that was executed last before; null when its name is not known. */
+  readonly program: SourcePath | null
+}
+
 /** Which files come along besides programs and libraries. */
 export interface ScanOptions {
+  readonly traced: readonly Traced[]
   /** What is referenced, nothing, or the whole closure. */
   readonly data: 'auto' | 'none' | 'all'
   /** Globs on paths without store directory and hash: `glibc-2.36/lib/gconv/*`. Byte strings. */
@@ -424,6 +442,8 @@ export type Finding = FindingBase &
       }
     | { readonly code: 'reference-left'; readonly rule: string; readonly target: string; readonly count: number }
     | { readonly code: 'include-nothing'; readonly glob: string }
+    | { readonly code: 'trace-failed'; readonly exit: number }
+    | { readonly code: 'trace-nothing' }
     | { readonly code: 'relocation-refused'; readonly count: number }
     | { readonly code: 'reference-split'; readonly count: number }
     | { readonly code: 'no-debug-hook' }

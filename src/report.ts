@@ -49,6 +49,10 @@ export function describe(finding: Finding): string {
       return 'the stub cannot hook into this loader: paths in libraries relocate after their constructors have run, and those in plugins do not'
     case 'include-nothing':
       return 'no file of the packages that the program refers to matches --include'
+    case 'trace-failed':
+      return `what was traced ended with exit code ${finding.exit}: what it would have opened later is not known`
+    case 'trace-nothing':
+      return 'what was traced opened no file of a store'
     case 'argv0-unsupported':
       return `its loader ${t(finding.loader)} is older than glibc 2.33: the program sees its own path as argv[0]`
     case 'same-soname':

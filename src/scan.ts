@@ -12,6 +12,7 @@ import { stubRefusal } from './entry/inject.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
 import type { Progress } from './io/progress.ts'
 import { lstat, readLink, realPath, stat, withFile } from './io/store.ts'
+import { directoryOf } from './layout.ts'
 import type {
   Dependency,
   DependencyGraph,
@@ -25,6 +26,7 @@ import type {
   ScanOptions,
   SourcePath,
   StubRefusal,
+  Traced,
   Verdict,
 } from './model.ts'
 import { storePathOf } from './nix/store-path.ts'
@@ -55,6 +57,7 @@ export function scan(
   const scanner = new Scanner(roots, options, progress)
   for (const { root, tree } of roots) if (tree) scanner.addTree(root)
   for (const entry of entries) scanner.addEntry(entry)
+  for (const opened of options.traced) scanner.addTraced(opened)
   scanner.run()
   return scanner.graph(entries)
 }
@@ -121,6 +124,20 @@ class Scanner {
       withFile(path, source => {
         if (isElf(source.read(0, 4))) parseElf(source, path)
       })
+  }
+
+  /** Adds what a program was seen to open. */
+  addTraced({ file, program }: Traced): void {
+    if (this.#excluded(file)) return
+    const to = realPath(file)
+    this.#add(inRealDirectory(file))
+    const facts = this.#sources.facts(to)
+    const from = program === null ? to : realPath(program)
+    // What a loader finds by its soname lies in lib/; all else where its path says.
+    const bySoname =
+      facts.format === 'elf' && !facts.program && facts.soname !== null && /\/lib(?:64|32)?$/.test(directoryOf(file))
+    if (bySoname) this.#edge({ from, kind: 'dlopen', name: facts.soname!.value, to, via: 'trace' })
+    else this.#edge({ from, kind: 'trace', name: file, to, via: 'trace' })
   }
 
   /** Resolves until nothing new comes in: programs first, for an object's names mean what they mean in a process. */
