@@ -65,6 +65,8 @@ export interface BundleOptions {
   name?: string
   /** Replace what is at `output`. */
   force?: boolean
+  /** Plan only: nothing is written. */
+  dryRun?: boolean
   /** Files that are written at a time. */
   jobs?: number
   /** Directory that relative paths start from. */
@@ -72,6 +74,15 @@ export interface BundleOptions {
   progress?: Progress
   /** Show what Nix prints while it builds. */
   showNix?: boolean
+}
+
+/** A file or link of a bundle that is planned. */
+export interface PlannedFile {
+  readonly at: string
+  readonly type: 'file' | 'link'
+  readonly size: number
+  /** The input that it is a copy of; null for what is made. */
+  readonly from: string | null
 }
 
 /** What was made. Sizes are in bytes. */
@@ -90,6 +101,8 @@ export interface BundleReport {
   /** Bytes that the path may have where the bundle is unpacked; null: any. */
   readonly rootLimit: number | null
   readonly sizes: { readonly closure: number | null; readonly bundle: number; readonly output: number }
+  /** With `dryRun`: what would be written, sorted by place; sizes before patchelf and the stub. */
+  readonly planned: readonly PlannedFile[] | null
   /** SHA-256 of the tar, before compression; null for a directory. */
   readonly tarSha256: string | null
   readonly findings: readonly Finding[]
@@ -140,6 +153,13 @@ export async function bundle(
   if (plan.findings.some(f => f.severity === 'error')) {
     await closure
     return report(null, plan.findings, [], null)
+  }
+  if (options.dryRun) {
+    const planned = plannedFiles(plan, graph)
+    const size = planned.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
+    const known = await closure
+    const made = report(null, plan.findings, [], null, known?.size)
+    return { ...made, sizes: { ...made.sizes, bundle: size }, planned }
   }
 
   const destination = destinationOf(title, options, format, cwd)
@@ -304,6 +324,16 @@ function destinationOf(title: Title, { output }: BundleOptions, format: Format, 
 const outputPath = (output: string, cwd: string): string =>
   fromText(output.startsWith('/') ? output : `${cwd}/${output}`).replace(/(?<=.)\/+$/, '')
 
+function plannedFiles(plan: BundlePlan, graph: DependencyGraph): PlannedFile[] {
+  return plan.steps.map((step): PlannedFile => {
+    const at = toText(step.at)
+    if (step.do === 'symlink') return { at, type: 'link', size: step.to.length, from: null }
+    if (step.do === 'write') return { at, type: 'file', size: step.bytes.length, from: null }
+    const growth = step.edits.reduce((sum, e) => sum + (e.op === 'splice' ? e.to.length - e.length : 0), 0)
+    return { at, type: 'file', size: (graph.files.get(step.from)?.size ?? 0) + growth, from: toText(step.from) }
+  })
+}
+
 function reportOn(
   title: Title,
   target: Target,
@@ -336,6 +366,7 @@ function reportOn(
       references: countOutcomes(plan),
       rootLimit: plan.relocations?.rootLimit ?? null,
       sizes: { closure, bundle: size, output: packed === null || output === null ? size : (stat(output)?.size ?? 0) },
+      planned: null,
       tarSha256: packed?.tarSha256 ?? null,
       findings,
     }

@@ -71,12 +71,13 @@ const make = withOutput(program.command('make', { isDefault: true }))
   .option('--system <system>', 'have Nix build for this system, such as aarch64-linux')
   .option('--nix-arg <argument>', 'hand this on to Nix (repeatable)', collect)
   .option('--name <name>', "the bundle's name (default: the targets' names)", parseName)
+  .option('--dry-run', 'plan only: say what would be written, with --verbose each file')
   .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
   .option('--force', 'replace what is at the destination')
   .action(async (targets: [string, ...string[]], typed: MakeOptions) => {
     const pipeline = await load()
     const { trace: isTraced, ...options } = typed
-    const { bundle, bundleSummary, jsonFinding, toJson } = pipeline
+    const { bundle, bundleSummary, jsonFinding, plannedLines, toJson } = pipeline
     const progress = progressFor(options, pipeline)
     const report = await bundle(targets, {
       ...options,
@@ -87,9 +88,12 @@ const make = withOutput(program.command('make', { isDefault: true }))
     progress.done()
     printFindings(report.findings, options, pipeline)
     if (options.json) print(toJson({ ...report, findings: report.findings.map(jsonFinding) }))
-    else if (report.output === null) process.stderr.write('nothing was written: there are errors\n')
+    else if (report.planned !== null) {
+      if (options.verbose) print(plannedLines(report))
+      if (!options.quiet) print(bundleSummary(report))
+    } else if (report.output === null) process.stderr.write('nothing was written: there are errors\n')
     else if (!options.quiet) print(bundleSummary(report))
-    process.exitCode = report.output === null ? EXIT.findings : EXIT.ok
+    process.exitCode = report.output === null && report.planned === null ? EXIT.findings : EXIT.ok
   })
 
 // Most people want the one command that has no name: its options belong on the first page.

@@ -125,7 +125,8 @@ const megabytes = (bytes: number): string => `${(bytes / MEGABYTE).toFixed(1)} M
 /** The summary of a bundle that was published. */
 export function bundleSummary(report: BundleReport): string {
   const { counts, references, sizes } = report
-  const output = report.output ?? ''
+  const { planned } = report
+  const output = report.output ?? '(dry run: nothing is written)'
   const shown = output.slice(output.lastIndexOf('/') + 1)
   const rewritten = Object.values(references).reduce((sum, n) => sum + n, 0)
   const outcomes = [
@@ -137,18 +138,28 @@ export function bundleSummary(report: BundleReport): string {
     references['host-path'] > 0 && `${references['host-path']} host paths of the loader blanked`,
   ].filter(part => part !== false)
   const warnings = report.findings.filter(f => f.severity === 'warning').length
-  const archive = report.format === 'dir' ? shown : `${shown} ${megabytes(sizes.output)}`
+  const archive = report.format === 'dir' || planned !== null ? shown : `${shown} ${megabytes(sizes.output)}`
   return [
     `${report.name}${report.version === null ? '' : ` ${report.version}`}  ${report.system}  (${report.label})`,
     `  programs ${counts.programs}   libraries ${counts.libraries}   data files ${counts.data}`,
     `  ${sizes.closure === null ? '' : `Nix closure ${megabytes(sizes.closure)}  ->  `}bundle ${megabytes(sizes.bundle)}  ->  ${archive}`,
-    `  0 store references (${rewritten} rewritten${outcomes.length === 0 ? '' : `: ${outcomes.join(', ')}`})`,
+    `  0 store references (${rewritten} ${planned === null ? '' : 'to be '}rewritten${outcomes.length === 0 ? '' : `: ${outcomes.join(', ')}`})`,
     ...(report.tarSha256 === null ? [] : [`  sha256 of the tar ${report.tarSha256}`]),
     ...(report.prefix === null ? [] : [`  made for ${report.prefix}: unpack it there`]),
     ...(report.rootLimit === null ? [] : [`  unpack it at a path of at most ${report.rootLimit} bytes`]),
     ...(warnings === 0 ? [] : [`  warnings: ${warnings}`]),
   ].join('\n')
 }
+
+/** What a dry run would write, a file a line: size in bytes, place, and what it is a copy of. */
+export const plannedLines = (report: BundleReport): string =>
+  (report.planned ?? [])
+    .map(({ at, type, size, from }) =>
+      type === 'link'
+        ? `        link  ${at}`
+        : `${String(size).padStart(12)}  ${at}${from === null ? '' : `  <- ${from}`}`,
+    )
+    .join('\n')
 
 /** The verdict of `verify`. */
 export function verifySummary(path: string, { files, bytes, findings, manifest }: Verification): string {

@@ -22,7 +22,11 @@ export async function trace(
   const directories = new Set(entries.map(({ source }) => toText(source.slice(0, source.lastIndexOf('/')))))
   const path = [...directories, process.env.PATH ?? ''].join(':')
   const [file = ''] = command
-  if (!(file.includes('/') ? [cwd, ''] : path.split(':')).some(d => isProgram(fromText(`${d}/${file}`))))
+  if (
+    !(file.includes('/') ? [file.startsWith('/') ? '' : cwd] : path.split(':')).some(d =>
+      isProgram(fromText(`${d}/${file}`)),
+    )
+  )
     throw new BundleError('not-found', `${file}: no such program to trace`, {
       hint: `one of the target's: ${entries.map(({ at }) => toText(at.slice(at.lastIndexOf('/') + 1))).join(', ')}`,
     })
