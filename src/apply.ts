@@ -192,6 +192,7 @@ async function* editedPieces(
     ...step.edits.filter((e): e is Edit & { op: 'overwrite' } => e.op === 'overwrite'),
     ...writes.map(w => ({ offset: w.offset, from: null, to: w.bytes })),
   ].sort((a, b) => a.offset - b.offset)
+  const strip = step.edits.find(e => e.op === 'strip')
   let first = 0
   let base = 0
   for await (const piece of filePieces(step.from)) {
@@ -201,9 +202,10 @@ async function* editedPieces(
       if (edit.offset + edit.to.length <= base) first = i + 1
       else overlay(piece, base, edit.offset, edit.to, edit.from, step.from)
     }
+    yield count(strip ? piece.subarray(0, Math.max(0, strip.keep - base)) : piece)
     base = end
-    yield count(piece)
   }
+  if (strip) yield count(strip.tail)
 }
 
 /** A container with its members overwritten, and then what stands around them: offsets there may have changed. */

@@ -49,6 +49,8 @@ export interface BundleOptions {
   /** Globs on paths without store directory and hash, such as `glibc-2.36/lib/gconv/*`: brought, or left out. */
   include?: readonly string[]
   exclude?: readonly string[]
+  /** Leave out symbols and debug information that only debuggers read. */
+  strip?: boolean
   /** A command to run under strace, the targets' programs first on its PATH: what it opens in a store comes along. */
   trace?: readonly string[]
   /** Where the full account of all references goes, with store paths. Never inside the bundle. */
@@ -275,11 +277,12 @@ function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOpt
 }
 
 const scanOptions = (
-  { data = 'auto', include = [], exclude = [] }: BundleOptions,
+  { data = 'auto', include = [], exclude = [], strip = false }: BundleOptions,
   { prefix, launcher }: PlanOptions,
   traced: readonly Traced[],
 ): ScanOptions => ({
   traced,
+  strip,
   data,
   include: include.map(fromText),
   exclude: exclude.map(fromText),

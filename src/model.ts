@@ -4,6 +4,7 @@
  * Strings that come from files and file systems are byte strings (io/bytes.ts).
  */
 
+import type { Strip } from './elf/strip.ts'
 import type { ProblemCode } from './references/containers.ts'
 import type { Wrapper } from './script/wrapper.ts'
 
@@ -264,6 +265,8 @@ export interface DependencyGraph {
   readonly split: ReadonlyMap<SourcePath, ReadonlySet<string>>
   /** The first bytes of compiled Python modules (script/pyc.ts). */
   readonly pycs: ReadonlyMap<SourcePath, Buffer>
+  /** Objects that are stripped, and how. */
+  readonly strips: ReadonlyMap<SourcePath, Strip>
   /** Names of the store directory at the time of the scan: hashes that no bundle may hold. */
   readonly hashes: ReadonlySet<string>
   readonly findings: readonly Finding[]
@@ -294,6 +297,8 @@ export type Edit =
       readonly op: 'repack'
       readonly members: readonly { readonly names: readonly string[]; readonly edits: readonly Overwrite[] }[]
     }
+  /** The file ends behind `keep` bytes, and `tail` follows (elf/strip.ts). */
+  | { readonly op: 'strip'; readonly keep: number; readonly tail: Uint8Array }
   | { readonly op: 'splice'; readonly offset: number; readonly length: number; readonly to: Uint8Array }
 
 export type Overwrite = Edit & { op: 'overwrite' }
@@ -305,8 +310,9 @@ export type Overwrite = Edit & { op: 'overwrite' }
  * - `templated`: an expression, or a launcher, puts the bundle's root there
  * - `relocated`: the stub does, when the program starts
  * - `blanked`: it names nothing any more
+ * - `stripped`: it stood in symbols or debug information that were left out
  */
-export const OUTCOMES = ['loader', 'fixed', 'templated', 'relocated', 'blanked'] as const
+export const OUTCOMES = ['loader', 'fixed', 'templated', 'relocated', 'blanked', 'stripped'] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
 /** What became of one reference of one file. */
@@ -359,6 +365,8 @@ export interface ScanOptions {
   /** Globs on paths without store directory and hash: `glibc-2.36/lib/gconv/*`. Byte strings. */
   readonly include: readonly string[]
   readonly exclude: readonly string[]
+  /** Whether objects lose their symbols and debug information. */
+  readonly strip: boolean
   /** Whether launchers stand in for wrappers, so that their interpreters are not needed. */
   readonly launchers: boolean
 }

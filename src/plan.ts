@@ -5,6 +5,7 @@
 
 import { Accounts, type Rewritten } from './accounts.ts'
 import { editInPlace } from './elf/edit.ts'
+import type { Strip } from './elf/strip.ts'
 import { BundleError } from './errors.ts'
 import { hidden, Launchers, shadow } from './launch.ts'
 import { directoryOf, finder, type Layout, layOut, relativeLink } from './layout.ts'
@@ -341,7 +342,9 @@ class Planner {
     this.#kept.push(...this.#accounts.standIn(node, at))
   }
 
-  #copy(at: BundlePath, node: FileNode, { edits, accounts }: Rewritten): void {
+  #copy(at: BundlePath, node: FileNode, rewritten: Rewritten): void {
+    const strip = this.#graph.strips.get(node.path)
+    const { edits, accounts } = strip ? stripped(rewritten, strip) : rewritten
     this.#add({ do: 'copy', at, from: node.path, executable: node.executable, edits })
     this.#kept.push(...accounts)
   }
@@ -352,6 +355,12 @@ class Planner {
     for (let at = directoryOf(step.at); at !== '' && !this.#inUse.has(at); at = directoryOf(at)) this.#inUse.add(at)
   }
 }
+
+/** What is written of an object that loses all behind its segments. */
+const stripped = ({ edits, accounts }: Rewritten, { keep, tail, writes }: Strip): Rewritten => ({
+  edits: [...edits.filter(e => e.op !== 'overwrite' || e.offset < keep), ...writes, { op: 'strip', keep, tail }],
+  accounts: accounts.map(a => (a.reference.offset < keep ? a : { ...a, outcome: 'stripped', missed: false })),
+})
 
 /**
  * Where references to each package go that has a place under pkg/, by hash.

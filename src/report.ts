@@ -134,16 +134,20 @@ export function bundleSummary(report: BundleReport): string {
     references.relocated > 0 && `${references.relocated} self-relocating`,
     references.templated > 0 && `${references.templated} made relative`,
     references.blanked > 0 && `${references.blanked} blanked`,
+    references.stripped > 0 && `${references.stripped} stripped`,
     references.loader > 0 && `${references.loader} in strings of the loader`,
     references['host-path'] > 0 && `${references['host-path']} host paths of the loader blanked`,
   ].filter(part => part !== false)
+  const list = outcomes.length === 0 ? '' : `: ${outcomes.join(', ')}`
   const warnings = report.findings.filter(f => f.severity === 'warning').length
   const archive = report.format === 'dir' || planned !== null ? shown : `${shown} ${megabytes(sizes.output)}`
   return [
     `${report.name}${report.version === null ? '' : ` ${report.version}`}  ${report.system}  (${report.label})`,
     `  programs ${counts.programs}   libraries ${counts.libraries}   data files ${counts.data}`,
     `  ${sizes.closure === null ? '' : `Nix closure ${megabytes(sizes.closure)}  ->  `}bundle ${megabytes(sizes.bundle)}  ->  ${archive}`,
-    `  0 store references (${rewritten} ${planned === null ? '' : 'to be '}rewritten${outcomes.length === 0 ? '' : `: ${outcomes.join(', ')}`})`,
+    planned === null
+      ? `  0 store references (${rewritten} rewritten${list})`
+      : `  ${rewritten} store references to be rewritten${list}`,
     ...(report.tarSha256 === null ? [] : [`  sha256 of the tar ${report.tarSha256}`]),
     ...(report.prefix === null ? [] : [`  made for ${report.prefix}: unpack it there`]),
     ...(report.rootLimit === null ? [] : [`  unpack it at a path of at most ${report.rootLimit} bytes`]),

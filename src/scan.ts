@@ -8,6 +8,7 @@
  */
 import { readMembers, readReferences, readWrapper, splitHashes } from './contents.ts'
 import { isElf, parseElf } from './elf/parse.ts'
+import { type Strip, strip } from './elf/strip.ts'
 import { stubRefusal } from './entry/inject.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
 import type { Progress } from './io/progress.ts'
@@ -175,6 +176,7 @@ class Scanner {
       texts: this.#texts,
       pycs: this.#pycs,
       split: this.#split,
+      strips: this.#options.strip ? this.#strips() : new Map(),
       hashes: new Set(this.#store.keys()),
       findings: [...this.#sources.findings, ...this.#findings, ...this.#processes.findings(started)],
     }
@@ -342,6 +344,18 @@ class Scanner {
       if (!found) this.#findings.push({ code: 'include-nothing', severity: 'warning', file: glob, glob })
     }
     return this.#files.size + this.#links.size > before
+  }
+
+  /** How objects are stripped; the C library and its loader keep what debuggers and valgrind know them by. */
+  #strips(): Map<SourcePath, Strip> {
+    const libcs = new Set([...this.#sources.loaders.keys()].map(directoryOf))
+    const strips = new Map<SourcePath, Strip>()
+    for (const { path, facts } of this.#files.values()) {
+      if (facts.format !== 'elf' || libcs.has(directoryOf(path))) continue
+      const how = withFile(path, source => strip(source, facts))
+      if (how !== null) strips.set(path, how)
+    }
+    return strips
   }
 
   // ---- Book-keeping --------------------------------------------------------------------------------------------
