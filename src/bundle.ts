@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { apply, type WrittenFile } from './apply.ts'
 import { compareChoices } from './checks/choices.ts'
+import type { DataKind } from './data-kinds.ts'
 import { BundleError } from './errors.ts'
 import { fromText, toText } from './io/bytes.ts'
 import { type Progress, silent } from './io/progress.ts'
@@ -49,6 +50,10 @@ export interface BundleOptions {
   /** Globs on paths without store directory and hash, such as `glibc-2.36/lib/gconv/*`: brought, or left out. */
   include?: readonly string[]
   exclude?: readonly string[]
+  /** Gather licence texts of what is shipped in `share/licenses/`. */
+  licenses?: boolean
+  /** Data to bring by kind, from the store or, with a warning, from this machine. */
+  with?: readonly DataKind[]
   /** Leave out symbols and debug information that only debuggers read. */
   strip?: boolean
   /** A command to run under strace, the targets' programs first on its PATH: what it opens in a store comes along. */
@@ -157,7 +162,7 @@ export async function bundle(
     return report(null, plan.findings, [], null)
   }
   if (options.dryRun) {
-    const planned = plannedFiles(plan, graph)
+    const planned = plannedFiles(plan)
     const size = planned.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
     const known = await closure
     const made = report(null, plan.findings, [], null, known?.size)
@@ -277,12 +282,14 @@ function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOpt
 }
 
 const scanOptions = (
-  { data = 'auto', include = [], exclude = [], strip = false }: BundleOptions,
+  { data = 'auto', include = [], exclude = [], strip = false, licenses = false, with: kinds = [] }: BundleOptions,
   { prefix, launcher }: PlanOptions,
   traced: readonly Traced[],
 ): ScanOptions => ({
   traced,
   strip,
+  licenses,
+  with: kinds,
   data,
   include: include.map(fromText),
   exclude: exclude.map(fromText),
@@ -327,13 +334,13 @@ function destinationOf(title: Title, { output }: BundleOptions, format: Format, 
 const outputPath = (output: string, cwd: string): string =>
   fromText(output.startsWith('/') ? output : `${cwd}/${output}`).replace(/(?<=.)\/+$/, '')
 
-function plannedFiles(plan: BundlePlan, graph: DependencyGraph): PlannedFile[] {
+function plannedFiles(plan: BundlePlan): PlannedFile[] {
   return plan.steps.map((step): PlannedFile => {
     const at = toText(step.at)
     if (step.do === 'symlink') return { at, type: 'link', size: step.to.length, from: null }
     if (step.do === 'write') return { at, type: 'file', size: step.bytes.length, from: null }
     const growth = step.edits.reduce((sum, e) => sum + (e.op === 'splice' ? e.to.length - e.length : 0), 0)
-    return { at, type: 'file', size: (graph.files.get(step.from)?.size ?? 0) + growth, from: toText(step.from) }
+    return { at, type: 'file', size: step.size + growth, from: toText(step.from) }
   })
 }
 

@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { BundleOptions } from './bundle.ts'
+import { DATA_KINDS, type DataKind } from './data-kinds.ts'
 import { EXIT } from './exit.ts'
 import type { Progress } from './io/progress.ts'
 import type { Finding } from './model.ts'
@@ -65,6 +66,13 @@ const make = withOutput(program.command('make', { isDefault: true }))
   .option('--include <glob>', 'bring these too: a path such as glibc-2.36/lib/gconv/* (repeatable)', collect)
   .option('--exclude <glob>', 'leave these out (repeatable)', collect)
   .option('--trace', 'run the command behind -- and bring what it opens: --trace -- nginx -t')
+  .addOption(
+    new Option(
+      '--with <kinds>',
+      'data to bring, from the store or else from this machine: ca-certificates,locales,tzdata',
+    ).argParser(parseKinds),
+  )
+  .option('--licenses', 'gather licence texts in share/licenses/')
   .option('--strip', 'leave out symbols and debug information')
   .option('--report <file>', 'write a full account of every store reference')
   .option('--program <name>', 'only this program of the targets (repeatable)', collect)
@@ -143,6 +151,15 @@ function parseCount(text: string): number {
   if (!Number.isInteger(n) || n < 1 || n > 1024)
     throw new InvalidArgumentError('a whole number from 1 to 1024 is wanted')
   return n
+}
+
+function parseKinds(text: string, before: readonly DataKind[] = []): DataKind[] {
+  const kinds = text.split(',').map(word => {
+    const kind = DATA_KINDS.find(k => k === word)
+    if (kind === undefined) throw new InvalidArgumentError(`one or more of ${DATA_KINDS.join(', ')} is wanted`)
+    return kind
+  })
+  return [...new Set([...before, ...kinds])]
 }
 
 function parseName(text: string): string {

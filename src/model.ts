@@ -4,7 +4,9 @@
  * Strings that come from files and file systems are byte strings (io/bytes.ts).
  */
 
+import type { DataKind } from './data-kinds.ts'
 import type { Strip } from './elf/strip.ts'
+import type { Brought } from './extras.ts'
 import type { ProblemCode } from './references/containers.ts'
 import type { Wrapper } from './script/wrapper.ts'
 
@@ -246,7 +248,14 @@ export interface Target {
   readonly roots: readonly PackageRoot[]
 }
 
+/** A file that comes along because it was asked for by kind (extras.ts). */
+export interface Extra extends Brought {
+  /** Null for a link. */
+  readonly node: FileNode | null
+}
+
 export interface DependencyGraph {
+  readonly extras: readonly Extra[]
   readonly entries: readonly Entry[]
   /** By root, sorted: own trees first. */
   readonly packages: readonly Package[]
@@ -335,6 +344,8 @@ export type Step =
       readonly at: BundlePath
       readonly from: SourcePath
       readonly executable: boolean
+      /** Of the input, in bytes. */
+      readonly size: number
       readonly edits: readonly Edit[]
     }
   | { readonly do: 'symlink'; readonly at: BundlePath; readonly to: string }
@@ -365,6 +376,10 @@ export interface ScanOptions {
   /** Globs on paths without store directory and hash: `glibc-2.36/lib/gconv/*`. Byte strings. */
   readonly include: readonly string[]
   readonly exclude: readonly string[]
+  /** Whether licence texts are gathered. */
+  readonly licenses: boolean
+  /** Data that is brought by kind. */
+  readonly with: readonly DataKind[]
   /** Whether objects lose their symbols and debug information. */
   readonly strip: boolean
   /** Whether launchers stand in for wrappers, so that their interpreters are not needed. */
@@ -450,6 +465,10 @@ export type Finding = FindingBase &
       }
     | { readonly code: 'reference-left'; readonly rule: string; readonly target: string; readonly count: number }
     | { readonly code: 'include-nothing'; readonly glob: string }
+    | { readonly code: 'licence-missing'; readonly packages: readonly string[] }
+    | { readonly code: 'with-missing'; readonly looked: readonly string[] }
+    | { readonly code: 'with-host'; readonly from: string }
+    | { readonly code: 'with-unasked'; readonly at: string; readonly variable: string }
     | { readonly code: 'trace-failed'; readonly exit: number }
     | { readonly code: 'trace-nothing' }
     | { readonly code: 'relocation-refused'; readonly count: number }

@@ -49,6 +49,14 @@ export function describe(finding: Finding): string {
       return 'the stub cannot hook into this loader: paths in libraries relocate after their constructors have run, and those in plugins do not'
     case 'include-nothing':
       return 'no file of the packages that the program refers to matches --include'
+    case 'licence-missing':
+      return `no licence text is found in ${finding.packages.map(t).join(', ')}`
+    case 'with-missing':
+      return `found neither in this machine's store nor at ${finding.looked.join(', ')}`
+    case 'with-host':
+      return `taken from this machine, ${t(finding.from)}: the store has none`
+    case 'with-unasked':
+      return `nothing in the bundle looks for it in a place that moves with the bundle: set ${finding.variable} to <bundle>/${finding.at}`
     case 'trace-failed':
       return `what was traced ended with exit code ${finding.exit}: what it would have opened later is not known`
     case 'trace-nothing':

@@ -11,6 +11,7 @@ import { isElf, parseElf } from './elf/parse.ts'
 import { type Strip, strip } from './elf/strip.ts'
 import { stubRefusal } from './entry/inject.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
+import { type Brought, licences, provide } from './extras.ts'
 import type { Progress } from './io/progress.ts'
 import { lstat, readLink, realPath, stat, withFile } from './io/store.ts'
 import { directoryOf } from './layout.ts'
@@ -18,6 +19,7 @@ import type {
   Dependency,
   DependencyGraph,
   Entry,
+  Extra,
   FileNode,
   Finding,
   LinkNode,
@@ -60,6 +62,7 @@ export function scan(
   for (const entry of entries) scanner.addEntry(entry)
   for (const opened of options.traced) scanner.addTraced(opened)
   scanner.run()
+  scanner.addExtras()
   return scanner.graph(entries)
 }
 
@@ -83,6 +86,7 @@ class Scanner {
   readonly #findings: Finding[] = []
   readonly #wrappers = new Map<SourcePath, Wrapper>()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
+  readonly #extras: Extra[] = []
   readonly #queue: FileNode[] = []
   /** Directories that were brought because they are named. */
   readonly #brought = new Set<SourcePath>()
@@ -159,12 +163,30 @@ class Scanner {
     }
   }
 
+  /** Adds what was asked for by kind, once it is known what the bundle holds. */
+  addExtras(): void {
+    const add = ({ brought, findings }: { brought: readonly Brought[]; findings: readonly Finding[] }): void => {
+      this.#findings.push(...findings)
+      for (const b of brought) this.#extras.push({ ...b, node: b.link === null ? this.#read(b.from) : null })
+    }
+    if (this.#options.licenses) add(licences(this.#packages()))
+    for (const kind of this.#options.with)
+      add(
+        provide(
+          kind,
+          this.#store.values(),
+          [...this.#files.values()].flatMap(({ references }) => references),
+        ),
+      )
+  }
+
   graph(entries: readonly Entry[]): DependencyGraph {
     const started = new Set(entries.map(entry => realPath(entry.source)))
     for (const { kind, to } of this.#edges)
       if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
     return {
       entries,
+      extras: this.#extras,
       packages: this.#packages(),
       files: new Map([...this.#files].sort(([a], [b]) => compare(a, b))),
       links: new Map([...this.#links].sort(([a], [b]) => compare(a, b))),
@@ -193,6 +215,13 @@ class Scanner {
   #addFile(path: SourcePath): FileNode {
     const known = this.#files.get(path)
     if (known) return known
+    const node = this.#read(path)
+    this.#files.set(path, node)
+    this.#queue.push(node)
+    return node
+  }
+
+  #read(path: SourcePath): FileNode {
     const facts = this.#sources.facts(path)
     const status = stat(path)
     const size = status?.size ?? 0
@@ -215,7 +244,7 @@ class Scanner {
       )
     const judge = (reference: Reference): Verdict => this.#verdicts.of(path, facts, wrapper !== null, reference)
     const members = facts.format === 'elf' ? [] : readMembers(path, this.#store, this.#findings)
-    const node: FileNode = {
+    return {
       path,
       size,
       executable,
@@ -225,9 +254,6 @@ class Scanner {
       verdicts: references.map(judge),
       members: members.map(member => ({ ...member, verdicts: member.references.map(judge) })),
     }
-    this.#files.set(path, node)
-    this.#queue.push(node)
-    return node
   }
 
   #addLink(path: SourcePath): void {
@@ -372,7 +398,8 @@ class Scanner {
     const roots = new Map<SourcePath, Package>()
     for (const { root, name, tree } of this.#roots)
       roots.set(root, { root, name, hash: storePathOf(root)?.hash ?? null, tree })
-    for (const path of [...this.#files.keys(), ...this.#links.keys()].sort(compare)) {
+    const places = this.#extras.flatMap(e => (e.package === null ? [] : [e.package]))
+    for (const path of [...this.#files.keys(), ...this.#links.keys(), ...places].sort(compare)) {
       const store = storePathOf(path)
       const root = (store?.root ?? path.slice(0, path.lastIndexOf('/'))) as SourcePath
       if (roots.has(root) || (!store && [...roots.keys()].some(r => path === r || path.startsWith(`${r}/`)))) continue

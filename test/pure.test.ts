@@ -9,6 +9,8 @@ const PURE = [
   'src/launch.ts',
   'src/rpath.ts',
   'src/layout.ts',
+  'src/elf/sections.ts',
+  'src/elf/strip.ts',
   'src/elf/parse.ts',
   'src/elf/image.ts',
   'src/elf/symbols.ts',
