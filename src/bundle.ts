@@ -7,6 +7,7 @@ import { apply, type WrittenFile } from './apply.ts'
 import { compareChoices } from './checks/choices.ts'
 import type { DataKind } from './data-kinds.ts'
 import { BundleError } from './errors.ts'
+import { disallowed } from './graph.ts'
 import { fromText, toText } from './io/bytes.ts'
 import { type Progress, silent } from './io/progress.ts'
 import { assertFree, Staging, writeFile } from './io/staging.ts'
@@ -58,6 +59,8 @@ export interface BundleOptions {
   strip?: boolean
   /** A command to run under strace, the targets' programs first on its PATH: what it opens in a store comes along. */
   trace?: readonly string[]
+  /** Packages and libraries, by name, that must not be in the bundle. */
+  disallow?: readonly string[]
   /** Where the full account of all references goes, with store paths. Never inside the bundle. */
   report?: string
   /** The Nix file that attributes are taken from, instead of nixpkgs. */
@@ -153,7 +156,9 @@ export async function bundle(
   const scanned = scan(target.entries, target.roots, scanOptions(options, planOptions, seen.traced), progress)
   const graph = { ...scanned, findings: [...seen.findings, ...scanned.findings] }
   // No input is read for facts after this point.
-  const plan = makePlan(graph, planOptions, sameContents)
+  const planned = makePlan(graph, planOptions, sameContents)
+  const unwanted = disallowed(graph, (options.disallow ?? []).map(fromText))
+  const plan = { ...planned, findings: [...unwanted, ...planned.findings] }
   // Every byte that will differ from its input is named in the plan.
   const title = titleOf(target, graph, options.name)
   const report = reportOn(title, target, plan, planOptions, graph, format)
@@ -162,11 +167,11 @@ export async function bundle(
     return report(null, plan.findings, [], null)
   }
   if (options.dryRun) {
-    const planned = plannedFiles(plan)
-    const size = planned.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
+    const files = plannedFiles(plan)
+    const size = files.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
     const known = await closure
     const made = report(null, plan.findings, [], null, known?.size)
-    return { ...made, sizes: { ...made.sizes, bundle: size }, planned }
+    return { ...made, sizes: { ...made.sizes, bundle: size }, planned: files }
   }
 
   const destination = destinationOf(title, options, format, cwd)

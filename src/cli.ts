@@ -66,6 +66,7 @@ const make = withOutput(program.command('make', { isDefault: true }))
   .option('--include <glob>', 'bring these too: a path such as glibc-2.36/lib/gconv/* (repeatable)', collect)
   .option('--exclude <glob>', 'leave these out (repeatable)', collect)
   .option('--trace', 'run the command behind -- and bring what it opens: --trace -- nginx -t')
+  .option('--disallow <name>', 'fail if this package or library would be in the bundle (repeatable)', collect)
   .addOption(
     new Option(
       '--with <kinds>',

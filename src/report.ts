@@ -49,6 +49,10 @@ export function describe(finding: Finding): string {
       return 'the stub cannot hook into this loader: paths in libraries relocate after their constructors have run, and those in plugins do not'
     case 'include-nothing':
       return 'no file of the packages that the program refers to matches --include'
+    case 'disallowed':
+      return `is ${t(finding.name)}, which --disallow keeps out; ${finding.chain.length === 1 ? 'it is an own file of the target' : `it comes by ${finding.chain.map(shortPath).join(' -> ')}`}`
+    case 'machine-data':
+      return `names files of this machine, which stay here (only programs and libraries come along): ${finding.paths.slice(0, SHOWN).map(t).join(', ')}${finding.paths.length > SHOWN ? ` and ${finding.paths.length - SHOWN} more` : ''}`
     case 'licence-missing':
       return `no licence text is found in ${finding.packages.map(t).join(', ')}`
     case 'with-missing':
@@ -98,6 +102,7 @@ function others([, ...rest]: readonly string[]): string {
   return ` (nor ${rest.length === 1 ? 'does' : 'do'} ${shown}${rest.length > OTHERS_SHOWN ? ` and ${rest.length - OTHERS_SHOWN} more` : ''})`
 }
 const OTHERS_SHOWN = 3
+const SHOWN = 5
 /** A store path without the part that no person reads. */
 const shortPath = (path: string): string => t(path.replace(/^\/nix\/store\/[^/]{32}-/, ''))
 const PROBLEMS = {

@@ -6,7 +6,7 @@
  * interpreter of a script, as the far end of a link, or because a file that is in already names it by its store path and
  * the table of references/follow.ts says so.
  */
-import { readMembers, readReferences, readWrapper, splitHashes } from './contents.ts'
+import { machinePaths, readMembers, readReferences, readWrapper, splitHashes } from './contents.ts'
 import { isElf, parseElf } from './elf/parse.ts'
 import { type Strip, strip } from './elf/strip.ts'
 import { stubRefusal } from './entry/inject.ts'
@@ -124,6 +124,10 @@ class Scanner {
     this.#add(entry.source)
     const path = realPath(entry.source)
     const node = this.#addFile(path)
+    if (node.facts.format === 'elf' && node.facts.interp && storePathOf(node.facts.interp.value) === null) {
+      const paths = machinePaths(path)
+      if (paths.length > 0) this.#findings.push({ code: 'machine-data', severity: 'warning', file: path, paths })
+    }
     // What is typed has to run: here a damaged file is an error, in a tree it is data with a finding.
     if (node.facts.format === 'data')
       withFile(path, source => {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 
 const PURE = [
   'src/plan.ts',
+  'src/graph.ts',
   'src/accounts.ts',
   'src/relocate.ts',
   'src/launch.ts',

@@ -186,6 +186,7 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
   '`--jobs` with no number': () => here([probe(), '--jobs', 'many']),
   '`--with` something unknown': () => here([probe(), '--with', 'fonts']),
   '`--include` that matches nothing': () => here([probe(), '-f', 'dir', '-o', 'out', '--include', 'no/such/*']),
+  '`--disallow` with what the bundle would hold': () => here([fixture('nginx'), '--disallow', 'openssl']),
   '`--trace` without a command': () => here([probe(), '--trace']),
   '`--trace` with a command that is not there': () => here([probe(), '--trace', '--', 'no-such-program']),
   '`--trace`, and no strace': () => here([probe(), '--trace', '--', 'probe'], onlyOnPath()),

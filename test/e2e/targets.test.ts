@@ -173,7 +173,9 @@ describe('where there is no Nix', () => {
   const env = { PATH: path }
 
   test("a program on PATH: the machine's git clones in a root without libraries, and beside them opens none", () => {
-    mustBundle(['git', '-f', 'dir', '-o', 'out'], { cwd, env })
+    const made = mustBundle(['git', '-f', 'dir', '-o', 'out'], { cwd, env })
+    expect(made.stdout).toContain(`(program on PATH ${path}/git)`)
+    expect(made.stderr).toMatch(/names files of this machine, which stay here .*\/usr\/lib\/git-core/)
     execFileSync(
       'sh',
       [
