@@ -38,6 +38,7 @@ struct border {
 } __attribute__((aligned(PAGE)));
 
 static const char rodata[] = STORE "/rodata";
+static __thread char thread_local[] = STORE "/thread";
 static char data[] = STORE "/data";
 static const char *pointer = STORE "/pointer";
 static const struct { size_t length; const char *text; } counted = { sizeof STORE "/counted" - 1, STORE "/counted" };
@@ -66,6 +67,7 @@ static void say_all(const char *reader)
 	SAY("rodata", "%s %zu", seen(rodata), sizeof rodata);
 	SAY("code", "%s", seen(code));
 	SAY("data", "%s %zu", seen(data), sizeof data);
+	SAY("thread-local", "%s", seen(thread_local));
 	SAY("pointer", "%s", joined);
 	SAY("counted", "%.*s", (int)counted.length, seen(counted.text));
 	SAY("relro", "%s %d", seen(relro->own), alike);

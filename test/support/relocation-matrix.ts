@@ -90,6 +90,7 @@ const PLACES: Readonly<Record<string, (store: string) => string>> = {
   rodata: s => `${s}/rodata ${PLACEHOLDER.length + '/rodata'.length + 1}`,
   code: s => `${s}/code`,
   data: s => `${s}/data ${PLACEHOLDER.length + '/data'.length + 1}`,
+  'thread-local': s => `${s}/thread`,
   pointer: s => `${s}/pointer/joined`,
   counted: s => `${s}/counted`,
   relro: s => `${s}/in-relro 60`,
@@ -106,9 +107,13 @@ const PLACES: Readonly<Record<string, (store: string) => string>> = {
  */
 export function matrixLines(libc: MatrixLibc, store: (string: MatrixString) => string, watched = 'no changes'): string {
   const all = (object: MatrixString['object'], reader: string): string[] =>
-    Object.entries(PLACES).map(
-      ([place, text]) => `${object} ${reader} ${place}: ${text(store({ object, reader, place }))}`,
-    )
+    Object.entries(PLACES).map(([place, text]) => {
+      // Of a library that is linked (with musl of a plugin too) the threads that are there get their copies before ld.so
+      // tells that it has mapped anything.
+      const isEarly = object === 'library' || (object === 'plugin' && libc.isMusl)
+      const isCopied = place === 'thread-local' && isEarly && reader !== 'thread'
+      return `${object} ${reader} ${place}: ${text(isCopied ? PLACEHOLDER : store({ object, reader, place }))}`
+    })
   const started = (object: 'library' | 'plugin') => [...all(object, 'constructor'), ...all(object, 'thread')]
   const opened = (reader: string, isNew = true) => [
     ...(isNew ? [...started('plugin'), 'plugin watcher: no changes'] : []),
