@@ -42,6 +42,16 @@ const LAYOUTS: readonly Layout[] = [
 /** The threads that go on while the library is written to see it: without the hook that is not early enough. */
 const unwatched = (text: string): string => text.replaceAll(/^\w+ watcher: .*\n/gm, '')
 
+/** How many bytes of each file of the bundle are mapped with which protection. */
+function protections(maps: string): Map<string, number> {
+  const bytes = new Map<string, number>()
+  for (const [, from, to, protection, file] of maps.matchAll(/^(\w+)-(\w+) (\S+) .* (\/\S+)$/gm)) {
+    const key = `${file} ${protection}`
+    bytes.set(key, (bytes.get(key) ?? 0) + Number(BigInt(`0x${to}`) - BigInt(`0x${from}`)))
+  }
+  return bytes
+}
+
 /** What is lost without a way to write to code: strings in it, and all that only the hook is early enough for. */
 const isLost = (libc: MatrixLibc, { inCode }: Layout, { object, reader, place }: MatrixString): boolean =>
   object === 'plugin' ||
@@ -83,6 +93,18 @@ describe.each([GLIBC, MUSL])('$name', libc => {
       const said = await sayAt(bundle, ROOT, ['/deny', 'exec', ...command], options)
       expect(unwatched(said.stdout)).toBe(half(rest(root)))
       expect(said).toMatchObject({ end: 0, stderr: '' })
+    })
+
+    test.each(['', 'mem', 'exec'])('pages are as protected as without strings to write (denied: %j)', async rule => {
+      const command = [...(rule ? ['/deny', rule] : []), ...COMMAND, 'maps']
+      const untouched = [...more, '--ro-bind', '/dev/null', `${ROOT}/.relocations`]
+      const [written, plain] = [
+        await sayAt(bundle, ROOT, command, { more }),
+        await sayAt(bundle, ROOT, command, { more: untouched }),
+      ]
+      expect(plain.stdout).toContain('/var/empty')
+      expect(protections(written.stdout).size).toBeGreaterThan(8)
+      expect(protections(written.stdout)).toEqual(protections(plain.stdout))
     })
 
     test('every mprotect denied: ld.so itself gives up, as it does without the stub', async () => {

@@ -2,9 +2,9 @@
  * A program, its library (-DLIBRARY) and its plugin (-DPLUGIN), each with a store path in every place that a linker has
  * for one, read by everybody who may be first: constructors, threads that these start, dlopen, dlmopen, a child.
  *
- *     prog PLUGIN [child]
+ *     prog PLUGIN [child | maps]
  *
- * Each string is a line `object reader place: string`. STORE is the placeholder of a package, its name included.
+ * Each string is a line `object reader place: string`; with `maps` what /proc/self/maps has at the end follows. STORE is the placeholder of a package, its name included.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -149,6 +149,12 @@ int main(int argc, char **argv)
 #ifdef LM_ID_NEWLM
 	open_plugin(dlmopen(LM_ID_NEWLM, argv[1], RTLD_NOW), "dlmopen");
 #endif
+	if (argc > 2 && strcmp(argv[2], "maps") == 0) {
+		char line[1000];
+		FILE *maps = fopen("/proc/self/maps", "r");
+		while (maps && fgets(line, sizeof line, maps))
+			dprintf(1, "%s", line);
+	}
 	if (argc > 2)
 		return 0;
 	pid_t child = vfork();
