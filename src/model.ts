@@ -48,7 +48,10 @@ export interface DlopenNote {
   readonly priority: 'required' | 'recommended' | 'suggested'
 }
 
-/** Where the loader lies: so many directories up from the program's own, then this path. A byte string. */
+/**
+ * Where the loader lies: so many directories up from the program's own, then this path. A byte string, empty for a static
+ * program.
+ */
 export interface LoaderPlace {
   readonly up: number
   readonly path: string
@@ -57,7 +60,8 @@ export interface LoaderPlace {
 /** Why a program cannot get the stub. */
 export type StubRefusal =
   | 'cpu' /* there is no stub for it */
-  | 'no-interpreter' /* static: it needs none */
+  | 'no-interpreter' /* nothing that the kernel starts */
+  | 'no-slot' /* static, and every program header of it is needed */
   | 'segment-order' /* PT_LOADs not ascending: the kernel would misplace what is added */
   | 'payload' /* bytes behind everything the headers know of, which the program reads from its own end */
 
@@ -413,6 +417,8 @@ export type Finding = FindingBase &
     | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
     | { readonly code: 'payload' }
     | { readonly code: 'stub-refused'; readonly refusal: StubRefusal; readonly arch: string }
+    /** Of a static program, with the number of store paths in it that would have relocated themselves. */
+    | { readonly code: 'static-refused'; readonly refusal: StubRefusal; readonly count: number }
     | {
         readonly code: 'reference-blanked'
         readonly target: string

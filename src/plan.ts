@@ -5,6 +5,7 @@
 
 import { Accounts, type Rewritten } from './accounts.ts'
 import { editInPlace } from './elf/edit.ts'
+import { isStatic } from './entry/inject.ts'
 import { BundleError } from './errors.ts'
 import { hidden, Launchers, shadow } from './launch.ts'
 import { directoryOf, finder, type Layout, layOut, relativeLink } from './layout.ts'
@@ -145,6 +146,10 @@ class Planner {
       if (loader !== null) this.#programs.push({ at, elf: at, loader, source: node.path })
       return
     }
+    if (isStatic(facts)) {
+      this.#planStatic(node, facts, at, inPlaceOnly, own)
+      return
+    }
     const stub = loader !== null && this.#takesStub(node.path, facts)
     if (stub || (loader === null && this.#relocations.serves(facts))) {
       const { edits, accounts, sites, findings } = this.#accounts.relocated(node, facts, at, replaced)
@@ -163,6 +168,37 @@ class Planner {
     this.#copy(hidden(at), node, inPlaceOnly())
     this.#launch(at, this.#launchers.forProgram(node.path, at))
     this.#programs.push({ at, elf: hidden(at), loader, source: node.path })
+  }
+
+  /** A static program of a relocatable bundle: it gets the stub for its strings, where there are any. */
+  #planStatic(
+    node: FileNode,
+    facts: ElfFacts,
+    at: BundlePath,
+    inPlaceOnly: () => Rewritten,
+    own: readonly Edit[],
+  ): void {
+    const { edits, accounts, sites, findings } = this.#accounts.relocated(node, facts, at, [])
+    const refusal = this.#graph.refusals.get(node.path)
+    // What cannot be started is data that looks like a program: kernels, firmware.
+    const isStarted = node.executable && this.#options.launcher !== 'shell'
+    if (isStarted && refusal !== undefined && sites.length > 0)
+      this.#findings.push({
+        code: 'static-refused',
+        severity: 'warning',
+        file: node.path,
+        refusal,
+        count: sites.length,
+      })
+    if (!isStarted || refusal !== undefined) {
+      this.#copy(at, node, inPlaceOnly())
+      return
+    }
+    this.#findings.push(...findings)
+    const program = this.#relocations.add(at, sites, true)
+    const place = { up: at.split('/').length - 1, path: '' }
+    const inject: Edit[] = program === null ? [] : [{ op: 'inject-stub', loader: place, relocations: { program } }]
+    this.#copy(at, node, { accounts, edits: [...edits, ...own, ...inject] })
   }
 
   /** Whether a program of a relocatable bundle gets the stub; else it is a launcher that runs it. */

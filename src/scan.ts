@@ -8,7 +8,7 @@
  */
 import { readMembers, readReferences, readWrapper, splitHashes } from './contents.ts'
 import { isElf, parseElf } from './elf/parse.ts'
-import { stubRefusal } from './entry/inject.ts'
+import { isStatic, stubRefusal } from './entry/inject.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
 import type { Progress } from './io/progress.ts'
 import { lstat, readLink, realPath, stat, withFile } from './io/store.ts'
@@ -238,10 +238,10 @@ class Scanner {
   #follow(node: FileNode): void {
     const { path, facts } = node
     const wrapper = this.#wrappers.get(path)
-    if (facts.format === 'elf' && facts.program && facts.interp) {
+    if (facts.format === 'elf' && facts.program && (facts.interp || isStatic(facts))) {
       const refused = withFile(path, source => stubRefusal(source, facts))
       if (refused !== null) this.#refusals.set(path, refused)
-      this.#processes.start(path, facts)
+      if (facts.interp) this.#processes.start(path, facts)
     }
     if (facts.format === 'script' && node.executable && !(wrapper && this.#isLaunched(wrapper)))
       this.#followShebang(path, facts.interpreter.value)

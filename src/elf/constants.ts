@@ -2,7 +2,16 @@
 
 export const ET = { exec: 2, dyn: 3 } as const
 
-export const PT = { load: 1, dynamic: 2, interp: 3, note: 4 } as const
+export const PT = {
+  null: 0,
+  load: 1,
+  dynamic: 2,
+  interp: 3,
+  note: 4,
+  phdr: 6,
+  gnuRelro: 0x6474e552,
+  gnuProperty: 0x6474e553,
+} as const
 
 export const PF = { x: 1, w: 2, r: 4 } as const
 

@@ -59,6 +59,10 @@
  * mprotect over all its sites, which is then taken back; to RELRO only after a look (clock_gettime answers EFAULT for a
  * page that is read-only): at dlopen ld.so has yet to relocate it. What is refused is tried the other way, then left.
  *
+ * A static program has the stub for such strings only. Nothing is mapped for it, no header made, auxv stays: its strings
+ * are written, and it starts with the registers and the stack that the kernel gave it. What glibc's and musl's static
+ * position-independent programs do to themselves comes after, and to them the strings are bytes like any other.
+ *
  * A root that is longer than the shortest string has room for is an error, unless AT_EXECFN leads to the same directory
  * by a shorter way.
  *
@@ -81,7 +85,7 @@ struct config {
 	u64 entry;   /* the program's original e_entry */
 	u32 up;      /* how many directories to go up from the program's own */
 	u32 number;  /* the program's in the table of relocations, plus one; NO_TABLE, NO_SITES */
-	char loader[]; /* and the path of ld.so from there */
+	char loader[]; /* and the path of ld.so from there; empty: the program is static */
 };
 enum { NO_TABLE = 0 };
 #define NO_SITES 0xffffffffu
@@ -651,7 +655,7 @@ static __attribute__((noreturn, noinline)) void too_deep(const char *who, u64 le
 
 /*
  * Reads the table of the bundle whose root ends at `end`, and writes to the program's own sites. Returns what later
- * arrivals need; 0 without a table.
+ * arrivals need; 0 without a table, and when there are none.
  */
 static const struct state *relocate_program(const char *who, char *path, char *end, const char *limit, const char *execfn, u64 bias,
 					    const struct phdr *headers, u64 count, u64 page)
@@ -712,7 +716,12 @@ static const struct state *relocate_program(const char *who, char *path, char *e
 		if (s->program)
 			relocate(s, s->program, bias, headers, count);
 	}
-	protect(at, at + room, PROT_READ);
+	if (config.loader[0]) {
+		protect(at, at + room, PROT_READ);
+	} else { /* there are no later arrivals */
+		sys(SYS_munmap, at, room, 0, 0, 0, 0);
+		s = 0;
+	}
 close:
 	sys(SYS_close, fd, 0, 0, 0, 0, 0);
 	return s;
@@ -879,6 +888,8 @@ u64 start(u64 *stack, u64 exit_function)
 	for (u32 up = c->up; up > 0 && end < limit; up--) {
 		if (canonical) {
 			/* Above the root there is no bundle, but maybe the host's /lib: a copy in a memfd would ask for it. */
+			if (end == path && !*c->loader)
+				return entry;
 			if (end == path)
 				die(who, ": it does not lie in its bundle", "");
 			*end = 0;
@@ -892,6 +903,8 @@ u64 start(u64 *stack, u64 exit_function)
 	const struct state *state = 0;
 	if (c->number != NO_TABLE && end < limit)
 		state = relocate_program(who, path, end, limit, aux[AT_EXECFN] ? (const char *)*aux[AT_EXECFN] : 0, bias, headers, count, page);
+	if (!*c->loader)
+		return entry;
 	end = append(append(end, limit, "/"), limit, c->loader);
 	if (end == limit)
 		die(who, ": its path is too long", "");
