@@ -3,6 +3,7 @@
  * is copied or stood for has an account for each reference that the scan found in it. Pure.
  */
 import { PT } from './elf/constants.ts'
+import { ADDRESS_END } from './entry/relocations.ts'
 import { directoryOf } from './layout.ts'
 import type {
   Account,
@@ -98,6 +99,7 @@ export class Accounts {
         return account
       if (reference.encoding !== 'utf8') return account
       const address = addressOf(facts, reference.offset, target.root.length)
+      if (address !== null && address >= ADDRESS_END) return account
       // What is not loaded (debug information) the program does not look at.
       if (address === null) return { ...account, missed: false }
       if (this.#graph.split.get(node.path)?.has(reference.hash ?? '')) {

@@ -190,6 +190,16 @@ export interface LoadedObject {
   readonly via: string | null
 }
 
+/** A variable of a library that the loader copies into a program when it starts (elf/copies.ts). */
+export interface CopiedVariable {
+  readonly from: SourcePath
+  /** Virtual addresses: in the library's file, and in the program's. */
+  readonly address: number
+  readonly to: number
+  /** In bytes. */
+  readonly size: number
+}
+
 /** What is compiled into a dynamic loader (elf/loader.ts). */
 export interface LoaderFacts {
   /** Default directories without a trailing slash. */
@@ -248,6 +258,8 @@ export interface DependencyGraph {
   readonly links: ReadonlyMap<SourcePath, LinkNode>
   readonly edges: readonly Dependency[]
   readonly linkMaps: ReadonlyMap<SourcePath, LinkMap>
+  /** By program; those alone that are large enough for a store path. */
+  readonly copies: ReadonlyMap<SourcePath, readonly CopiedVariable[]>
   readonly loaders: ReadonlyMap<SourcePath, LoaderFacts>
   /** Programs and scripts that only set up the environment and arguments of another program. */
   readonly wrappers: ReadonlyMap<SourcePath, Wrapper>

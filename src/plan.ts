@@ -154,7 +154,11 @@ class Planner {
     if (stub || (loader === null && this.#relocations.serves(facts))) {
       const { edits, accounts, sites, findings } = this.#accounts.relocated(node, facts, at, replaced)
       this.#findings.push(...findings)
-      const number = this.#relocations.add(at, sites, stub)
+      const copies = (this.#graph.copies.get(node.path) ?? []).map(({ from, ...copy }) => ({
+        ...copy,
+        library: this.#layout.placed.get(from)!,
+      }))
+      const number = this.#relocations.add(at, sites, stub, copies)
       const place = { up: at.split('/').length - 1, path: loader ?? '' }
       const inject: Edit[] = stub ? [{ op: 'inject-stub', loader: place, relocations: { program: number } }] : []
       this.#copy(at, node, { accounts, edits: [...edits, ...own, ...inject] })

@@ -152,6 +152,7 @@ class Scanner {
       links: new Map([...this.#links].sort(([a], [b]) => compare(a, b))),
       edges: this.#edges,
       linkMaps: this.#processes.linkMaps,
+      copies: this.#processes.copies,
       loaders: new Map([...this.#sources.loaders].map(([path, { compiled }]) => [path, compiled])),
       wrappers: this.#wrappers,
       refusals: this.#refusals,

@@ -37,6 +37,7 @@ export const DT = {
   depaudit: 0x6ffffefb,
   audit: 0x6ffffefc,
   flags1: 0x6ffffffb,
+  versym: 0x6ffffff0,
   verdef: 0x6ffffffc,
   verdefnum: 0x6ffffffd,
   verneed: 0x6ffffffe,

@@ -66,6 +66,8 @@ const HEADER = 32
 const FILE = 32
 const NO_LIMIT = 0xffffffff
 const ADDRESS_BITS = 40
+/** Above it no string relocates itself: the kernel puts programs below, where they may choose. */
+export const ADDRESS_END = 2 ** ADDRESS_BITS - 2 ** 16
 const TARGETS_MAX = 1 << (64 - ADDRESS_BITS)
 const LENGTH = { min: 45, max: 255 } as const
 const KEY_BIT = 1n << 63n

@@ -51,6 +51,9 @@
  *        not yet written is. Only constructors of libraries and what is opened later miss it, and on musl, which runs
  *        constructors later, only the latter.
  *
+ * Variables of libraries that ld.so copies into the program (R_*_COPY) are the program's own sites: zeros in 1, and written
+ * with the libraries' in 2 and 3, when ld.so has made the copy.
+ *
  * A library is known by a hash of its ELF header and program headers, which are looked at only if its dynamic section
  * lies where the table has it. What 2 and 3 need to know is in one mapping, read-only by then: 2 gets its address from the
  * jump (rax), 3 finds it by p_paddr of the PT_PHDR made here, which nobody else reads.
