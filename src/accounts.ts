@@ -246,6 +246,11 @@ export class Accounts {
     ]
   }
 
+  /** Whether a program misses what a reference names, should nothing be put in its place. */
+  misses({ file, verdict }: Account): boolean {
+    return this.#misses(this.#graph.files.get(file)!, verdict)
+  }
+
   #account(node: FileNode, at: BundlePath, i: number, outcome: Outcome, missed: boolean): Account {
     const [reference, verdict] = [node.references[i]!, node.verdicts[i]!]
     return { file: node.path, at, reference, inside: null, verdict, outcome, missed }
@@ -273,6 +278,21 @@ export class Accounts {
   #isBundled(path: SourcePath): boolean {
     return this.#graph.files.has(path) || this.#graph.links.has(path) || this.#directories.has(path)
   }
+}
+
+/** The accounts when strings of some objects turned out to stay blanked (relocation-table.ts). */
+export function withoutRelocation(
+  accounts: readonly Account[],
+  refused: ReadonlySet<BundlePath>,
+  graph: DependencyGraph,
+): readonly Account[] {
+  if (refused.size === 0) return accounts
+  const fates = new Accounts(graph, new Map(), null)
+  return accounts.map(account =>
+    account.outcome === 'relocated' && refused.has(account.at)
+      ? { ...account, outcome: 'blanked', missed: fates.misses(account) }
+      : account,
+  )
 }
 
 /** Rules for what a program does not look for when it runs, or for what something else answers for. */

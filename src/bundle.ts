@@ -3,6 +3,7 @@
  * tree, the tree is verified, and only a verified tree is published.
  */
 import { availableParallelism } from 'node:os'
+import { withoutRelocation } from './accounts.ts'
 import { apply, type WrittenFile } from './apply.ts'
 import { compareChoices } from './checks/choices.ts'
 import { BundleError } from './errors.ts'
@@ -94,20 +95,22 @@ export async function bundle(word: string, options: BundleOptions = {}): Promise
   const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
   const graph = scan(target.entries, target.roots, scanOptions(options, planOptions), progress)
   // No input is read for facts after this point.
-  const plan = makePlan(graph, planOptions, sameContents)
+  const planned = makePlan(graph, planOptions, sameContents)
   // Every byte that will differ from its input is named in the plan.
   const title = titleOf(target, graph, options.name)
-  const report = reportOn(title, target, plan, planOptions, graph, format)
-  if (plan.findings.some(f => f.severity === 'error')) {
+  const reportOf = (plan: BundlePlan) => reportOn(title, target, plan, planOptions, graph, format)
+  if (planned.findings.some(f => f.severity === 'error')) {
     await closure
-    return report(null, plan.findings, [], null)
+    return reportOf(planned)(null, planned.findings, [], null)
   }
 
   const destination = destinationOf(title, options, format, cwd)
   const staging = new Staging(destination, force)
   try {
-    const written = await apply(plan, graph, planOptions, options.jobs ?? availableParallelism(), staging, progress)
+    const written = await apply(planned, graph, planOptions, options.jobs ?? availableParallelism(), staging, progress)
     // Staging holds exactly the plan's steps.
+    const plan = { ...planned, accounts: withoutRelocation(planned.accounts, written.refused, graph) }
+    const report = reportOf(plan)
     const known = await closure
     const manifest = manifestBytes(
       makeManifest(
