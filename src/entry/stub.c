@@ -546,7 +546,8 @@ static void relocate_library(const struct state *s, const struct link_map *m)
 {
 	const struct table *t = s->table;
 	u64 dynamic = (u64)m->dynamic - m->address, known = 0;
-	if (!m->address || !m->dynamic) /* an ET_EXEC has nothing at 0 */
+	/* At 0 an ET_EXEC has nothing, nor need the program have its header where its addresses begin. */
+	if (!m->address || m->address == s->bias || !m->dynamic)
 		return;
 	for (u64 i = 0; i < t->files && !known; i++)
 		known = t->file[i].dynamic == dynamic && t->file[i].key >> 63 && t->file[i].count;
