@@ -462,7 +462,8 @@ static void map_image(struct image *m)
 	size_t count = m->span / SMALL, first;
 	for (int taken = 1; taken;) {
 		first = below((PAGES - count) * SMALL / page) * (page / SMALL);
-		taken = 0;
+		/* A library where the program's address 0 would be is taken for the program, and left alone. */
+		taken = m != images && (u64)arena + first * SMALL == images[PROGRAM].bias;
 		for (size_t i = 0; i < count; i++)
 			taken |= mapped[first + i];
 	}
