@@ -3,6 +3,7 @@
  * is copied or stood for has an account for each reference that the scan found in it. Pure.
  */
 import { PT } from './elf/constants.ts'
+import { ADDRESS_END } from './entry/relocations.ts'
 import { directoryOf } from './layout.ts'
 import type {
   Account,
@@ -98,6 +99,7 @@ export class Accounts {
         return account
       if (reference.encoding !== 'utf8') return account
       const address = addressOf(facts, reference.offset, target.root.length)
+      if (address !== null && address >= ADDRESS_END) return account
       // What is not loaded (debug information) the program does not look at.
       if (address === null) return { ...account, missed: false }
       if (this.#graph.split.get(node.path)?.has(reference.hash ?? '')) {
@@ -244,6 +246,11 @@ export class Accounts {
     ]
   }
 
+  /** Whether a program misses what a reference names, should nothing be put in its place. */
+  misses({ file, verdict }: Account): boolean {
+    return this.#misses(this.#graph.files.get(file)!, verdict)
+  }
+
   #account(node: FileNode, at: BundlePath, i: number, outcome: Outcome, missed: boolean): Account {
     const [reference, verdict] = [node.references[i]!, node.verdicts[i]!]
     return { file: node.path, at, reference, inside: null, verdict, outcome, missed }
@@ -271,6 +278,21 @@ export class Accounts {
   #isBundled(path: SourcePath): boolean {
     return this.#graph.files.has(path) || this.#graph.links.has(path) || this.#directories.has(path)
   }
+}
+
+/** The accounts when strings of some objects turned out to stay blanked (relocation-table.ts). */
+export function withoutRelocation(
+  accounts: readonly Account[],
+  refused: ReadonlySet<BundlePath>,
+  graph: DependencyGraph,
+): readonly Account[] {
+  if (refused.size === 0) return accounts
+  const fates = new Accounts(graph, new Map(), null)
+  return accounts.map(account =>
+    account.outcome === 'relocated' && refused.has(account.at)
+      ? { ...account, outcome: 'blanked', missed: fates.misses(account) }
+      : account,
+  )
 }
 
 /** Rules for what a program does not look for when it runs, or for what something else answers for. */

@@ -47,7 +47,8 @@ export interface WrittenFile {
 
 /**
  * Writes the planned tree into staging.
- * @returns what was written, in the plan's order, and the differences from the plan
+ * @returns what was written, in the plan's order, the objects whose strings cannot relocate themselves after all, and
+ * the differences from the plan
  */
 export async function apply(
   plan: BundlePlan,
@@ -56,7 +57,7 @@ export async function apply(
   jobs: number,
   staging: Staging,
   progress: Progress,
-): Promise<{ files: WrittenFile[]; findings: Finding[] }> {
+): Promise<{ files: WrittenFile[]; refused: ReadonlySet<BundlePath>; findings: Finding[] }> {
   const files: WrittenFile[] = new Array(plan.steps.length)
   const patches: PatchelfJob[] = []
   const patched: { index: number; at: BundlePath; scratch: string }[] = []
@@ -128,14 +129,16 @@ export async function apply(
     findings.push(...inject(staging.path(step.at), edit.loader, relocations, staging))
     files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
   }
+  let refused: ReadonlySet<BundlePath> = new Set()
   if (plan.relocations !== null) {
     const table = relocationTable(plan.relocations, plan.programs, at => staging.path(at))
     staging.write(RELOCATIONS, table.bytes)
     const sha256 = createHash('sha256').update(table.bytes).digest('hex')
     files.push({ at: RELOCATIONS, type: 'file', executable: false, size: table.bytes.length, sha256, target: null })
+    refused = table.refused
     findings.push(...table.findings)
   }
-  return { files, findings }
+  return { files, refused, findings }
 }
 
 /** Puts the stub into a staged program. */

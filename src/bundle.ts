@@ -3,6 +3,7 @@
  * tree, the tree is verified, and only a verified tree is published.
  */
 import { availableParallelism } from 'node:os'
+import { withoutRelocation } from './accounts.ts'
 import { apply, type WrittenFile } from './apply.ts'
 import { compareChoices } from './checks/choices.ts'
 import type { DataKind } from './data-kinds.ts'
@@ -156,29 +157,31 @@ export async function bundle(
   const scanned = scan(target.entries, target.roots, scanOptions(options, planOptions, seen.traced), progress)
   const graph = { ...scanned, findings: [...seen.findings, ...scanned.findings] }
   // No input is read for facts after this point.
-  const planned = makePlan(graph, planOptions, sameContents)
+  const made = makePlan(graph, planOptions, sameContents)
   const unwanted = disallowed(graph, (options.disallow ?? []).map(fromText))
-  const plan = { ...planned, findings: [...unwanted, ...planned.findings] }
+  const planned = { ...made, findings: [...unwanted, ...made.findings] }
   // Every byte that will differ from its input is named in the plan.
   const title = titleOf(target, graph, options.name)
-  const report = reportOn(title, target, plan, planOptions, graph, format)
-  if (plan.findings.some(f => f.severity === 'error')) {
+  const reportOf = (plan: BundlePlan) => reportOn(title, target, plan, planOptions, graph, format)
+  if (planned.findings.some(f => f.severity === 'error')) {
     await closure
-    return report(null, plan.findings, [], null)
+    return reportOf(planned)(null, planned.findings, [], null)
   }
   if (options.dryRun) {
-    const files = plannedFiles(plan)
+    const files = plannedFiles(planned)
     const size = files.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
     const known = await closure
-    const made = report(null, plan.findings, [], null, known?.size)
+    const made = reportOf(planned)(null, planned.findings, [], null, known?.size)
     return { ...made, sizes: { ...made.sizes, bundle: size }, planned: files }
   }
 
   const destination = destinationOf(title, options, format, cwd)
   const staging = new Staging(destination, force)
   try {
-    const written = await apply(plan, graph, planOptions, options.jobs ?? availableParallelism(), staging, progress)
+    const written = await apply(planned, graph, planOptions, options.jobs ?? availableParallelism(), staging, progress)
     // Staging holds exactly the plan's steps.
+    const plan = { ...planned, accounts: withoutRelocation(planned.accounts, written.refused, graph) }
+    const report = reportOf(plan)
     const known = await closure
     const manifest = manifestBytes(
       makeManifest(

@@ -51,7 +51,10 @@ export interface DlopenNote {
   readonly priority: 'required' | 'recommended' | 'suggested'
 }
 
-/** Where the loader lies: so many directories up from the program's own, then this path. A byte string. */
+/**
+ * Where the loader lies: so many directories up from the program's own, then this path. A byte string, empty for a static
+ * program.
+ */
 export interface LoaderPlace {
   readonly up: number
   readonly path: string
@@ -60,7 +63,8 @@ export interface LoaderPlace {
 /** Why a program cannot get the stub. */
 export type StubRefusal =
   | 'cpu' /* there is no stub for it */
-  | 'no-interpreter' /* static: it needs none */
+  | 'no-interpreter' /* nothing that the kernel starts */
+  | 'no-slot' /* static, and every program header of it is needed */
   | 'segment-order' /* PT_LOADs not ascending: the kernel would misplace what is added */
   | 'payload' /* bytes behind everything the headers know of, which the program reads from its own end */
 
@@ -198,6 +202,16 @@ export interface LoadedObject {
   readonly via: string | null
 }
 
+/** A variable of a library that the loader copies into a program when it starts (elf/copies.ts). */
+export interface CopiedVariable {
+  readonly from: SourcePath
+  /** Virtual addresses: in the library's file, and in the program's. */
+  readonly address: number
+  readonly to: number
+  /** In bytes. */
+  readonly size: number
+}
+
 /** What is compiled into a dynamic loader (elf/loader.ts). */
 export interface LoaderFacts {
   /** Default directories without a trailing slash. */
@@ -263,6 +277,8 @@ export interface DependencyGraph {
   readonly links: ReadonlyMap<SourcePath, LinkNode>
   readonly edges: readonly Dependency[]
   readonly linkMaps: ReadonlyMap<SourcePath, LinkMap>
+  /** By program; those alone that are large enough for a store path. */
+  readonly copies: ReadonlyMap<SourcePath, readonly CopiedVariable[]>
   readonly loaders: ReadonlyMap<SourcePath, LoaderFacts>
   /** Programs and scripts that only set up the environment and arguments of another program. */
   readonly wrappers: ReadonlyMap<SourcePath, Wrapper>
@@ -454,6 +470,8 @@ export type Finding = FindingBase &
     | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
     | { readonly code: 'payload' }
     | { readonly code: 'stub-refused'; readonly refusal: StubRefusal; readonly arch: string }
+    /** Of a static program, with the number of store paths in it that would have relocated themselves. */
+    | { readonly code: 'static-refused'; readonly refusal: StubRefusal; readonly count: number }
     | {
         readonly code: 'reference-blanked'
         readonly target: string

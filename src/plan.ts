@@ -6,6 +6,7 @@
 import { Accounts, type Rewritten } from './accounts.ts'
 import { editInPlace } from './elf/edit.ts'
 import type { Strip } from './elf/strip.ts'
+import { isStatic } from './entry/inject.ts'
 import { BundleError } from './errors.ts'
 import { hidden, Launchers, shadow } from './launch.ts'
 import { directoryOf, finder, type Layout, layOut, relativeLink } from './layout.ts'
@@ -148,11 +149,19 @@ class Planner {
       if (loader !== null) this.#programs.push({ at, elf: at, loader, source: node.path })
       return
     }
+    if (isStatic(facts)) {
+      this.#planStatic(node, facts, at, inPlaceOnly, own)
+      return
+    }
     const stub = loader !== null && this.#takesStub(node.path, facts)
     if (stub || (loader === null && this.#relocations.serves(facts))) {
       const { edits, accounts, sites, findings } = this.#accounts.relocated(node, facts, at, replaced)
       this.#findings.push(...findings)
-      const number = this.#relocations.add(at, sites, stub)
+      const copies = (this.#graph.copies.get(node.path) ?? []).map(({ from, ...copy }) => ({
+        ...copy,
+        library: this.#layout.placed.get(from)!,
+      }))
+      const number = this.#relocations.add(at, sites, stub, copies)
       const place = { up: at.split('/').length - 1, path: loader ?? '' }
       const inject: Edit[] = stub ? [{ op: 'inject-stub', loader: place, relocations: { program: number } }] : []
       this.#copy(at, node, { accounts, edits: [...edits, ...own, ...inject] })
@@ -166,6 +175,37 @@ class Planner {
     this.#copy(hidden(at), node, inPlaceOnly())
     this.#launch(at, this.#launchers.forProgram(node.path, at))
     this.#programs.push({ at, elf: hidden(at), loader, source: node.path })
+  }
+
+  /** A static program of a relocatable bundle: it gets the stub for its strings, where there are any. */
+  #planStatic(
+    node: FileNode,
+    facts: ElfFacts,
+    at: BundlePath,
+    inPlaceOnly: () => Rewritten,
+    own: readonly Edit[],
+  ): void {
+    const { edits, accounts, sites, findings } = this.#accounts.relocated(node, facts, at, [])
+    const refusal = this.#graph.refusals.get(node.path)
+    // What cannot be started is data that looks like a program: kernels, firmware.
+    const isStarted = node.executable && this.#options.launcher !== 'shell'
+    if (isStarted && refusal !== undefined && sites.length > 0)
+      this.#findings.push({
+        code: 'static-refused',
+        severity: 'warning',
+        file: node.path,
+        refusal,
+        count: sites.length,
+      })
+    if (!isStarted || refusal !== undefined) {
+      this.#copy(at, node, inPlaceOnly())
+      return
+    }
+    this.#findings.push(...findings)
+    const program = this.#relocations.add(at, sites, true)
+    const place = { up: at.split('/').length - 1, path: '' }
+    const inject: Edit[] = program === null ? [] : [{ op: 'inject-stub', loader: place, relocations: { program } }]
+    this.#copy(at, node, { accounts, edits: [...edits, ...own, ...inject] })
   }
 
   /** Whether a program of a relocatable bundle gets the stub; else it is a launcher that runs it. */

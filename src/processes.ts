@@ -3,10 +3,11 @@
  * runs. Part of stage 2 (scan.ts), which is told of every file that is found.
  */
 import { ET } from './elf/constants.ts'
+import { readCopies, readVariables, resolveCopies, type Variables } from './elf/copies.ts'
 import { sonameStrings } from './elf/dlopen.ts'
 import { type Opened, Process, sameMachine } from './elf/search.ts'
 import { list, stat, withFile } from './io/store.ts'
-import type { Dependency, ElfFacts, FileNode, Finding, LinkMap, SourcePath } from './model.ts'
+import type { CopiedVariable, Dependency, ElfFacts, FileNode, Finding, LinkMap, SourcePath } from './model.ts'
 import type { Loader, Sources } from './sources.ts'
 
 /** Who is told of what is found. */
@@ -21,6 +22,8 @@ export class Processes {
   readonly #listener: Listener
   readonly #processes: Process[] = []
   readonly #linkMaps = new Map<SourcePath, LinkMap>()
+  readonly #copies = new Map<SourcePath, readonly CopiedVariable[]>()
+  readonly #variables = new Map<SourcePath, Variables>()
   /** The first process in which an object was seen: what its names mean is asked there. */
   readonly #contexts = new Map<SourcePath, Process>()
   readonly #findings: (Finding & { code: 'library-missing' | 'dlopen-missing' })[] = []
@@ -32,6 +35,11 @@ export class Processes {
 
   get linkMaps(): ReadonlyMap<SourcePath, LinkMap> {
     return this.#linkMaps
+  }
+
+  /** What the loader copies out of libraries, by program. */
+  get copies(): ReadonlyMap<SourcePath, readonly CopiedVariable[]> {
+    return this.#copies
   }
 
   /** Whether a process has loaded the object. */
@@ -53,8 +61,24 @@ export class Processes {
     this.#processes.push(process)
     this.#admit(process)
     this.#linkMaps.set(path, process.linkMap)
+    this.#addCopies(process.linkMap)
     for (const { name, by } of process.missing) this.missing(name, chainTo(process.linkMap, by), 'error')
     return true
+  }
+
+  #addCopies({ program, objects }: LinkMap): void {
+    const libraries = objects.map(o => o.path).filter(path => path !== program)
+    const variables = (path: SourcePath): Variables => {
+      const known = this.#variables.get(path) ?? withFile(path, source => readVariables(source, path))
+      this.#variables.set(path, known)
+      return known
+    }
+    const copies = resolveCopies(
+      withFile(program, source => readCopies(source, program)),
+      libraries,
+      variables,
+    )
+    if (copies.length > 0) this.#copies.set(program, copies)
   }
 
   /** Follows what one object asks for by name: NEEDED by its own search, notes, sonames in its read-only data. */

@@ -5,11 +5,21 @@
 import type { RelocatedSite } from './accounts.ts'
 import { STUB_ARCH } from './entry/inject.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
-import { rootLimit, targetLink } from './entry/relocations.ts'
+import { ADDRESS_END, rootLimit, targetLink } from './entry/relocations.ts'
 import type { BundlePath, DependencyGraph, ElfFacts, PlannedRelocations, PlanOptions, RelocationSite } from './model.ts'
 
 /** The short link to the package tree of a number: `p/1f`. */
 export const linkAt = (target: number): BundlePath => targetLink(target) as BundlePath
+
+/** A variable that the loader copies into a program when it starts, out of the library at a bundle path. */
+export interface PlacedCopy {
+  readonly library: BundlePath
+  /** Virtual addresses in the library and in the program. */
+  readonly address: number
+  readonly to: number
+  /** In bytes. */
+  readonly size: number
+}
 
 export class Relocations {
   /** Machines of programs that get the stub: libraries for these are relocated. */
@@ -17,6 +27,7 @@ export class Relocations {
   readonly #targets = new Map<BundlePath, { readonly number: number; readonly length: number }>()
   readonly #programs: { at: BundlePath; sites: RelocationSite[] }[] = []
   readonly #objects: { at: BundlePath; sites: RelocationSite[] }[] = []
+  readonly #copies: (PlacedCopy & { readonly program: number })[] = []
 
   constructor(graph: DependencyGraph, { prefix, launcher }: PlanOptions) {
     const machines = new Set<number>()
@@ -34,22 +45,45 @@ export class Relocations {
     return bits === 64 && this.#machines.has(machine)
   }
 
-  /** Takes an object's sites in. Returns a program's number; null for one without sites, and for libraries. */
-  add(at: BundlePath, sites: readonly RelocatedSite[], isProgram: boolean): number | null {
-    if (sites.length === 0) return null
+  /**
+   * Takes an object's sites in. Returns a program's number; null for one without sites, and for libraries.
+   * @param copies of a program, with their libraries' places
+   */
+  add(
+    at: BundlePath,
+    sites: readonly RelocatedSite[],
+    isProgram: boolean,
+    copies: readonly PlacedCopy[] = [],
+  ): number | null {
+    if (sites.length === 0 && copies.length === 0) return null
     const numbered = sites.map(({ address, target }) => ({
       address,
       target: this.#number(target.at, target.root.length),
     }))
     const list = isProgram ? this.#programs : this.#objects
     list.push({ at, sites: numbered })
+    for (const copy of copies) this.#copies.push({ ...copy, program: list.length - 1 })
     return isProgram ? list.length - 1 : null
   }
 
   plan(): PlannedRelocations | null {
     if (this.#targets.size === 0) return null
     const targets = [...this.#targets].map(([at, { length }]) => ({ at, length }))
-    return { targets, programs: this.#programs, objects: this.#objects, rootLimit: rootLimit(targets) }
+    const programs = this.#programs.map(({ at, sites }, number) => ({
+      at,
+      sites: [...sites, ...this.#copies.filter(c => c.program === number).flatMap(c => this.#copied(c, targets))],
+    }))
+    return { targets, programs, objects: this.#objects, rootLimit: rootLimit(targets) }
+  }
+
+  /** The sites of a library that lie in a variable whose bytes the loader copies, where the copy has them. */
+  #copied({ library, address, to, size }: PlacedCopy, targets: readonly { length: number }[]): RelocationSite[] {
+    const sites = this.#objects.find(o => o.at === library)?.sites ?? []
+    return to >= ADDRESS_END
+      ? []
+      : sites
+          .filter(s => s.address >= address && s.address + targets[s.target]!.length <= address + size)
+          .map(s => ({ address: s.address - address + to, target: s.target }))
   }
 
   /** The number of a package's tree. Two packages of one name differ in their place, so none is taken for another. */

@@ -11,21 +11,28 @@ import type { BundlePath, Finding, PlannedProgram, PlannedRelocations, Relocatio
 /** Program headers lie in the first page, or the stub does not find them in memory. In bytes. */
 const PAGE = 4096
 
+interface Library extends RelocatedFile {
+  readonly at: BundlePath
+  readonly key: bigint
+}
+
 /**
- * The table's bytes, and findings about objects whose strings have to stay blanked.
+ * The table's bytes, the objects whose strings have to stay blanked, and findings about these.
  * @param path of a file of the bundle
  */
 export function relocationTable(
   { targets, programs, objects }: PlannedRelocations,
   planned: readonly PlannedProgram[],
   path: (at: BundlePath) => string,
-): { bytes: Buffer; findings: Finding[] } {
+): { bytes: Buffer; refused: ReadonlySet<BundlePath>; findings: Finding[] } {
   const findings: Finding[] = []
+  const refused = new Set<BundlePath>()
   const loaders = [...new Set(planned.map(p => p.loader))].filter(at => !objects.some(o => o.at === at))
-  const libraries = new Map<bigint, RelocatedFile & { readonly at: BundlePath }>()
-  const lost = (at: BundlePath, sites: readonly RelocationSite[]): void => {
-    if (sites.length > 0)
-      findings.push({ code: 'relocation-refused', severity: 'warning', file: at, count: sites.length })
+  const byKey = new Map<bigint, Library[]>()
+  const refuse = ({ at, sites }: { at: BundlePath; sites: readonly RelocationSite[] }): void => {
+    if (sites.length === 0) return
+    refused.add(at)
+    findings.push({ code: 'relocation-refused', severity: 'warning', file: at, count: sites.length })
   }
   for (const { at, sites } of [...objects, ...loaders.map(at => ({ at, sites: [] }))]) {
     const isLoader = planned.some(p => p.loader === at)
@@ -35,24 +42,26 @@ export function relocationTable(
       const dynamic = dynamicOf(parseElf(source, at).segments)
       return { at, key: libraryKey(header), dynamic, sites, ...(isLoader && { hook: debugStateOf(source, at) }) }
     })
-    const same = file && libraries.get(file.key)
-    if (file === null) lost(at, sites)
-    else if (!same) libraries.set(file.key, file)
-    else if (JSON.stringify(same.sites) !== JSON.stringify(sites)) {
-      // Neither is told from the other: both keep names that lead nowhere, never to another's tree.
-      lost(at, sites)
-      lost(same.at, same.sites)
-      libraries.set(file.key, { ...same, sites: [] })
-    }
+    if (file === null) refuse({ at, sites })
+    else byKey.set(file.key, [...(byKey.get(file.key) ?? []), file])
   }
+  const libraries = [...byKey.values()].map((same): Library => {
+    const first = same[0]!
+    const hook = same.find(library => library.hook !== undefined)?.hook
+    const file = hook === undefined ? first : { ...first, hook }
+    if (same.every(({ sites }) => JSON.stringify(sites) === JSON.stringify(first.sites))) return file
+    // None is told from the others: all keep names that lead nowhere, never to another's tree.
+    for (const library of same) refuse(library)
+    return { ...file, sites: [] }
+  })
   // Without it a library's constructors and plugins run before, or after, anything can be written.
-  for (const { at, hook } of libraries.values())
+  for (const { at, hook } of libraries)
     if (hook === null && objects.length > 0) findings.push({ code: 'no-debug-hook', severity: 'note', file: at })
   const own = programs.map(
     ({ at, sites }, program): RelocatedFile =>
       withFile(path(at), source => ({ key: { program }, dynamic: dynamicOf(parseElf(source, at).segments), sites })),
   )
-  return { bytes: encodeRelocations(targets, [...own, ...libraries.values()]), findings }
+  return { bytes: encodeRelocations(targets, [...own, ...libraries]), refused, findings }
 }
 
 const dynamicOf = (segments: readonly { readonly type: number; readonly vaddr: number }[]): number =>

@@ -37,6 +37,8 @@ export function describe(finding: Finding): string {
       return finding.refusal === 'cpu'
         ? `there is no stub for ${finding.arch}: it starts through a /bin/sh launcher`
         : `cannot take the stub (${finding.refusal}): it starts through a launcher, and /proc/self/exe is the loader's`
+    case 'static-refused':
+      return `a static program that cannot take the stub (${finding.refusal}), so ${finding.count} store paths in it stay blanked: name the places on the command line, or bundle with --prefix`
     case 'reference-blanked':
       return `finds ${shortPath(finding.target)} by store path, which a relocatable bundle cannot keep${others(finding.files)}: name the place on its command line, or bundle with --prefix`
     case 'reference-left':

@@ -9,7 +9,7 @@
 import { machinePaths, readMembers, readReferences, readWrapper, splitHashes } from './contents.ts'
 import { isElf, parseElf } from './elf/parse.ts'
 import { type Strip, strip } from './elf/strip.ts'
-import { stubRefusal } from './entry/inject.ts'
+import { isStatic, stubRefusal } from './entry/inject.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
 import { type Brought, licences, provide } from './extras.ts'
 import type { Progress } from './io/progress.ts'
@@ -196,6 +196,7 @@ class Scanner {
       links: new Map([...this.#links].sort(([a], [b]) => compare(a, b))),
       edges: this.#edges,
       linkMaps: this.#processes.linkMaps,
+      copies: this.#processes.copies,
       loaders: new Map([...this.#sources.loaders].map(([path, { compiled }]) => [path, compiled])),
       wrappers: this.#wrappers,
       refusals: this.#refusals,
@@ -287,10 +288,10 @@ class Scanner {
   #follow(node: FileNode): void {
     const { path, facts } = node
     const wrapper = this.#wrappers.get(path)
-    if (facts.format === 'elf' && facts.program && facts.interp) {
+    if (facts.format === 'elf' && facts.program && (facts.interp || isStatic(facts))) {
       const refused = withFile(path, source => stubRefusal(source, facts))
       if (refused !== null) this.#refusals.set(path, refused)
-      this.#processes.start(path, facts)
+      if (facts.interp) this.#processes.start(path, facts)
     }
     if (facts.format === 'script' && node.executable && !(wrapper && this.#isLaunched(wrapper)))
       this.#followShebang(path, facts.interpreter.value)

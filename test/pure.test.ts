@@ -15,6 +15,7 @@ const PURE = [
   'src/elf/parse.ts',
   'src/elf/image.ts',
   'src/elf/symbols.ts',
+  'src/elf/copies.ts',
   'src/elf/notes.ts',
   'src/elf/search.ts',
   'src/elf/edit.ts',

@@ -56,10 +56,25 @@ test('two of equal headers with other sites: neither is touched, and both are to
     { at: at('lib/a'), sites: sites(8) },
     { at: at('lib/b'), sites: sites(16) },
   ]
-  const { bytes, findings } = table(objects, { 'lib/a': 'one.so', 'lib/b': 'one.so' })
+  const { bytes, refused, findings } = table(objects, { 'lib/a': 'one.so', 'lib/b': 'one.so' })
   expect(findings.map(f => [f.code, f.file, f.severity])).toEqual([
-    ['relocation-refused', 'lib/b', 'warning'],
     ['relocation-refused', 'lib/a', 'warning'],
+    ['relocation-refused', 'lib/b', 'warning'],
   ])
+  expect([...refused]).toEqual(['lib/a', 'lib/b'])
   expect(decodeRelocations(bytes)?.files.flatMap(f => f.sites)).toEqual([])
+})
+
+test('a third of equal headers: all are told of, but for one that has no sites', () => {
+  const objects = [
+    { at: at('lib/a'), sites: sites(8) },
+    { at: at('lib/b'), sites: sites(8) },
+    { at: at('lib/c'), sites: sites(16) },
+    { at: at('lib/d'), sites: [] },
+  ]
+  const paths = Object.fromEntries(objects.map(o => [o.at, 'one.so']))
+  const { bytes, refused, findings } = table(objects, paths)
+  expect([...refused]).toEqual(['lib/a', 'lib/b', 'lib/c'])
+  expect(findings.map(f => f.file)).toEqual(['lib/a', 'lib/b', 'lib/c'])
+  expect(decodeRelocations(bytes)?.files.map(f => f.sites)).toEqual([[]])
 })

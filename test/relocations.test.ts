@@ -84,6 +84,20 @@ describe('the table', () => {
     expect(changed(0, 0xf3, 0x0f, 0x1e, 0xfa, 0xc3, 0x66, 0x90, 0x0f, 0x1f, 0x44, 0, 0)).toBe(at)
     expect(debugStateOf(bufferSource(readFileSync('/lib/x86_64-linux-gnu/libc.so.6')), '')).toBeNull()
   })
+
+  test("the hook's place on aarch64: ret, with whatever behind it", () => {
+    const file = readFileSync(`${CROSS}/ld-linux-aarch64.so.1`)
+    const at = debugStateOf(bufferSource(file), '')!
+    expect(file.readUInt32LE(at)).toBe(0xd65f03c0)
+    const changed = (...words: number[]) => {
+      const copy = Buffer.from(file)
+      for (const [i, word] of words.entries()) copy.writeUInt32LE(word, at + 4 * i)
+      return debugStateOf(bufferSource(copy), '')
+    }
+    expect(changed(0xd503245f, 0xd65f03c0)).toBe(at)
+    expect(changed(0xd503245f, 0xd503201f)).toBeNull()
+    expect(changed(0xd503201f, 0xd65f03c0)).toBeNull()
+  })
 })
 
 interface Libc {
@@ -111,7 +125,7 @@ const LIBCS: readonly Libc[] = [
     emulator: '/usr/bin/qemu-aarch64-static',
   },
 ]
-const [GLIBC, MUSL] = LIBCS as [Libc, Libc]
+const GLIBC = LIBCS[0]!
 const LAYOUTS: readonly (readonly string[])[] = [
   [],
   ['-Wl,-z,noseparate-code'],
@@ -179,27 +193,56 @@ describe.each(LIBCS)('$name', libc => {
   )
 })
 
-describe.each([GLIBC, MUSL])('with the hook, $name', libc => {
+describe.each(LIBCS)('with the hook, $name', libc => {
   let bundle: string
   beforeAll(async () => {
     bundle = await build(libc, 'no-pie', [], true)
   })
   const store = relocated(ROOT)
   const plugged = `plugin's constructor: ${store}/plugin ${store}/plugin/pointer\nplugin: ${store}/plugin\n`
-  const command = [`${ROOT}/bin/prog`, 'plugin', `${ROOT}/lib/plugin.so`]
+  const more = libc.emulator ? ['--ro-bind', libc.emulator, '/qemu'] : []
+  const program = [`${ROOT}/bin/prog`, 'plugin', `${ROOT}/lib/plugin.so`]
+  const command = libc.emulator ? ['/qemu', ...program] : program
 
   test('constructors of libraries and plugins', async () => {
-    expect(await sayAt(bundle, ROOT, command)).toEqual(good(lines(store) + plugged))
+    expect(await sayAt(bundle, ROOT, command, { more })).toEqual(good(lines(store) + plugged))
   })
 
   test('a namespace of its own', async () => {
-    const said = await sayAt(bundle, ROOT, command, { env: { NEW_NAMESPACE: '1' } })
+    const said = await sayAt(bundle, ROOT, command, { more, env: { NEW_NAMESPACE: '1' } })
     expect(said).toMatchObject({ end: 0, stderr: '' })
     expect(said.stdout).toContain(`plugin: ${store}/plugin\n`)
   })
 
+  // Without /proc the jump is written through mprotect.
+  test('without /proc', async () => {
+    const said = await sayAt(bundle, ROOT, command, { more, proc: false, env: { LD_LIBRARY_PATH: `${ROOT}/lib` } })
+    // What the emulator says of /proc/self/exe it knows by itself.
+    const place = libc.emulator ? store : relocated(`${ROOT}/bin/..`)
+    expect(said).toEqual(good(lines(place) + plugged.replaceAll(store, place)))
+  })
+
+  test('registers', async () => {
+    const place = join(root, `${libc.name}-registers`)
+    const loader = layOut(place, libc.loader, libc.libraries)
+    const source = join(SUPPORT, 'hook-registers.c')
+    const flags = [
+      '-O1',
+      '-D_GNU_SOURCE',
+      `-DSTORE="${PLACEHOLDER}"`,
+      '-ldl',
+      '-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib',
+    ]
+    await output(libc.cc, [source, ...flags, '-o', join(place, 'bin/prog')])
+    relocate(place, loader, [], { hooked: true })
+    const said = await sayAt(place, ROOT, command.slice(0, libc.emulator ? 2 : 1), { more })
+    // Its first instruction is the jump's: movabs (48 b8), or b (14 to 17 in the last byte).
+    const first = new RegExp(`^${store}/path 0 ${libc.emulator ? '\\d+ 2[0-3]' : '72 \\d+'}\n$`)
+    expect(said).toEqual({ end: 0, stdout: expect.stringMatching(first), stderr: '' })
+  })
+
   test('LD_PRELOAD', async () => {
-    const said = await sayAt(bundle, ROOT, command, { env: { LD_PRELOAD: `${ROOT}/lib/plugin.so` } })
+    const said = await sayAt(bundle, ROOT, command, { more, env: { LD_PRELOAD: `${ROOT}/lib/plugin.so` } })
     expect(said.stdout).toContain(`plugin's constructor: ${store}/plugin ${store}/plugin/pointer\n`)
     expect(said.stdout).not.toContain('/var/empty')
   })

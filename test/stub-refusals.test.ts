@@ -44,11 +44,11 @@ describe('refused', () => {
   const append = (name: string, ...pieces: (string | Buffer)[]) =>
     changed(name, bytes => Buffer.concat([bytes, ...pieces.map(piece => Buffer.from(piece))]))
 
-  test('nothing of an ordinary program', () => expect(refusal(at('prog'))).toBeNull())
+  test.each(['prog', 'static', 'static-pie'])('nothing of an ordinary program: %s', name =>
+    expect(refusal(at(name))).toBeNull(),
+  )
 
   test.each([
-    ['static', 'no-interpreter'],
-    ['static-pie', 'no-interpreter'],
     ['main.o', 'no-interpreter'],
     ['main.so', 'no-interpreter'],
     ['32', 'cpu'],

@@ -6,6 +6,7 @@
 import { PT } from '../elf/constants.ts'
 import { type EditableFacts, type ElfEdit, editable, editedFacts } from '../elf/edit.ts'
 import { parseElf, symbolNames } from '../elf/parse.ts'
+import { spareHeader } from '../entry/inject.ts'
 import { bufferSource } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
 import type { ElfFacts, Finding, LoaderPlace } from '../model.ts'
@@ -58,14 +59,20 @@ export function checkEdited(
 }
 
 /**
- * Compares a program with the stub in it with what it was before: an interpreter less, a segment more, all else the same.
+ * Compares a program with the stub in it with what it was before: an interpreter or a spare program header less, a
+ * segment more, all else the same.
  */
 export function checkInjected(path: string, before: Buffer, after: Buffer, loader: LoaderPlace): Finding[] {
   const [was, is] = [parseElf(bufferSource(before), path), parseElf(bufferSource(after), path)]
+  const spare = spareHeader(was)
   const stub = is.segments.find(s => !was.segments.some(old => old.type === s.type && old.vaddr === s.vaddr))
   const facts: [fact: string, expected: unknown, found: unknown][] = [
     ['the strings of the loader', { ...editable(was), interp: null }, editable(is)],
-    ['the segments', was.segments.filter(s => s.type !== PT.interp), is.segments.filter(s => s !== stub)],
+    [
+      'the segments',
+      was.segments.filter((s, i) => i !== spare && s.type !== PT.interp),
+      is.segments.filter(s => s !== stub),
+    ],
     ['the place of the loader', loader, is.stub],
     ['the names', symbolNames(bufferSource(before), path), symbolNames(bufferSource(after), path)],
   ]

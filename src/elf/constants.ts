@@ -2,7 +2,16 @@
 
 export const ET = { exec: 2, dyn: 3 } as const
 
-export const PT = { load: 1, dynamic: 2, interp: 3, note: 4 } as const
+export const PT = {
+  null: 0,
+  load: 1,
+  dynamic: 2,
+  interp: 3,
+  note: 4,
+  phdr: 6,
+  gnuRelro: 0x6474e552,
+  gnuProperty: 0x6474e553,
+} as const
 
 export const PF = { x: 1, w: 2, r: 4 } as const
 
@@ -28,6 +37,7 @@ export const DT = {
   depaudit: 0x6ffffefb,
   audit: 0x6ffffefc,
   flags1: 0x6ffffffb,
+  versym: 0x6ffffff0,
   verdef: 0x6ffffffc,
   verdefnum: 0x6ffffffd,
   verneed: 0x6ffffffe,

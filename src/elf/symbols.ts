@@ -9,6 +9,8 @@ import { type Image, pointee, value } from './image.ts'
 const TABLE_MAX = 256 << 20
 /** A symbol's version is an index of 15 bits, so there are no more of them, and no more files to need them from. */
 const VERSION_RECORDS_MAX = 1 << 16
+/** Of the 16 bits the index; the highest bit hides. */
+const VERSION_INDEX = 0x7fff
 
 /** The st_name of every dynamic symbol. */
 export function symbolNameOffsets(image: Image): Uint32Array {
@@ -42,7 +44,7 @@ export function definedSymbol(image: Image, name: string): number {
 }
 
 /** ELF has no count of dynamic symbols: it is read off the tables that point to them, as by the loader. */
-function symbolCount(image: Image): number {
+export function symbolCount(image: Image): number {
   const { source, header, path } = image
   const sysv = pointee(image, DT.hash, 'the hash table')
   if (sysv !== undefined) return viewAt(source, sysv, 8, header.little, 'the hash table', path).u32(4)
@@ -104,13 +106,18 @@ function relocatedSymbolCount(image: Image): number {
 export interface Versions {
   readonly needs: readonly { readonly file: number; readonly names: readonly number[] }[]
   readonly defined: readonly number[]
+  /** By the index that symbols have in DT_VERSYM; without the base definition, which is no symbol's version. */
+  readonly byIndex: ReadonlyMap<number, number>
 }
-export const NO_VERSIONS: Versions = { needs: [], defined: [] }
+export const NO_VERSIONS: Versions = { needs: [], defined: [], byIndex: new Map() }
+/** vd_flags: the name is the file's own. */
+const VER_FLG_BASE = 1
 
 export function readVersions(image: Image): Versions {
   const { source, header, dynamic, path } = image
   const needs: { file: number; names: number[] }[] = []
   const defined: number[] = []
+  const byIndex = new Map<number, number>()
   // The records are linked lists of relative offsets, which may overlap: a budget ends any walk.
   let budget = VERSION_RECORDS_MAX
   const record = (at: number, size: number, what: string): View => {
@@ -125,6 +132,7 @@ export function readVersions(image: Image): Versions {
     for (let n = need.u16(2); n > 0; n--) {
       const entry = record(aux, 16, 'the needed versions')
       names.push(entry.u32(8))
+      byIndex.set(entry.u16(6) & VERSION_INDEX, entry.u32(8))
       if (entry.u32(12) === 0) break
       aux += entry.u32(12)
     }
@@ -138,10 +146,13 @@ export function readVersions(image: Image): Versions {
     for (let n = definition.u16(6); n > 0; n--) {
       const entry = record(aux, 8, 'the defined versions')
       defined.push(entry.u32(0))
+      // The first name is the version's own, the others those of its parents.
+      if (n === definition.u16(6) && (definition.u16(2) & VER_FLG_BASE) === 0)
+        byIndex.set(definition.u16(4) & VERSION_INDEX, entry.u32(0))
       if (entry.u32(4) === 0) break
       aux += entry.u32(4)
     }
     at = definition.u32(16) === 0 ? undefined : at + definition.u32(16)
   }
-  return { needs, defined }
+  return { needs, defined, byIndex }
 }

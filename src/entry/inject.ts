@@ -5,6 +5,9 @@
  * own, above everything else, for which PT_INTERP's slot in the program header table is used: the table keeps its place
  * and length, and PT_LOADs stay in ascending order, as the kernel and ld.so want them. e_entry then names the stub.
  *
+ * A static program gets it only for the strings in it that relocate themselves. It has no PT_INTERP: the slot is that of
+ * a header which nobody needs when it runs (`spareHeader`).
+ *
  * A section header `.ldstub` goes with it where the file has section headers: GNU strip drops segments that no section
  * lies in. It is inserted after the last section that is loaded, so section indices behind it move up by one, wherever
  * they are stored (e_shstrndx, sh_link, sh_info of relocations, st_shndx of symbols).
@@ -13,7 +16,7 @@
  */
 import { ET, PF, PT } from '../elf/constants.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
-import type { ElfFacts, LoaderPlace, StubRefusal } from '../model.ts'
+import type { ElfFacts, LoaderPlace, Segment, StubRefusal } from '../model.ts'
 
 const MAGIC = 'SFSTUB1\0'
 /** Bytes of struct config before the loader's path. */
@@ -34,12 +37,41 @@ const SHT = { progbits: 1, symtab: 2, rela: 4, nobits: 8, rel: 9, dynsym: 11, sy
 const SHF = { alloc: 2, exec: 4, infoLink: 0x40 } as const
 const SHN_LORESERVE = 0xff00
 
+/** Whether the kernel alone starts a program: without a loader, and without anything for one to load. */
+export const isStatic = ({ program, interp, needed }: ElfFacts): boolean =>
+  program && interp === null && needed.length === 0
+
+/**
+ * Which program header gives its slot to the stub's; -1 when none can. Of a static program, in this order:
+ * - PT_NULL: nothing.
+ * - PT_NOTE: the kernel reads the properties of a program (x86's shadow stacks, branch targets) from PT_GNU_PROPERTY,
+ *   which stays, and leaves notes to debuggers and core dumps, which find a build ID by its section too. One that
+ *   PT_GNU_PROPERTY covers comes first, since it tells nothing twice.
+ * - PT_PHDR, at a fixed address: it serves to work out where a program lies, and that is no question.
+ * - PT_GNU_RELRO: without a loader only glibc acts on it, and glibc's programs have notes. musl's often have nothing else.
+ */
+export function spareHeader(facts: ElfFacts): number {
+  const { segments, type } = facts
+  if (!isStatic(facts)) return segments.findIndex(s => s.type === PT.interp)
+  const properties = segments.find(s => s.type === PT.gnuProperty)
+  const choices = [
+    (s: Segment) => s.type === PT.null,
+    (s: Segment) => s.type === PT.note && s.offset === properties?.offset && s.filesz === properties.filesz,
+    (s: Segment) => s.type === PT.note,
+    (s: Segment) => s.type === PT.phdr && type === ET.exec,
+    (s: Segment) => s.type === PT.gnuRelro,
+  ]
+  return choices.map(choice => segments.findIndex(choice)).find(i => i >= 0) ?? -1
+}
+
 /** Why this program cannot get the stub; null when it can. */
 export function stubRefusal(source: ByteSource, facts: ElfFacts): StubRefusal | null {
   if (facts.class !== 64 || !facts.little || STUB_ARCH[facts.machine] === undefined) return 'cpu'
-  if (facts.interp === null || (facts.type !== ET.exec && facts.type !== ET.dyn)) return 'no-interpreter'
+  if ((facts.interp === null && !isStatic(facts)) || (facts.type !== ET.exec && facts.type !== ET.dyn))
+    return 'no-interpreter'
   const loads = facts.segments.filter(s => s.type === PT.load)
   if (loads.length === 0 || loads.some((s, i) => i > 0 && s.vaddr < loads[i - 1]!.vaddr)) return 'segment-order'
+  if (spareHeader(facts) < 0) return 'no-slot'
   return hasPayload(source, facts) ? 'payload' : null
 }
 
@@ -92,6 +124,7 @@ export interface ProgramRelocations {
  * The program with the stub in it.
  * @param facts of these bytes, for which `stubRefusal` is null
  * @param stub the blob for its CPU
+ * @param loader with an empty path for a static program
  * @param relocations null when its bundle has no table of them (relocations.ts)
  */
 export function injectStub(
@@ -110,7 +143,7 @@ export function injectStub(
 
   const head = Buffer.from(bytes)
   head.writeBigUInt64LE(BigInt(vaddr), 24)
-  replaceInterp(head, facts, offset, vaddr, blob.length, page)
+  replaceHeader(head, facts, offset, vaddr, blob.length, page)
   const padded = Buffer.concat([head, Buffer.alloc(offset - bytes.length), blob])
   return addSection(padded, offset, vaddr, blob.length)
 }
@@ -138,8 +171,8 @@ function config(address: number, entry: number, loader: LoaderPlace, relocations
   return bytes
 }
 
-/** Takes PT_INTERP out of the table and puts the stub's PT_LOAD behind the last PT_LOAD. */
-function replaceInterp(
+/** Takes PT_INTERP, or what is spare, out of the table and puts the stub's PT_LOAD behind the last PT_LOAD. */
+function replaceHeader(
   bytes: Buffer,
   facts: ElfFacts,
   offset: number,
@@ -149,8 +182,10 @@ function replaceInterp(
 ): void {
   const table = Number(bytes.readBigUInt64LE(32))
   const entries = facts.segments.map((_, i) => Buffer.from(bytes.subarray(table + i * PHENT, table + (i + 1) * PHENT)))
-  const kept = entries.filter((_, i) => facts.segments[i]!.type !== PT.interp)
-  const types = facts.segments.filter(s => s.type !== PT.interp).map(s => s.type)
+  const spare = spareHeader(facts)
+  const stays = (i: number): boolean => i !== spare && facts.segments[i]!.type !== PT.interp
+  const kept = entries.filter((_, i) => stays(i))
+  const types = facts.segments.filter((_, i) => stays(i)).map(s => s.type)
   const load = Buffer.alloc(PHENT)
   load.writeUInt32LE(PT.load, 0)
   load.writeUInt32LE(PF.r | PF.x, 4)

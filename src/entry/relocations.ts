@@ -66,6 +66,8 @@ const HEADER = 32
 const FILE = 32
 const NO_LIMIT = 0xffffffff
 const ADDRESS_BITS = 40
+/** Above it no string relocates itself: the kernel puts programs below, where they may choose. */
+export const ADDRESS_END = 2 ** ADDRESS_BITS - 2 ** 16
 const TARGETS_MAX = 1 << (64 - ADDRESS_BITS)
 const LENGTH = { min: 45, max: 255 } as const
 const KEY_BIT = 1n << 63n
@@ -232,24 +234,34 @@ export function hasLibraryKey(header: Buffer): boolean {
 
 // ---- The hook ----------------------------------------------------------------------------------------------------
 
-/** The bytes that the stub's jump takes. */
+/** The bytes that the stub's jump takes on x86_64. On aarch64 it takes the place of `ret` alone. */
 const JUMP = 12
 
 /**
  * The address of a loader's `_dl_debug_state`, which does nothing and is called whenever libraries were mapped; null
- * where it is no such function, or has no room for a jump: only `ret` and padding may be there.
+ * where it is no such function, or has no room for a jump: on x86_64 only `ret` and padding may be there.
  */
 export function debugStateOf(source: ByteSource, path: string): number | null {
   const image = readImage(source, path)
-  if (image.header.class !== 64 || !image.header.little || image.header.machine !== 62) return null
+  const isEmpty = EMPTY[image.header.machine]
+  if (image.header.class !== 64 || !image.header.little || isEmpty === undefined) return null
   const address = definedSymbol(image, '_dl_debug_state')
   const load = image.segments.find(s => s.type === 1 && address >= s.vaddr && address + JUMP <= s.vaddr + s.filesz)
   if (address === 0 || load === undefined) return null
-  return isEmptyFunction(source.read(load.offset + address - load.vaddr, 32)) ? address : null
+  return isEmpty(source.read(load.offset + address - load.vaddr, 32)) ? address : null
 }
 
-/** Whether a function is `[endbr64] ret`, and nothing but padding up to JUMP bytes. */
-function isEmptyFunction(code: Buffer): boolean {
+/** Whether code is a function that does nothing, by e_machine. */
+const EMPTY: Readonly<Record<number, (code: Buffer) => boolean>> = { 62: isEmptyX86, 183: isEmptyArm }
+
+/** `[bti c] ret`. */
+function isEmptyArm(code: Buffer): boolean {
+  const [first, second] = [code.readUInt32LE(0), code.readUInt32LE(4)]
+  return first === 0xd65f03c0 || (first === 0xd503245f && second === 0xd65f03c0)
+}
+
+/** `[endbr64] ret`, and nothing but padding up to JUMP bytes. */
+function isEmptyX86(code: Buffer): boolean {
   let at = code.readUInt32LE(0) === 0xfa1e0ff3 ? 4 : 0
   if (code[at++] !== 0xc3) return false
   while (at < JUMP) {

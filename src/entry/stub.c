@@ -46,18 +46,26 @@
  *     1. Before ld.so runs: the program's own strings, and ld.so's.
  *     2. Libraries are mapped by ld.so. It calls an empty function for debuggers when it has mapped some,
  *        _dl_debug_state. Where the bundler found one that has room, a jump to this code is written over it. glibc calls
- *        it after relocation at start and before that at dlopen, always before constructors.
+ *        it after relocation at start and before that at dlopen, always before constructors. aarch64's has room for one
+ *        instruction only: a branch to a page near ld.so, from where a jump leads here.
  *     3. The jump cannot always be written. So AT_ENTRY leads here too: all that was linked is loaded then, and what is
  *        not yet written is. Only constructors of libraries and what is opened later miss it, and on musl, which runs
  *        constructors later, only the latter.
  *
+ * Variables of libraries that ld.so copies into the program (R_*_COPY) are the program's own sites: zeros in 1, and written
+ * with the libraries' in 2 and 3, when ld.so has made the copy.
+ *
  * A library is known by a hash of its ELF header and program headers, which are looked at only if its dynamic section
  * lies where the table has it. What 2 and 3 need to know is in one mapping, read-only by then: 2 gets its address from the
- * jump (rax), 3 finds it by p_paddr of the PT_PHDR made here, which nobody else reads.
+ * jump (rax, x17), 3 finds it by p_paddr of the PT_PHDR made here, which nobody else reads.
  *
  * How to write. To code by /proc/self/mem, so that no page is ever writable and executable; to read-only data after one
  * mprotect over all its sites, which is then taken back; to RELRO only after a look (clock_gettime answers EFAULT for a
  * page that is read-only): at dlopen ld.so has yet to relocate it. What is refused is tried the other way, then left.
+ *
+ * A static program has the stub for such strings only. Nothing is mapped for it, no header made, auxv stays: its strings
+ * are written, and it starts with the registers and the stack that the kernel gave it. What glibc's and musl's static
+ * position-independent programs do to themselves comes after, and to them the strings are bytes like any other.
  *
  * A root that is longer than the shortest string has room for is an error, unless AT_EXECFN leads to the same directory
  * by a shorter way.
@@ -81,14 +89,14 @@ struct config {
 	u64 entry;   /* the program's original e_entry */
 	u32 up;      /* how many directories to go up from the program's own */
 	u32 number;  /* the program's in the table of relocations, plus one; NO_TABLE, NO_SITES */
-	char loader[]; /* and the path of ld.so from there */
+	char loader[]; /* and the path of ld.so from there; empty: the program is static */
 };
 enum { NO_TABLE = 0 };
 #define NO_SITES 0xffffffffu
 extern const struct config config;
 /* The first instruction, which is the program's e_entry. */
 extern const char _start[];
-/* Where ld.so jumps to when it is done, and (on x86_64) when it has mapped something. */
+/* Where ld.so jumps to when it is done, and when it has mapped something. */
 extern const char _loaded[], _mapped[];
 
 /* elf(5) */
@@ -242,6 +250,34 @@ __asm__(".section .text.start,\"ax\",%progbits\n"
 	"	hint 38\n" /* bti jc */
 	"	adr x9, loaded\n"
 	"	b 1b\n"
+	/* As on x86_64. x16 and x17 are any call's to change. */
+	".globl _mapped\n"
+	"_mapped:\n"
+	"	hint 34\n"
+	"	stp x29, x30, [sp, #-160]!\n"
+	"	mov x29, sp\n"
+	"	stp x0, x1, [sp, #16]\n"
+	"	stp x2, x3, [sp, #32]\n"
+	"	stp x4, x5, [sp, #48]\n"
+	"	stp x6, x7, [sp, #64]\n"
+	"	stp x8, x9, [sp, #80]\n"
+	"	stp x10, x11, [sp, #96]\n"
+	"	stp x12, x13, [sp, #112]\n"
+	"	stp x14, x15, [sp, #128]\n"
+	"	str x18, [sp, #144]\n"
+	"	mov x0, x17\n"
+	"	bl relocate_libraries\n"
+	"	ldp x0, x1, [sp, #16]\n"
+	"	ldp x2, x3, [sp, #32]\n"
+	"	ldp x4, x5, [sp, #48]\n"
+	"	ldp x6, x7, [sp, #64]\n"
+	"	ldp x8, x9, [sp, #80]\n"
+	"	ldp x10, x11, [sp, #96]\n"
+	"	ldp x12, x13, [sp, #112]\n"
+	"	ldp x14, x15, [sp, #128]\n"
+	"	ldr x18, [sp, #144]\n"
+	"	ldp x29, x30, [sp], #160\n"
+	"	ret\n"
 	".text\n");
 #else
 #error "no stub for this CPU"
@@ -354,7 +390,7 @@ enum { TABLE_MAX = 64 << 20, ADDRESS_BITS = 40, STORE_PATH = 44, LENGTH_MAX = 25
 
 /* What the second and later arrivals need to know, in a read-only mapping; the root and the table follow. */
 struct state {
-	u64 mapped; /* _mapped; first, for the jump to it goes by way of this word */
+	u64 mapped; /* _mapped; first, for on x86_64 the jump to it goes by way of this word */
 	u64 entry;  /* the program's original */
 	u64 page, bias, count;
 	const struct phdr *headers;
@@ -539,7 +575,8 @@ static void relocate_library(const struct state *s, const struct link_map *m)
 {
 	const struct table *t = s->table;
 	u64 dynamic = (u64)m->dynamic - m->address, known = 0;
-	if (!m->address || !m->dynamic) /* an ET_EXEC has nothing at 0 */
+	/* At 0 an ET_EXEC has nothing, nor need the program have its header where its addresses begin. */
+	if (!m->address || m->address == s->bias || !m->dynamic)
 		return;
 	for (u64 i = 0; i < t->files && !known; i++)
 		known = t->file[i].dynamic == dynamic && t->file[i].key >> 63 && t->file[i].count;
@@ -567,42 +604,103 @@ __attribute__((used)) void relocate_libraries(const struct state *s)
 }
 
 #ifdef __x86_64__
+/* The function that does nothing, [endbr64] ret, and where in it the jump goes: movabs $state, %rax; jmp *(%rax). */
+enum { JUMP = 12, ROOM = JUMP };
+static u64 jump_place(u64 at)
+{
+	const u8 *code = (const u8 *)at;
+	if (code[0] == 0xf3 && code[1] == 0x0f && code[2] == 0x1e && code[3] == 0xfa)
+		code += 4;
+	return *code == 0xc3 ? at : 0;
+}
+
+static int make_jump(const struct state *s, u64 at, char *jump)
+{
+	(void)at;
+	jump[0] = 0x48;
+	jump[1] = (char)0xb8;
+	for (int n = 0; n < 8; n++)
+		jump[2 + n] = (char)((u64)s >> 8 * n);
+	jump[10] = (char)0xff;
+	jump[11] = 0x20;
+	return 1;
+}
+
+static void clean(u64 at, u64 length)
+{
+	(void)at, (void)length;
+}
+#else
+/* [bti c] ret: the branch goes over the ret. */
+enum { JUMP = 4, ROOM = 8, REACH = 1 << 27 };
+static u64 jump_place(u64 at)
+{
+	const u32 *code = (const u32 *)at;
+	code += *code == 0xd503245f;
+	return at % 4 == 0 && *code == 0xd65f03c0 ? (u64)code : 0;
+}
+
+/* Makes the processor see code that was written as data: the caches of aarch64 do not do so by themselves. */
+static void clean(u64 at, u64 length)
+{
+	u64 type;
+	__asm__("mrs %0, ctr_el0" : "=r"(type));
+	u64 data = 4ul << (type >> 16 & 15), code = 4ul << (type & 15);
+	for (u64 line = at & -data; line < at + length; line += data)
+		__asm__ volatile("dc cvau, %0" : : "r"(line) : "memory");
+	__asm__ volatile("dsb ish" : : : "memory");
+	for (u64 line = at & -code; line < at + length; line += code)
+		__asm__ volatile("ic ivau, %0" : : "r"(line) : "memory");
+	__asm__ volatile("dsb ish\n\tisb" : : : "memory");
+}
+
+/* A branch from `at` to a page of its own: ldr x16, =_mapped; ldr x17, =state; br x16. It is never writable as code. */
+static int make_jump(const struct state *s, u64 at, char *jump)
+{
+	u64 page = map(0, s->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (failed(page))
+		return 0;
+	u64 way = page - at;
+	*(u64 *)page = 0x580000b158000090;
+	*(u64 *)(page + 8) = 0xd503201fd61f0200;
+	*(u64 *)(page + 16) = (u64)_mapped;
+	*(u64 *)(page + 24) = (u64)s;
+	if (way + REACH >= 2ul * REACH || !protect(page, page + s->page, PROT_READ | PROT_EXEC)) {
+		sys(SYS_munmap, page, s->page, 0, 0, 0, 0);
+		return 0;
+	}
+	clean(page, 16);
+	*(u32 *)jump = 0x14000000 | (u32)(way >> 2 & 0x3ffffff);
+	return 1;
+}
+#endif
+
 /*
- * Puts the jump into ld.so: movabs $state, %rax; jmp *(%rax). The bundler has seen what is there; it is looked at again,
- * for a file may be another's.
+ * Puts the jump into ld.so. The bundler has seen what is there; it is looked at again, for a file may be another's.
  */
 static void hook(const struct state *s, const struct file *f, u64 base, const struct phdr *headers, u64 count)
 {
-	enum { JUMP = 12 };
 	for (u64 i = 0; i < count && f->hook; i++) {
 		const struct phdr *p = &headers[i];
 		if (p->type != PT_LOAD || (p->flags & (PF_R | PF_X)) != (PF_R | PF_X) || f->hook < p->vaddr ||
-		    p->filesz < JUMP || f->hook - p->vaddr > p->filesz - JUMP)
+		    p->filesz < ROOM || f->hook - p->vaddr > p->filesz - ROOM)
 			continue;
-		u64 at = base + f->hook;
-		const u8 *code = (const u8 *)at;
-		if (code[0] == 0xf3 && code[1] == 0x0f && code[2] == 0x1e && code[3] == 0xfa) /* endbr64 */
-			code += 4;
-		if (*code != 0xc3)
+		_Alignas(4) char jump[JUMP];
+		u64 at = jump_place(base + f->hook);
+		if (!at || !make_jump(s, at, jump))
 			return;
-		char jump[JUMP] = { 0x48, (char)0xb8 };
-		for (int n = 0; n < 8; n++)
-			jump[2 + n] = (char)((u64)s >> 8 * n);
-		jump[10] = (char)0xff;
-		jump[11] = 0x20;
 		u64 first = at & -s->page, last = (at + JUMP + s->page - 1) & -s->page;
 		int mem = -1;
 		if (!by_mem(&mem, at, jump, JUMP) && protect(first, last, protection(p) | PROT_WRITE)) {
 			copy(at, jump, JUMP);
 			protect(first, last, protection(p));
 		}
+		clean(at, JUMP);
 		if (mem >= 0)
 			sys(SYS_close, mem, 0, 0, 0, 0, 0);
 		return;
 	}
 }
-
-#endif
 
 /* What identifies a directory: st_dev and st_ino, the first words of struct stat. */
 static int identity(const char *path, u64 *stat)
@@ -651,7 +749,7 @@ static __attribute__((noreturn, noinline)) void too_deep(const char *who, u64 le
 
 /*
  * Reads the table of the bundle whose root ends at `end`, and writes to the program's own sites. Returns what later
- * arrivals need; 0 without a table.
+ * arrivals need; 0 without a table, and when there are none.
  */
 static const struct state *relocate_program(const char *who, char *path, char *end, const char *limit, const char *execfn, u64 bias,
 					    const struct phdr *headers, u64 count, u64 page)
@@ -685,9 +783,7 @@ static const struct state *relocate_program(const char *who, char *path, char *e
 		goto close;
 	}
 	s = (struct state *)at;
-#ifdef __x86_64__
 	s->mapped = (u64)_mapped;
-#endif
 	s->entry = bias + config.entry;
 	s->page = page;
 	s->bias = bias;
@@ -712,7 +808,12 @@ static const struct state *relocate_program(const char *who, char *path, char *e
 		if (s->program)
 			relocate(s, s->program, bias, headers, count);
 	}
-	protect(at, at + room, PROT_READ);
+	if (config.loader[0]) {
+		protect(at, at + room, PROT_READ);
+	} else { /* there are no later arrivals */
+		sys(SYS_munmap, at, room, 0, 0, 0, 0);
+		s = 0;
+	}
 close:
 	sys(SYS_close, fd, 0, 0, 0, 0, 0);
 	return s;
@@ -799,9 +900,7 @@ static u64 map_loader(const char *who, const char *path, u64 page, u64 *base, co
 		const struct file *f = find(state->table, key_of(&e, table));
 		if (f) {
 			relocate(state, f, bias, table, e.phnum);
-#ifdef __x86_64__
 			hook(state, f, bias, table, e.phnum);
-#endif
 		}
 	}
 	return bias + e.entry;
@@ -879,6 +978,8 @@ u64 start(u64 *stack, u64 exit_function)
 	for (u32 up = c->up; up > 0 && end < limit; up--) {
 		if (canonical) {
 			/* Above the root there is no bundle, but maybe the host's /lib: a copy in a memfd would ask for it. */
+			if (end == path && !*c->loader)
+				return entry;
 			if (end == path)
 				die(who, ": it does not lie in its bundle", "");
 			*end = 0;
@@ -892,6 +993,8 @@ u64 start(u64 *stack, u64 exit_function)
 	const struct state *state = 0;
 	if (c->number != NO_TABLE && end < limit)
 		state = relocate_program(who, path, end, limit, aux[AT_EXECFN] ? (const char *)*aux[AT_EXECFN] : 0, bias, headers, count, page);
+	if (!*c->loader)
+		return entry;
 	end = append(append(end, limit, "/"), limit, c->loader);
 	if (end == limit)
 		die(who, ": its path is too long", "");

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { temporary } from '../support/bundle.ts'
 import { output } from '../support/elf-tools.ts'
+import { PLACEHOLDER, relocate, relocated } from '../support/relocation-lab.ts'
 import { inject, layOut, SUPPORT, say } from '../support/stub-lab.ts'
 
 const KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg'
@@ -143,6 +144,23 @@ test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine
   await make('tree/srv/x/bin/aligned', ['-pie', '-fPIE', join(root, 'aligned.c')])
   copyFileSync(join(bundle, 'bin/aligned'), join(bundle, 'bin/aligned-original'))
   inject(join(bundle, 'bin/aligned'), place)
+  // Strings that relocate themselves: of a program, its library and a plugin, and of static programs.
+  const strings = join(root, 'tree/srv/r')
+  layOut(strings, loader, [...files, join(libraries, 'libgcc_s.so.1')])
+  const flags = ['-D_GNU_SOURCE', `-DSTORE="${PLACEHOLDER}"`, join(SUPPORT, 'relocated.c')]
+  await make('tree/srv/r/lib/libreloc.so', ['-shared', '-fPIC', '-DLIBRARY', ...flags, '-Wl,-soname,libreloc.so'])
+  await make('tree/srv/r/lib/plugin.so', ['-shared', '-fPIC', '-DPLUGIN', ...flags])
+  await make('tree/srv/r/bin/prog', ['-pie', '-fPIE', ...flags, `-L${strings}/lib`, '-lreloc', '-ldl'])
+  relocate(strings, place, ['lib/libreloc.so', 'lib/plugin.so'], { hooked: true })
+  // Debian 12's glibc for aarch64 makes static-pie programs that crash on this CPU, with the stub or without.
+  const alones = arch === 'arm64' ? ['static'] : ['static', 'static-pie']
+  for (const kind of alones) {
+    const alone = join(root, 'tree/srv', kind)
+    mkdirSync(join(alone, 'bin'), { recursive: true })
+    await make(`tree/srv/${kind}/bin/prog`, [`-${kind}`, '-fPIE', '-DALONE', ...flags])
+    relocate(alone, { up: 1, path: '' }, [])
+  }
+
   const ld = `/srv/x/${place.path}`
   const runs = KINDS.flatMap(kind => [
     `aslr ${ld} /srv/x/bin/${kind} x`,
@@ -151,6 +169,8 @@ test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine
     `aslr none ${ld} /srv/x/bin/${kind}-original x`,
   ])
   for (let i = 0; i < 4; i++) runs.push(`aslr ${i} /srv/x/bin/aligned`, `aslr ${i} /srv/x/bin/aligned-original`)
+  runs.push('aslr none /srv/r/bin/prog plugin /srv/r/lib/plugin.so')
+  for (const kind of alones) runs.push(`aslr none /srv/${kind}/bin/prog`)
   writeFileSync(join(root, 'tree/runs'), `${runs.join('\n')}\n`)
   await output('sh', ['-c', 'cd tree && find . | cpio -o -H newc --quiet > ../initramfs'], { cwd: root })
 
@@ -181,6 +201,14 @@ test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine
   expect(new Set(aligned('/aligned-original'))).toEqual(new Set(['aligned']))
   // An older kernel puts it at any page, which may happen to be an aligned one.
   if (machine.aligns) expect(new Set(aligned('/aligned'))).toEqual(new Set(['aligned']))
+  const found = (place: string) => told.get(runs.find(r => r.includes(`/srv/${place}/bin`))!)!
+  for (const place of ['r', ...alones]) {
+    expect(found(place)).toMatch(/^end: exit 0$/m)
+    expect(found(place)).not.toContain('/var/empty')
+    expect(found(place)).toContain(`pointer: ${relocated(`/srv/${place}`)}/pointer/joined\n`)
+  }
+  expect(found('r')).toContain(`library's constructor: ${relocated('/srv/r')}/start\n`)
+  expect(found('r')).toContain(`plugin's constructor: ${relocated('/srv/r')}/plugin `)
   for (const kind of KINDS) {
     const [plain, fixed, second, original] = runs.filter(r => r.includes(`/${kind}`)).map(r => told.get(r)!)
     expect(plain).toMatch(/^end: exit 23$/m)

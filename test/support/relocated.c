@@ -1,6 +1,6 @@
 /*
  * A program with strings that lie in the file as placeholders: says each of them, on a line of its own. With -DLIBRARY
- * it is the library that goes with it, with -DPLUGIN what it opens by dlopen.
+ * it is the library that goes with it, with -DPLUGIN what it opens by dlopen; with -DALONE a program without either.
  *
  * STORE is the placeholder of a package, its name included.
  */
@@ -49,9 +49,11 @@ static const char rodata[] = STORE "/rodata";
 static char data[] = STORE "/data";
 static const char *pointer = STORE "/pointer";
 static const struct entry relro[] = { { STORE "/relro", puts, STORE "/in-relro" } };
+#ifndef ALONE
 /* Of a program without -fPIE a copy of the library's. */
 extern char library_data[];
 void library(void);
+#endif
 
 int main(int argc, char **argv)
 {
@@ -69,6 +71,9 @@ int main(int argc, char **argv)
 	printf("data: %s %zu\n", data, sizeof data);
 	printf("pointer: %s\n", joined);
 	printf("relro: %s %s\n", relro->name, relro->own);
+#ifdef ALONE
+	printf("argv: %d %s\n", argc, argv[argc - 1]);
+#else
 	printf("library's data from here: %s\n", library_data);
 	library();
 	for (int i = 1; i + 1 < argc && strcmp(argv[i], "plugin") == 0; i += 2) {
@@ -80,6 +85,7 @@ int main(int argc, char **argv)
 		const char *(*plugged)(void) = plugin ? (const char *(*)(void))dlsym(plugin, "plugged") : 0;
 		printf("plugin: %s\n", plugged ? plugged() : dlerror());
 	}
+#endif
 	return 0;
 }
 #endif

@@ -64,6 +64,7 @@ export function relocate(
   const sites = [...sitesOf(bytes), ...more.map(address => ({ address, target: TARGET }))]
   writeFileSync(program, injectStub(bytes, facts, stub, loader, { program: 7 }))
   const files = [...libraries, loader.path]
+    .filter(path => path !== '')
     .map(path => readFileSync(join(bundle, path)))
     .filter(file => isElf(file))
     .map(file => libraryOf(file, hooked))

@@ -14,6 +14,12 @@
  *   the end  by exit_group(127), after exactly one write to standard error, one line that ends the start.
  *
  * The model also says which of the two it must be.
+ *
+ * Programs and libraries are mapped too (struct image), with placeholders in segments of every kind. What becomes of them
+ * is looked at after the start, after the program headers of a static program were all there is, and once more when an
+ * ld.so that is made up here has mapped libraries, copied variables and protected RELRO, and jumps to the stub again. A
+ * string is what it was or what it has to be, all else is what it was, whatever failed; and without a failure each is
+ * what it has to be, and every page as protected as before.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -38,7 +44,9 @@ struct config {
 	char loader[8192];
 } config;
 const char _start[16] = "the entry point", _loaded[16], _mapped[16];
-u64 start(u64 *stack, u64 exit_function);
+u64 start(u64 *stack, u64 exit_function), loaded(u64 *stack);
+struct state;
+void relocate_libraries(const struct state *state);
 enum { NR_read, NR_write, NR_close, NR_mmap, NR_mprotect, NR_munmap, NR_pread64, NR_getcwd, NR_exit_group, NR_openat, NR_readlinkat, NR_pwrite64, NR_clock_gettime, NR_newfstatat, NR_COUNT };
 
 /* ---- Random numbers (splitmix64) ---- */
@@ -89,7 +97,7 @@ enum { DESCRIPTOR = 7, TABLE, MEM };
 
 /* The bundle's table of relocations: none, one that is whole, one that is not. */
 static enum { NONE, WHOLE, DAMAGED } has_table;
-static u64 table_words[512], table_words_count;
+static u64 table_words[2048], table_words_count;
 static int mem_errno;
 /* A bit for each of TABLE and MEM that is open. */
 static int others_open;
@@ -103,6 +111,9 @@ static long also_open(int fd)
 static unsigned char expected_file[1 << 16];
 static struct { u64 offset, length, target; } planted[8];
 static int planted_count;
+
+/* Of each small page: whether it belongs to an image. */
+static unsigned char theirs[PAGES];
 
 static size_t place(u64 at, u64 length, const char *what)
 {
@@ -148,7 +159,7 @@ static long do_mmap(u64 at, u64 length, int protection, int flags, long fd, u64 
 	if (flags & MAP_FIXED) {
 		first = place(at, length, "mmap");
 		for (size_t i = 0; i < count; i++)
-			if (!mapped[first + i])
+			if (!mapped[first + i] || theirs[first + i])
 				wrong("MAP_FIXED over what is not its own, %#lx", at);
 	} else {
 		if (at)
@@ -290,6 +301,16 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 			protect(first + i, 1, mapped[first + i] - 1);
 		return c;
 	}
+	case NR_clock_gettime:
+		for (u64 i = 0; i < 2; i++) { /* its first and its last byte */
+			u64 at = ((u64)b + 15 * i - (u64)arena) / SMALL;
+			if (a != 1 || (u64)b < (u64)arena || at >= PAGES)
+				wrong("clock_gettime(%ld, %#lx)", a, b);
+			if (!mapped[at] || !((mapped[at] - 1) & PROT_WRITE))
+				return -EFAULT;
+		}
+		memset((char *)b, 0xcc, 16);
+		return 0;
 	case NR_newfstatat:
 		((u64 *)c)[0] = 1, ((u64 *)c)[1] = below(3);
 		return chance(80) ? 0 : -ENOENT;
@@ -324,7 +345,7 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 	case NR_munmap: {
 		size_t first = place(a, whole(b), "munmap");
 		for (u64 i = 0; i < whole(b) / SMALL; i++)
-			if (!mapped[first + i])
+			if (!mapped[first + i] || theirs[first + i])
 				wrong("munmap of what is not its own, %#lx", a);
 		discard(first, whole(b) / SMALL);
 		return 0;
@@ -332,6 +353,190 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 	default:
 		wrong("system call %ld", nr);
 	}
+}
+
+/* ---- Made-up programs and libraries in memory ---- */
+
+enum { IMAGES = 4, SEGMENTS = 4, SITES = 8, HEADERS = 1024 };
+static struct image {
+	u64 number; /* the program's in the table */
+	u64 dynamic, low, span, bias;
+	int segments, sites, headers;
+	Elf64_Phdr header[SEGMENTS + 2];
+	struct { u64 address, length, target; int copied; } site[SITES];
+	/* What has to lie at `low` and above, but for the strings that are written. */
+	unsigned char memory[SEGMENTS * 4 << 16];
+} images[IMAGES];
+enum { PROGRAM };
+
+static const char placeholder_text[] = "/var/empty/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-";
+static u64 targets;
+static uint32_t target_length[42];
+
+static void make_targets(void)
+{
+	targets = 1 + below(40);
+	memset(target_length, 0, sizeof target_length);
+	for (u64 i = 0; i < targets; i++)
+		target_length[i] = (uint32_t)(45 + below(chance(70) ? 211 : 40));
+}
+
+static void put_placeholder(unsigned char *at, u64 length)
+{
+	memcpy(at, placeholder_text, 44);
+	memset(at + 44, 'n', length - 44);
+}
+
+static int real_protection(const Elf64_Phdr *p)
+{
+	return (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) | (p->p_flags & PF_X ? PROT_EXEC : 0);
+}
+
+/* The pages of it that ld.so makes read-only; none without PT_GNU_RELRO. */
+static void relro_of(const struct image *m, u64 *first, u64 *last)
+{
+	*first = *last = 0;
+	for (int i = 0; i < m->headers; i++)
+		if (m->header[i].p_type == PT_GNU_RELRO)
+			*first = m->header[i].p_vaddr & -page, *last = (m->header[i].p_vaddr + m->header[i].p_memsz) & -page;
+	if (*last < *first)
+		*last = *first;
+}
+
+static void make_image(struct image *m, int is_program)
+{
+	m->segments = 1 + (int)below(SEGMENTS), m->sites = 0;
+	m->low = is_program ? below(1 << 12) * page : 0;
+	u64 vaddr = m->low;
+	int writable = -1;
+	for (int i = 0; i < m->segments; i++) {
+		u64 length = page + below(2 * page);
+		Elf64_Word flags = (Elf64_Word[]){ PF_R, PF_R | PF_X, PF_R | PF_W, PF_R | PF_W, PF_X, PF_R | PF_W | PF_X }[i ? below(6) : 0];
+		if (flags == (PF_R | PF_W))
+			writable = i;
+		m->header[i] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = flags, .p_offset = vaddr - m->low, .p_vaddr = vaddr, .p_filesz = length, .p_memsz = length, .p_align = page };
+		vaddr += whole(length) + (chance(20) ? page : 0);
+	}
+	m->headers = m->segments;
+	if (writable >= 0 && chance(70)) {
+		const Elf64_Phdr *p = &m->header[writable];
+		u64 from = chance(50) ? 0 : chance(50) ? page : below(page), length = chance(70) ? page : below(p->p_memsz + 1);
+		m->header[m->headers++] = (Elf64_Phdr){ .p_type = PT_GNU_RELRO, .p_vaddr = p->p_vaddr + from, .p_memsz = from + length > p->p_memsz ? p->p_memsz - from : length };
+	}
+	m->span = whole(vaddr - m->low);
+	memset(m->memory, 0, m->span);
+	for (u64 n = 100; n; n--)
+		m->memory[below(m->span)] = (unsigned char)next();
+	m->dynamic = below(m->span / 8) * 8;
+	if (!is_program) {
+		Elf64_Ehdr header = { .e_ident = { 127, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 }, .e_type = ET_DYN, .e_machine = EM_X86_64, .e_entry = next(),
+			.e_phoff = sizeof header + 8 * below(20), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = (Elf64_Half)m->headers };
+		memcpy(m->memory, &header, sizeof header);
+		memcpy(m->memory + header.e_phoff, m->header, (u64)m->headers * sizeof(Elf64_Phdr));
+	}
+	for (int tries = 0; tries < 20 && m->sites < SITES; tries++) {
+		const Elf64_Phdr *p = &m->header[below((u64)m->segments)];
+		u64 target = below(targets), length = target_length[target];
+		/* Anywhere, and about every second one over the border of a page. */
+		u64 border = page * (1 + below(2));
+		u64 from = chance(50) || p->p_memsz < border + length ? below(p->p_memsz - length) : border - below(chance(50) ? length : 16);
+		u64 address = (p->p_vaddr + from) & -2ul; /* others are odd */
+		int overlaps = address - m->low < HEADERS;
+		for (int k = 0; k < m->sites; k++)
+			overlaps |= address < m->site[k].address + m->site[k].length && m->site[k].address < address + length;
+		if (overlaps || address < p->p_vaddr)
+			continue;
+		int copied = is_program && p->p_flags == (PF_R | PF_W) && chance(30);
+		if (copied)
+			memset(m->memory + address - m->low, 0, length);
+		else
+			put_placeholder(m->memory + address - m->low, length);
+		m->site[m->sites].address = address, m->site[m->sites].length = length;
+		m->site[m->sites].target = target, m->site[m->sites++].copied = copied;
+	}
+}
+
+/* Maps it, where there is room. */
+static void map_image(struct image *m)
+{
+	size_t count = m->span / SMALL, first;
+	for (int taken = 1; taken;) {
+		first = below((PAGES - count) * SMALL / page) * (page / SMALL);
+		/* A library where the program's address 0 would be is taken for the program, and left alone. */
+		taken = m != images && (u64)arena + first * SMALL == images[PROGRAM].bias;
+		for (size_t i = 0; i < count; i++)
+			taken |= mapped[first + i];
+	}
+	m->bias = (u64)arena + first * SMALL - m->low;
+	discard(first, count);
+	for (int i = 0; i < m->segments; i++) {
+		const Elf64_Phdr *p = &m->header[i];
+		size_t at = first + (p->p_vaddr - m->low) / SMALL, pages = whole(p->p_memsz) / SMALL;
+		protect(at, pages, PROT_READ | PROT_WRITE);
+		memcpy(arena + at * SMALL, m->memory + p->p_vaddr - m->low, whole(p->p_memsz));
+		protect(at, pages, real_protection(p));
+		memset(theirs + at, 1, pages);
+	}
+}
+
+/* What ld.so does before it lets a program run: variables copied, RELRO protected, at times. */
+static void settle_image(struct image *m, int protects)
+{
+	for (int k = 0; k < m->sites; k++)
+		if (m->site[k].copied) {
+			put_placeholder((unsigned char *)(m->bias + m->site[k].address), m->site[k].length);
+			put_placeholder(m->memory + m->site[k].address - m->low, m->site[k].length);
+			m->site[k].copied = 0;
+		}
+	u64 first, last;
+	relro_of(m, &first, &last);
+	if (protects && first < last)
+		protect((m->bias + first - (u64)arena) / SMALL, (last - first) / SMALL, PROT_READ);
+}
+
+/*
+ * Looks at every byte, and every page's protection. `root` is null where nothing may have been written. Without `strict`
+ * a string may be as it was, and a page protected otherwise.
+ */
+static void check_image(const struct image *m, const char *root, int strict, int relro_protected, const char *when)
+{
+	static unsigned char seen[sizeof m->memory];
+	u64 relro, relro_end;
+	relro_of(m, &relro, &relro_end);
+	memcpy(seen, m->memory, m->span);
+	for (int i = 0; i < m->segments; i++) {
+		const Elf64_Phdr *p = &m->header[i];
+		u64 at = m->bias + p->p_vaddr;
+		for (u64 page_at = 0; strict && page_at < whole(p->p_memsz); page_at += SMALL) {
+			u64 address = p->p_vaddr + page_at;
+			int wanted = relro_protected && address >= relro && address < relro_end ? PROT_READ : real_protection(p);
+			if (mapped[(at + page_at - (u64)arena) / SMALL] != 1 + wanted)
+				wrong("%s: %#lx is mapped with %d, not %d", when, address, mapped[(at + page_at - (u64)arena) / SMALL] - 1, wanted);
+		}
+		memcpy(seen + p->p_vaddr - m->low, (char *)at, whole(p->p_memsz));
+	}
+	for (int k = 0; k < m->sites; k++) {
+		u64 length = m->site[k].length, offset = m->site[k].address - m->low, readable = 0;
+		for (int i = 0; i < m->segments; i++)
+			if (m->site[k].address >= m->header[i].p_vaddr && m->site[k].address < m->header[i].p_vaddr + m->header[i].p_memsz)
+				readable = m->header[i].p_flags & PF_R;
+		char link[32], text[256];
+		size_t n = (size_t)sprintf(link, "/p/%lx", m->site[k].target);
+		int fits = root && readable && strlen(root) + n <= length && !m->site[k].copied;
+		if (fits) {
+			memset(text, '/', length);
+			memcpy(text, root, strlen(root));
+			memcpy(text + length - n, link, n);
+		}
+		int is_new = fits && memcmp(seen + offset, text, length) == 0;
+		if (strict && fits && !is_new)
+			wrong("%s: a string at %#lx that was not written: %.60s", when, m->site[k].address, (char *)seen + offset);
+		if (is_new)
+			memcpy(seen + offset, m->memory + offset, length);
+	}
+	for (u64 i = 0; memcmp(seen, m->memory, m->span) && i < m->span; i++)
+		if (seen[i] != m->memory[i])
+			wrong("%s: byte %#lx is %#x, not %#x", when, m->low + i, seen[i], m->memory[i]);
 }
 
 /* ---- A made-up loader file ---- */
@@ -396,20 +601,37 @@ static u64 hash(u64 value, const u64 *from, u64 count)
 	return value;
 }
 
-/* A table with the loader in it, some placeholders, and much that is not there. */
+static const u64 hash_seed = 0xcbf29ce484222325;
+
+static u64 key_of(const Elf64_Ehdr *e, const void *table)
+{
+	u64 words[2] = { e->e_entry, e->e_type | (u64)e->e_machine << 16 | (u64)e->e_phnum << 32 };
+	return hash(hash(hash_seed, words, 2), table, e->e_phnum * sizeof(Elf64_Phdr) / 8) | 1ul << 63;
+}
+
+/* The sites of an image, and some where nothing is. */
+static u64 *list_sites(u64 *at, const struct image *m)
+{
+	for (int k = 0; k < m->sites; k++) {
+		*at++ = m->site[k].address | m->site[k].target << 40;
+		if (chance(20)) {
+			const Elf64_Phdr *p = &m->header[below((u64)m->segments)];
+			*at++ = ((p->p_vaddr + below(p->p_memsz + 300)) | 1) | below(targets + 2) << 40;
+		}
+	}
+	return at;
+}
+
+/* A table with the loader in it and all images, some placeholders, and much that is not there. */
 static void make_table(void)
 {
-	static const char text[] = "/var/empty/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-";
-	const u64 seed = 0xcbf29ce484222325;
-	u64 targets = 1 + below(40), sites = 0, *at = table_words + 8, *sites_at = at;
-	uint32_t length[41] = { 0 };
-	for (u64 i = 0; i < targets; i++)
-		length[i] = (uint32_t)(45 + below(chance(70) ? 211 : 40));
+	u64 files = 1 + IMAGES, sites = 0, *at = table_words + 4 + 4 * files, *sites_at = table_words + 8;
+	u64 *first_site = at;
 	planted_count = 0;
 	for (int i = 0; i < header()->e_phnum; i++) {
 		Elf64_Phdr *p = &headers()[i];
 		for (int tries = 0; tries < 6 && p->p_type == PT_LOAD; tries++) {
-			u64 target = below(targets), from = p->p_offset + (i ? 0 : 700), size = p->p_filesz - (i ? 0 : 700), n = length[target];
+			u64 target = below(targets), from = p->p_offset + (i ? 0 : 700), size = p->p_filesz - (i ? 0 : 700), n = target_length[target];
 			u64 address = below(1ul << 40);
 			if (chance(50) && size > n && planted_count < 8) {
 				u64 offset = from + below(size - n);
@@ -418,8 +640,7 @@ static void make_table(void)
 					overlaps |= offset < planted[k].offset + planted[k].length && planted[k].offset < offset + n;
 				if (overlaps || (p->p_vaddr + offset - p->p_offset) % 2) /* others are odd */
 					continue;
-				memcpy(file + offset, text, 44);
-				memset(file + offset + 44, 'n', n - 44);
+				put_placeholder(file + offset, n);
 				planted[planted_count].offset = offset, planted[planted_count].length = n, planted[planted_count++].target = target;
 				address = p->p_vaddr + offset - p->p_offset;
 			} else if (chance(50)) {
@@ -429,18 +650,29 @@ static void make_table(void)
 			sites++;
 		}
 	}
+	u64 loader_sites = sites;
+	for (int i = 0; i < IMAGES; i++) {
+		const struct image *m = &images[i];
+		const Elf64_Ehdr *e = (const Elf64_Ehdr *)m->memory;
+		u64 *entry = sites_at + 4 * i, *from = at;
+		at = list_sites(at, m);
+		entry[0] = i == PROGRAM ? m->number : key_of(e, m->memory + e->e_phoff);
+		entry[1] = i == PROGRAM ? odd_number() : m->dynamic;
+		entry[2] = 0;
+		entry[3] = (u64)(from - first_site) | (u64)(at - from) << 32;
+	}
+	sites = (u64)(at - first_site);
 	for (u64 i = 0; i < targets; i += 2)
-		*at++ = length[i] | (u64)length[i + 1] << 32;
+		*at++ = target_length[i] | (u64)target_length[i + 1] << 32;
 	table_words_count = (u64)(at - table_words);
-	u64 key[2] = { header()->e_entry, header()->e_type | (u64)header()->e_machine << 16 | (u64)header()->e_phnum << 32 };
-	sites_at[-4] = hash(hash(seed, key, 2), (u64 *)headers(), header()->e_phnum * sizeof(Elf64_Phdr) / 8) | 1ul << 63;
+	sites_at[-4] = key_of(header(), headers());
 	sites_at[-3] = odd_number();
 	sites_at[-2] = chance(80) ? 0 : chance(50) ? odd_number() : header()->e_entry + below(300);
-	sites_at[-1] = sites << 32;
+	sites_at[-1] = loader_sites << 32;
 	memcpy(table_words, "SFRELOC1", 8);
-	table_words[2] = targets | 1ul << 32;
+	table_words[2] = targets | files << 32;
 	table_words[3] = sites | (chance(80) ? 0xffffffff : below(300)) << 32;
-	table_words[1] = hash(seed, table_words + 2, table_words_count - 2);
+	table_words[1] = hash(hash_seed, table_words + 2, table_words_count - 2);
 	if (has_table == DAMAGED) {
 		if (chance(50))
 			table_words_count = below(table_words_count);
@@ -514,7 +746,7 @@ static size_t path_length(void)
 }
 
 /* How often each end was reached, and by which system call's error. */
-static unsigned long jumps, deaths, returns, failures[NR_COUNT];
+static unsigned long jumps, deaths, returns, again, statics, failures[NR_COUNT];
 
 static u64 words[1 << 15];
 static char strings[3 * PATH_MAX], execfn[3 * PATH_MAX], argument[16 * PATH_MAX];
@@ -529,6 +761,108 @@ static __attribute__((noinline)) int run(u64 *stack, u64 exit_function, u64 *whe
 	return 1;
 }
 
+/* As ld.so's list of what is loaded: link.h. */
+struct made_map {
+	u64 address;
+	const char *name;
+	u64 dynamic;
+	struct made_map *next, *previous;
+};
+struct made_debug {
+	int version;
+	struct made_map *map;
+	u64 call;
+	int state;
+	u64 loader;
+	struct made_debug *next;
+};
+static Elf64_Dyn dynamic_section[8];
+
+static __attribute__((noinline)) int run_again(u64 *stack, const struct state *known, u64 hooked, u64 *where)
+{
+	if (setjmp(ended))
+		return 0;
+	for (u64 n = 0; n < hooked; n++)
+		relocate_libraries(known);
+	*where = loaded(stack);
+	return 1;
+}
+
+/* The bundle's root as the stub keeps it for later. */
+static const char *root_in(u64 state_at)
+{
+	static char root[PATH_MAX];
+	u64 length = ((u64 *)state_at)[9];
+	if (length >= sizeof root)
+		wrong("a root of %lu bytes", length);
+	memcpy(root, (char *)(state_at + 80), length);
+	root[length] = 0;
+	return root;
+}
+
+/* ld.so has done its work, and jumps to AT_ENTRY. */
+static void arrive_again(u64 *stack, u64 state_at, u64 entry)
+{
+	again++;
+	const char *root = root_in(state_at);
+	int before = fails_at < 0 || calls <= fails_at;
+	int protects = chance(60), strange[IMAGES] = { 0 };
+	struct made_map maps[IMAGES + 1] = { 0 };
+	struct made_debug debugs[2] = { 0 };
+	for (int i = 0; i < IMAGES; i++) {
+		struct image *m = &images[i];
+		if (i != PROGRAM)
+			map_image(m);
+		settle_image(m, protects);
+		/* Another file, whose dynamic section lies where that of the one in the table does. */
+		if (i != PROGRAM && chance(15)) {
+			strange[i] = 1;
+			const Elf64_Ehdr *e = (const Elf64_Ehdr *)m->memory;
+			u64 at = chance(50) ? 24 + below(8) : e->e_phoff + below((u64)m->headers * sizeof(Elf64_Phdr));
+			m->memory[at] ^= (unsigned char)(1 + below(255));
+			protect((m->bias - (u64)arena) / SMALL, 1, PROT_READ | PROT_WRITE);
+			((unsigned char *)m->bias)[at] = m->memory[at];
+			protect((m->bias - (u64)arena) / SMALL, 1, PROT_READ);
+		}
+		maps[i] = (struct made_map){ .address = m->bias, .name = "", .dynamic = i == PROGRAM && chance(50) ? 0 : m->bias + m->dynamic };
+	}
+	maps[IMAGES] = (struct made_map){ .address = chance(50) ? 0 : next(), .dynamic = next() };
+	/* In one namespace or two, in any order. */
+	int two = chance(20), done = 1 - (int)below(2) * chance(20), listed[IMAGES + 1] = { 0 };
+	debugs[0] = (struct made_debug){ .version = two ? 2 : (int)below(3), .state = done ? 0 : 1 + (int)below(2), .next = two ? &debugs[1] : 0 };
+	debugs[1] = (struct made_debug){ .version = 2, .state = debugs[0].state };
+	for (int i = 0; i <= IMAGES; i++) {
+		struct made_debug *d = &debugs[two && chance(50)];
+		if (i != PROGRAM && chance(10))
+			continue;
+		maps[i].next = d->map, d->map = &maps[i];
+		listed[i] = 1;
+	}
+	int is_known = 0;
+	for (int i = 0; i < 8; i++)
+		if (dynamic_section[i].d_tag == DT_DEBUG && ((u64 *)state_at)[7])
+			dynamic_section[i].d_un.d_ptr = (is_known = chance(90)) ? (u64)debugs : 0;
+	u64 where = 0;
+	if (!run_again(stack, (const struct state *)state_at, below(3), &where))
+		wrong("an end when all is loaded");
+	if (where != entry)
+		wrong("a jump to %#lx when all is loaded", where);
+	for (u64 *aux = stack + 1 + stack[0] + 1, past = 0; past < 2; aux++)
+		if (!past)
+			past = !*aux;
+		else if (*aux == AT_NULL)
+			past = 2;
+		else if (*aux++ == AT_ENTRY && *aux != entry)
+			wrong("AT_ENTRY is %#lx when all is loaded", *aux);
+	int whole_run = before && (fails_at < 0 || calls <= fails_at);
+	if (others_open && whole_run)
+		wrong("descriptors stay open when all is loaded: %#x", others_open);
+	for (int i = 0; i < IMAGES; i++) {
+		int writes_here = i == PROGRAM ? config.number && config.number != 0xffffffff : is_known && done && listed[i] && !strange[i];
+		check_image(&images[i], writes_here ? root : 0, whole_run, protects, i == PROGRAM ? "the program, when all is loaded" : "a library");
+	}
+}
+
 static void one(void)
 {
 	state = this_seed;
@@ -537,6 +871,7 @@ static void one(void)
 	if (used_low < used_high)
 		discard(used_low, used_high - used_low);
 	used_low = PAGES, used_high = 0;
+	memset(theirs, 0, sizeof theirs);
 	opens = descriptor_open = others_open = writes = calls = links_followed = 0;
 	exit_code = -1, opened_path[0] = 0;
 	fails_at = chance(40) ? (int)below(30) : -1;
@@ -554,7 +889,14 @@ static void one(void)
 	/* The program. */
 	config = (struct config){ .magic = "SFSTUB1", .up = (uint32_t)(chance(90) ? below(5) : below(9000)) };
 	random_path(config.loader, chance(90) ? 1 + below(60) : below(sizeof config.loader), 0);
-	u64 bias = chance(20) ? 0 : below(1 << 20) * 4096;
+	if (chance(10))
+		config.loader[0] = 0;
+	int is_static = !config.loader[0];
+	make_targets();
+	for (int i = 0; i < IMAGES; i++)
+		make_image(&images[i], i == PROGRAM);
+	map_image(&images[PROGRAM]);
+	u64 bias = images[PROGRAM].bias;
 	config.address = (u64)&config - bias;
 	config.entry = below(1 << 30);
 	u64 count = chance(90) ? 1 + below(14) : below(129);
@@ -567,14 +909,33 @@ static void one(void)
 	if (count)
 		program[count - 1] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_vaddr = config.address - 3000, .p_memsz = 3000 + sizeof config };
 
+	/* The program's own segments are where its headers say, and nothing else is. */
+	u64 room = count > 12 ? 12 : count;
+	int has_own = (u64)images[PROGRAM].headers + 3 <= room;
+	if (has_own) {
+		for (u64 i = 0; i + 1 < count; i++)
+			if (program[i].p_type == PT_LOAD)
+				program[i].p_type = PT_NOTE;
+		for (int i = 0; i < images[PROGRAM].headers; i++)
+			program[1 + i] = images[PROGRAM].header[i];
+	}
+
 	has_table = chance(60) ? WHOLE : chance(50) ? NONE : DAMAGED;
 	mem_errno = chance(50) ? 0 : EACCES;
-	config.number = chance(60) ? 0xffffffff : 0;
+	images[PROGRAM].number = below(chance(50) ? 4 : 1u << 31);
+	config.number = has_own && chance(60) ? (uint32_t)images[PROGRAM].number + 1 : chance(60) ? 0xffffffff : 0;
 	if (!config.number)
 		has_table = NONE;
+	int with_dynamic = 0;
+	memset(dynamic_section, 0, sizeof dynamic_section);
 	for (u64 i = 0; i < count; i++) /* what a program has of this is there */
-		if (program[i].p_type == PT_DYNAMIC)
-			program[i].p_type = PT_NOTE;
+		if (program[i].p_type == PT_DYNAMIC) {
+			program[i].p_type = with_dynamic ? PT_NOTE : PT_DYNAMIC;
+			program[i].p_vaddr = (u64)dynamic_section - bias;
+			with_dynamic = 1;
+		}
+	for (u64 i = below(7), k = 0; k < i; k++)
+		dynamic_section[k] = (Elf64_Dyn){ .d_tag = chance(30) ? DT_DEBUG : 1 + (int64_t)below(20) };
 	make_loader();
 	make_table();
 	if (chance(40))
@@ -648,8 +1009,9 @@ static void one(void)
 	int fits = beyond || strlen(wanted) < PATH_MAX - 1;
 	int is_second = second || (foreign && has_entry);
 	int no_path = !from_proc && (!has_execfn || !*name_of_file);
-	int must_jump = is_second || (fails_at < 0 && !secure && !missing && from_proc && !beyond && fits && loader_good && !too_deep);
-	int must_end = !is_second && (secure || missing || (fails_at < 0 && (no_path || (from_proc && (beyond || !fits)))));
+	int must_jump = is_second || (fails_at < 0 && !secure && !missing && from_proc && (is_static ? beyond || !too_deep : !beyond && fits && loader_good && !too_deep));
+	int must_end = !is_second && (secure || missing || (fails_at < 0 && (no_path || (!is_static && from_proc && (beyond || !fits)))));
+	int has_sites = config.number && config.number != 0xffffffff && has_table == WHOLE;
 
 	u64 where;
 	if (run(stack, second ? 1 + below(1000) : 0, &where)) {
@@ -682,6 +1044,24 @@ static void one(void)
 		returns++;
 		if (where != bias + config.entry || memcmp(stack, words, size * sizeof *stack) || calls)
 			wrong("the second arrival did more than go on");
+		check_image(&images[PROGRAM], 0, 1, 0, "the second arrival");
+		free(stack);
+		return;
+	}
+	if (is_static) {
+		statics++;
+		if (where != bias + config.entry || memcmp(stack, words, size * sizeof *stack))
+			wrong("a static program does not start as it would");
+		if (opens || (fails_at < 0 && others_open))
+			wrong("a static program opened a loader (%d), or leaves something open: %#x", opens, others_open);
+		int written_to = has_sites && from_proc && !beyond && !too_deep;
+		int sure = fails_at < 0 && written_to && strlen(bundle) < 4000;
+		/* Where its root is made up by the kernel, the strings are not foretold. */
+		if (from_proc && fails_at != 0 && !too_deep)
+			check_image(&images[PROGRAM], written_to ? bundle : 0, fails_at < 0 && (sure || !written_to), 0, "a static program");
+		for (size_t i = used_low; fails_at < 0 && i < used_high; i++)
+			if (mapped[i] && !theirs[i])
+				wrong("%#lx is left mapped for a static program", (u64)arena + i * SMALL);
 		free(stack);
 		return;
 	}
@@ -726,7 +1106,6 @@ static void one(void)
 		else if (now[0] == AT_ENTRY ? now[1] != (((Elf64_Phdr *)table_at)->p_paddr ? (u64)_loaded : bias + config.entry) : now[1] != then[1])
 			wrong("auxv: entry %lu is %#lx", now[0], now[1]);
 	}
-	free(stack);
 
 	/* The program headers. */
 	Elf64_Phdr *table = (Elf64_Phdr *)table_at;
@@ -737,6 +1116,12 @@ static void one(void)
 		wrong("a table is there, or not");
 	if (state_at && fails_at < 0 && from_proc && !too_deep && loader_good)
 		expect_relocated(bundle);
+	if (!state_at)
+		check_image(&images[PROGRAM], 0, fails_at < 0, 0, "the program without a table");
+	else
+		check_image(&images[PROGRAM], has_sites ? root_in(state_at) : 0, fails_at < 0, 0, "the program");
+	if (state_at && from_proc && fails_at != 0 && !too_deep && strcmp(root_in(state_at), bundle))
+		wrong("its root is %s, not %s", root_in(state_at), bundle);
 	int contents = table_words[6] ? 0 : loader_good && from_proc && !too_deep ? fails_at < 0 || !state_at : !state_at;
 	if (table->p_type != PT_PHDR || table->p_vaddr + bias != table_at || table->p_memsz != table_count * sizeof *table)
 		wrong("PT_PHDR");
@@ -806,12 +1191,17 @@ static void one(void)
 			u64 place = (u64)arena + i * SMALL;
 			int in_table = place - table_at < table_pages * SMALL;
 			int hole = place >= base + low && place < base + high && mapped[i] == 1;
+			if (theirs[i])
+				continue;
 			int in_state = state_at && (!from_proc || place - state_at < state_pages * SMALL);
 			if (mapped[i] && !expected[i] && !in_table && !in_state && !hole)
 				wrong("%#lx is left mapped", place);
 			if (in_table && mapped[i] && mapped[i] != 1 + PROT_READ)
 				wrong("the program headers are writable");
 		}
+	if (state_at)
+		arrive_again(stack, state_at, bias + config.entry);
+	free(stack);
 }
 
 int main(int argc, char **argv)
@@ -826,7 +1216,7 @@ int main(int argc, char **argv)
 		this_seed = seed * 1000003 + i;
 		one();
 	}
-	printf("%lu starts, seed %lu: %lu jumps to the loader, %lu to the program, %lu messages, %lu of them after a failed system call\n",
-	       starts, seed, jumps, returns, deaths, failures[0]);
+	printf("%lu starts, seed %lu: %lu jumps to the loader, %lu to the program, %lu messages, %lu of them after a failed system call; %lu static, %lu when all is loaded\n",
+	       starts, seed, jumps, returns + statics, deaths, failures[0], statics, again);
 	return 0;
 }

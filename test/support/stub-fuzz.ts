@@ -37,4 +37,6 @@ export async function fuzz(program: string, starts: number, seed: number): Promi
   expect(Number(total)).toBe(starts)
   expect(Number(jumps) + Number(program_) + Number(messages)).toBe(starts)
   for (const count of [jumps, program_, messages]) expect(Number(count)).toBeGreaterThan(starts / 20)
+  const [, statics, again] = /; (\d+) static, (\d+) when all is loaded/.exec(said)!
+  for (const count of [statics, again]) expect(Number(count)).toBeGreaterThan(starts / 50)
 }

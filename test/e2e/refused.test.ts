@@ -1,0 +1,70 @@
+/** Libraries that the stub cannot tell from each other: their paths stay blanked, and are accounted for as that. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { bundle, fixture, mustBundle, run, temporary } from '../support/bundle.ts'
+import { EmptyRoot } from '../support/root.ts'
+
+test('two libraries of equal headers with paths in other places', () => {
+  const directory = temporary()
+  const at = (path: string): string => join(directory, path)
+  const page = `${fixture('nginx')}/html/index.html`
+  const filler = 'x'.repeat(page.length)
+  for (const part of ['bin', 'lib']) mkdirSync(at(part))
+  const compile = (...args: string[]): void =>
+    expect(run('gcc', ['-O1', ...args])).toMatchObject({ code: 0, stderr: '' })
+  for (const [name, first, second] of [
+    ['a', page, filler],
+    ['b', filler, page],
+  ]) {
+    writeFileSync(
+      at('library.c'),
+      `static char first[] = "${first}", second[] = "${second}";
+const char *get_${name}(void) { return *first == '/' ? first : second; }`,
+    )
+    const soname = `lib${name}.so`
+    compile('-shared', '-fPIC', '-nostdlib', at('library.c'), '-o', at(`lib/${soname}`), `-Wl,-soname,${soname}`)
+  }
+  writeFileSync(
+    at('main.c'),
+    `#include <stdio.h>
+const char *get_a(void), *get_b(void);
+static const char *own = "${page}";
+int main(void) { puts(get_a()); puts(get_b()); return fopen(own, "r") == 0; }`,
+  )
+  compile(
+    '-fPIE',
+    '-pie',
+    at('main.c'),
+    '-o',
+    at('bin/main'),
+    `-L${at('lib')}`,
+    '-la',
+    '-lb',
+    '-Wl,-rpath,$ORIGIN/../lib',
+  )
+
+  const made = mustBundle([at('bin/main'), '-f', 'dir', '-o', at('bundle'), '--report', at('report.json')])
+  const report = JSON.parse(readFileSync(at('report.json'), 'utf8')) as {
+    findings: { code: string; file: string; count: number }[]
+    references: { at: string; text: string; outcome: string; missed: boolean }[]
+  }
+  expect(report.findings.filter(f => f.code === 'relocation-refused').map(f => [f.file, f.count])).toEqual([
+    ['lib/liba.so', 1],
+    ['lib/libb.so', 1],
+  ])
+  const outcomes = report.references.filter(r => r.text === page).map(r => [r.at, r.outcome, r.missed])
+  expect(outcomes).toEqual([
+    ['lib/liba.so', 'blanked', true],
+    ['lib/libb.so', 'blanked', true],
+    [expect.stringMatching(/main$/), 'relocated', false],
+  ])
+  expect(made.stdout).toMatch(/\b1 self-relocating, 2 blanked/)
+  const { references } = JSON.parse(readFileSync(at('bundle/bundle.json'), 'utf8'))
+  expect(references).toMatchObject({ relocated: 1, blanked: 2 })
+  expect(bundle(['verify', at('bundle')]).code).toBe(0)
+
+  const said = new EmptyRoot(at('bundle'), '/srv/x').run('bin/main')
+  expect(said).toMatchObject({ code: 0, stderr: '' })
+  expect(said.stdout).toMatch(/^(\/var\/empty\/e{32}-nginx-[^\n]*\/html\/index.html\n){2}$/)
+})

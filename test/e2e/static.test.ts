@@ -1,0 +1,100 @@
+/** Static programs that name store paths: they find their data wherever the bundle lies, as dynamic ones do. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { bundle, fixture, grep, mustBundle, run, temporary } from '../support/bundle.ts'
+import { EmptyRoot } from '../support/root.ts'
+
+const directory = temporary()
+const programs = join(directory, 'programs')
+const place = join(directory, 'bundle')
+let page: string
+
+/** Programs that print nginx's page, whose store path is compiled in. */
+beforeAll(() => {
+  page = readFileSync(`${fixture('nginx')}/html/index.html`, 'utf8')
+  mkdirSync(join(programs, 'bin'), { recursive: true })
+  const source = join(directory, 'page.c')
+  writeFileSync(
+    source,
+    `#include <stdio.h>
+static const char *place = "${fixture('nginx')}/html";
+int main(void) {
+  char path[500];
+  snprintf(path, sizeof path, "%s/%s", place, "index.html");
+  FILE *file = fopen(path, "r");
+  if (!file) return perror(path), 1;
+  for (int c; (c = getc(file)) != EOF;) putchar(c);
+  return 0;
+}`,
+  )
+  for (const [name, ...flags] of [
+    ['dynamic'],
+    ['static', '-static'],
+    ['static-pie', '-static-pie', '-fPIE'],
+    ['bare', '-static', '-Wl,--build-id=none,-z,norelro'],
+  ]) {
+    const cc = name === 'bare' ? 'musl-gcc' : 'gcc'
+    expect(run(cc, ['-O1', ...flags, source, '-o', join(programs, 'bin', name!)])).toMatchObject({
+      code: 0,
+      stderr: '',
+    })
+  }
+  mustBundle([programs, '-f', 'dir', '-o', place, '--json', '--report', join(directory, 'report.json')])
+})
+
+const good = () => ({ code: 0, signal: null, stdout: page, stderr: '' })
+
+test.each(['dynamic', 'static', 'static-pie'])('%s, in an empty root, moved', name => {
+  expect(run(join(programs, 'bin', name), [])).toEqual(good())
+  for (const at of ['/srv/x', '/b c/d  e']) expect(new EmptyRoot(place, at).run(`bin/${name}`)).toEqual(good())
+})
+
+test('the longest root that the summary names works, one byte more does not', () => {
+  const { rootLimit } = JSON.parse(readFileSync(join(place, 'bundle.json'), 'utf8')) as { rootLimit: number }
+  const longest = `/${'r'.repeat(rootLimit - 1)}`
+  for (const name of ['static', 'static-pie']) {
+    expect(new EmptyRoot(place, longest).run(`bin/${name}`)).toEqual(good())
+    expect(new EmptyRoot(place, `${longest}r`).run(`bin/${name}`)).toEqual({
+      code: 127,
+      signal: null,
+      stdout: '',
+      stderr: `${longest}r/bin/${name}: unpacked too deep: ${rootLimit + 1} bytes, at most ${rootLimit}: move it, or bundle with --prefix\n`,
+    })
+  }
+})
+
+test('what has no header to spare keeps its path blanked, and it is said why', () => {
+  const report = JSON.parse(readFileSync(join(directory, 'report.json'), 'utf8')) as {
+    findings: { code: string; file: string; refusal?: string; count?: number }[]
+    references: { at: string; text: string; outcome: string; missed: boolean }[]
+  }
+  const refused = report.findings.filter(f => f.code === 'static-refused')
+  expect(refused.map(f => [f.file, f.refusal, f.count])).toEqual([[join(programs, 'bin/bare'), 'no-slot', 1]])
+  const outcomes = report.references.filter(r => r.text.endsWith('/html')).map(r => [r.at, r.outcome, r.missed])
+  expect(outcomes).toEqual([
+    [expect.stringMatching(/\/bare$/), 'blanked', true],
+    ...['dynamic', 'static', 'static-pie'].map(name => [expect.stringMatching(`/${name}$`), 'relocated', false]),
+  ])
+  const said = new EmptyRoot(place, '/srv/x').run('bin/bare')
+  expect(said).toMatchObject({ code: 1, stdout: '' })
+  expect(said.stderr).toMatch(/^\/var\/empty\/e{32}-nginx[^\n]*\/html\/index.html: No such file or directory\n$/)
+})
+
+test('alone in a bundle; without the stub; for one place', () => {
+  const alone = join(directory, 'alone')
+  const made = mustBundle([join(programs, 'bin/static'), '-f', 'dir', '-o', alone])
+  expect(made.stdout).toContain('1 self-relocating')
+  expect(made.stdout).toMatch(/unpack it at a path of at most \d+ bytes/)
+  expect(grep('/nix/store', alone)).toBe('')
+  expect(new EmptyRoot(alone, '/srv/x').run('bin/static')).toEqual(good())
+  expect(bundle(['verify', alone])).toMatchObject({ code: 0 })
+
+  const shell = join(directory, 'shell')
+  mustBundle([join(programs, 'bin/static'), '--launcher', 'shell', '-f', 'dir', '-o', shell])
+  expect(new EmptyRoot(shell, '/srv/x').run('bin/static')).toMatchObject({ code: 1, stdout: '' })
+
+  const fixed = join(directory, 'fixed')
+  mustBundle([join(programs, 'bin/static'), '--prefix', '/opt/x', '-f', 'dir', '-o', fixed])
+  expect(new EmptyRoot(fixed, '/opt/x').run('bin/static')).toEqual(good())
+})
