@@ -69,6 +69,9 @@ test_needs=(
   mksh:mksh
   setcap:libcap2-bin
   gdb:gdb
+  git:git
+  /usr/share/zoneinfo/Europe/Berlin:tzdata
+  /etc/ssl/certs/ca-certificates.crt:ca-certificates
   ld.lld:lld
   musl-gcc:musl-tools
   aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu

@@ -91,10 +91,7 @@ export async function apply(
       const { writes, left } =
         options.patcher === 'patchelf' || facts === null ? { writes: [], left: edits } : editInPlace(facts, edits)
       const rpathLeft = facts !== null && left.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
-      await staging.writePieces(
-        step.at,
-        editedPieces(step, graph.files.get(step.from)!.size, [...writes, ...rpathLeft], count),
-      )
+      await staging.writePieces(step.at, editedPieces(step, [...writes, ...rpathLeft], count))
       if (left.length > 0) {
         // patchelf gets a name that any argument vector can carry.
         const scratch = staging.scratch(`patchelf-${index}`)
@@ -174,7 +171,6 @@ function elfFacts(graph: DependencyGraph, step: Step): ElfFacts | null {
 /** The input piece by piece with the overwrites made; each is checked against the bytes that the scan saw. */
 async function* editedPieces(
   step: Step & { do: 'copy' },
-  size: number,
   writes: readonly Write[],
   count: (piece: Uint8Array) => Uint8Array,
 ): AsyncGenerator<Uint8Array> {
@@ -185,13 +181,14 @@ async function* editedPieces(
   }
   const splices = step.edits.filter((e): e is Splice => e.op === 'splice')
   if (splices.length > 0) {
-    yield* splicedPieces(step.from, size, splices, count)
+    yield* splicedPieces(step.from, step.size, splices, count)
     return
   }
   const edits = [
     ...step.edits.filter((e): e is Edit & { op: 'overwrite' } => e.op === 'overwrite'),
     ...writes.map(w => ({ offset: w.offset, from: null, to: w.bytes })),
   ].sort((a, b) => a.offset - b.offset)
+  const strip = step.edits.find(e => e.op === 'strip')
   let first = 0
   let base = 0
   for await (const piece of filePieces(step.from)) {
@@ -201,9 +198,10 @@ async function* editedPieces(
       if (edit.offset + edit.to.length <= base) first = i + 1
       else overlay(piece, base, edit.offset, edit.to, edit.from, step.from)
     }
+    yield count(strip ? piece.subarray(0, Math.max(0, strip.keep - base)) : piece)
     base = end
-    yield count(piece)
   }
+  if (strip) yield count(strip.tail)
 }
 
 /** A container with its members overwritten, and then what stands around them: offsets there may have changed. */

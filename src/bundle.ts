@@ -5,13 +5,24 @@
 import { availableParallelism } from 'node:os'
 import { apply, type WrittenFile } from './apply.ts'
 import { compareChoices } from './checks/choices.ts'
+import type { DataKind } from './data-kinds.ts'
 import { BundleError } from './errors.ts'
+import { disallowed } from './graph.ts'
 import { fromText, toText } from './io/bytes.ts'
 import { type Progress, silent } from './io/progress.ts'
 import { assertFree, Staging, writeFile } from './io/staging.ts'
 import { sameContents, stat } from './io/store.ts'
 import { countOutcomes, fullReport, MANIFEST, makeManifest, manifestBytes } from './manifest.ts'
-import type { BundlePlan, DependencyGraph, Finding, Outcome, PlanOptions, ScanOptions, Target } from './model.ts'
+import type {
+  BundlePlan,
+  DependencyGraph,
+  Finding,
+  Outcome,
+  PlanOptions,
+  ScanOptions,
+  Target,
+  Traced,
+} from './model.ts'
 import { closureOf } from './nix/build.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type Packed, pack } from './pack/archive.ts'
@@ -19,7 +30,8 @@ import type { Compression } from './pack/compress.ts'
 import { FORMATS, type Format } from './pack/format.ts'
 import { plan as makePlan } from './plan.ts'
 import { scan } from './scan.ts'
-import { resolveTarget } from './target.ts'
+import { resolveTargets } from './target.ts'
+import { trace } from './trace.ts'
 import { verify } from './verify.ts'
 import { VERSION } from './version.ts'
 
@@ -39,12 +51,32 @@ export interface BundleOptions {
   /** Globs on paths without store directory and hash, such as `glibc-2.36/lib/gconv/*`: brought, or left out. */
   include?: readonly string[]
   exclude?: readonly string[]
+  /** Gather licence texts of what is shipped in `share/licenses/`. */
+  licenses?: boolean
+  /** Data to bring by kind, from the store or, with a warning, from this machine. */
+  with?: readonly DataKind[]
+  /** Leave out symbols and debug information that only debuggers read. */
+  strip?: boolean
+  /** A command to run under strace, the targets' programs first on its PATH: what it opens in a store comes along. */
+  trace?: readonly string[]
+  /** Packages and libraries, by name, that must not be in the bundle. */
+  disallow?: readonly string[]
   /** Where the full account of all references goes, with store paths. Never inside the bundle. */
   report?: string
+  /** The Nix file that attributes are taken from, instead of nixpkgs. */
+  file?: string
+  /** The Nix system that Nix builds for, such as `aarch64-linux`. */
+  system?: string
+  /** Further arguments for Nix. */
+  nixArg?: readonly string[]
+  /** Only these programs of the targets, by name. */
+  program?: readonly string[]
   /** Replaces the target's own name. */
   name?: string
   /** Replace what is at `output`. */
   force?: boolean
+  /** Plan only: nothing is written. */
+  dryRun?: boolean
   /** Files that are written at a time. */
   jobs?: number
   /** Directory that relative paths start from. */
@@ -52,6 +84,15 @@ export interface BundleOptions {
   progress?: Progress
   /** Show what Nix prints while it builds. */
   showNix?: boolean
+}
+
+/** A file or link of a bundle that is planned. */
+export interface PlannedFile {
+  readonly at: string
+  readonly type: 'file' | 'link'
+  readonly size: number
+  /** The input that it is a copy of; null for what is made. */
+  readonly from: string | null
 }
 
 /** What was made. Sizes are in bytes. */
@@ -70,16 +111,22 @@ export interface BundleReport {
   /** Bytes that the path may have where the bundle is unpacked; null: any. */
   readonly rootLimit: number | null
   readonly sizes: { readonly closure: number | null; readonly bundle: number; readonly output: number }
+  /** With `dryRun`: what would be written, sorted by place; sizes before patchelf and the stub. */
+  readonly planned: readonly PlannedFile[] | null
   /** SHA-256 of the tar, before compression; null for a directory. */
   readonly tarSha256: string | null
   readonly findings: readonly Finding[]
 }
 
 /**
- * Makes a bundle of a target: a path (with a slash) or a Nix attribute.
+ * Makes one bundle of one or more targets: paths (with a slash), flake references, Nix attributes; where there is no
+ * Nix, programs on PATH.
  * @throws BundleError when it cannot be made at all; what is wrong with the program itself is in the findings
  */
-export async function bundle(word: string, options: BundleOptions = {}): Promise<BundleReport> {
+export async function bundle(
+  targets: string | readonly [string, ...string[]],
+  options: BundleOptions = {},
+): Promise<BundleReport> {
   const progress = options.progress ?? silent
   const planOptions = checkOptions(options)
   const cwd = options.cwd ?? process.cwd()
@@ -89,18 +136,42 @@ export async function bundle(word: string, options: BundleOptions = {}): Promise
   // What cannot be written is said before Nix builds for an hour.
   if (output !== undefined && !output.endsWith('/')) assertFree(outputPath(output, cwd), force)
 
-  const target = await resolveTarget(word, cwd, options.showNix ?? false)
+  if (options.trace?.length === 0)
+    throw new BundleError('usage', '--trace: no command to run', {
+      hint: 'put it behind two dashes: --trace -- nginx -t',
+    })
+
+  const target = await resolveTargets(typeof targets === 'string' ? [targets] : targets, {
+    file: options.file ?? null,
+    system: options.system ?? null,
+    args: options.nixArg ?? [],
+    cwd,
+    shown: options.showNix ?? false,
+    programs: options.program ?? [],
+  })
   // Every entry is a program that exists.
   const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
-  const graph = scan(target.entries, target.roots, scanOptions(options, planOptions), progress)
+  const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
+  // All that is run of the target has run.
+  const scanned = scan(target.entries, target.roots, scanOptions(options, planOptions, seen.traced), progress)
+  const graph = { ...scanned, findings: [...seen.findings, ...scanned.findings] }
   // No input is read for facts after this point.
-  const plan = makePlan(graph, planOptions, sameContents)
+  const planned = makePlan(graph, planOptions, sameContents)
+  const unwanted = disallowed(graph, (options.disallow ?? []).map(fromText))
+  const plan = { ...planned, findings: [...unwanted, ...planned.findings] }
   // Every byte that will differ from its input is named in the plan.
   const title = titleOf(target, graph, options.name)
   const report = reportOn(title, target, plan, planOptions, graph, format)
   if (plan.findings.some(f => f.severity === 'error')) {
     await closure
     return report(null, plan.findings, [], null)
+  }
+  if (options.dryRun) {
+    const files = plannedFiles(plan)
+    const size = files.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
+    const known = await closure
+    const made = report(null, plan.findings, [], null, known?.size)
+    return { ...made, sizes: { ...made.sizes, bundle: size }, planned: files }
   }
 
   const destination = destinationOf(title, options, format, cwd)
@@ -217,9 +288,14 @@ function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOpt
 }
 
 const scanOptions = (
-  { data = 'auto', include = [], exclude = [] }: BundleOptions,
+  { data = 'auto', include = [], exclude = [], strip = false, licenses = false, with: kinds = [] }: BundleOptions,
   { prefix, launcher }: PlanOptions,
+  traced: readonly Traced[],
 ): ScanOptions => ({
+  traced,
+  strip,
+  licenses,
+  with: kinds,
   data,
   include: include.map(fromText),
   exclude: exclude.map(fromText),
@@ -264,6 +340,16 @@ function destinationOf(title: Title, { output }: BundleOptions, format: Format, 
 const outputPath = (output: string, cwd: string): string =>
   fromText(output.startsWith('/') ? output : `${cwd}/${output}`).replace(/(?<=.)\/+$/, '')
 
+function plannedFiles(plan: BundlePlan): PlannedFile[] {
+  return plan.steps.map((step): PlannedFile => {
+    const at = toText(step.at)
+    if (step.do === 'symlink') return { at, type: 'link', size: step.to.length, from: null }
+    if (step.do === 'write') return { at, type: 'file', size: step.bytes.length, from: null }
+    const growth = step.edits.reduce((sum, e) => sum + (e.op === 'splice' ? e.to.length - e.length : 0), 0)
+    return { at, type: 'file', size: step.size + growth, from: toText(step.from) }
+  })
+}
+
 function reportOn(
   title: Title,
   target: Target,
@@ -296,6 +382,7 @@ function reportOn(
       references: countOutcomes(plan),
       rootLimit: plan.relocations?.rootLimit ?? null,
       sizes: { closure, bundle: size, output: packed === null || output === null ? size : (stat(output)?.size ?? 0) },
+      planned: null,
       tarSha256: packed?.tarSha256 ?? null,
       findings,
     }

@@ -5,6 +5,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { Audited, AuditOptions } from './audit.ts'
 import type { BundleOptions } from './bundle.ts'
+import { DATA_KINDS, type DataKind } from './data-kinds.ts'
 import { EXIT } from './exit.ts'
 import type { Progress } from './io/progress.ts'
 import type { Finding } from './model.ts'
@@ -28,11 +29,13 @@ interface OutputOptions {
   verbose?: boolean
 }
 
+type MakeOptions = Omit<BundleOptions, 'trace'> & OutputOptions & { trace?: boolean }
+
 const program = new Command('bundle')
   .description('Turn a program built with Nix into a bundle that runs where there is no Nix.')
   .version(VERSION)
   .exitOverride()
-  .usage('<target> [options]\n       bundle verify <path...>')
+  .usage('<target...> [options]\n       bundle verify <path...>')
   .showHelpAfterError('(bundle --help for the options)')
 
 const withOutput = (command: Command): Command =>
@@ -43,7 +46,10 @@ const withOutput = (command: Command): Command =>
 
 const make = withOutput(program.command('make', { isDefault: true }))
   .description('make a bundle of a program')
-  .argument('<target>', 'a path with a slash in it (./result, /nix/store/...), or a Nix attribute (nginx)')
+  .argument(
+    '<target...>',
+    'a path with a slash in it (./result, /nix/store/...), a flake reference (nixpkgs#nginx), a Nix attribute (nginx, nginx^bin); where there is no Nix, a program on PATH',
+  )
   .option('-o, --output <path>', 'where the bundle goes (default: ./<name>-<version>-<system>.tar.gz)')
   .addOption(new Option('-f, --format <format>', 'what it is (default: what --output ends in)').choices(FORMATS))
   .option('--prefix <directory>', 'make it for one fixed absolute place instead of any')
@@ -60,33 +66,53 @@ const make = withOutput(program.command('make', { isDefault: true }))
   )
   .option('--include <glob>', 'bring these too: a path such as glibc-2.36/lib/gconv/* (repeatable)', collect)
   .option('--exclude <glob>', 'leave these out (repeatable)', collect)
+  .option('--trace', 'run the command behind -- and bring what it opens: --trace -- nginx -t')
+  .option('--disallow <name>', 'fail if this package or library would be in the bundle (repeatable)', collect)
+  .addOption(
+    new Option(
+      '--with <kinds>',
+      'data to bring, from the store or else from this machine: ca-certificates,locales,tzdata',
+    ).argParser(parseKinds),
+  )
+  .option('--licenses', 'gather licence texts in share/licenses/')
+  .option('--strip', 'leave out symbols and debug information')
   .option('--report <file>', 'write a full account of every store reference')
-  .option('--name <name>', "the bundle's name (default: the target's)", parseName)
+  .option('--program <name>', 'only this program of the targets (repeatable)', collect)
+  .option('--file <file>', 'take attributes from this Nix file instead of nixpkgs')
+  .option('--system <system>', 'have Nix build for this system, such as aarch64-linux')
+  .option('--nix-arg <argument>', 'hand this on to Nix (repeatable)', collect)
+  .option('--name <name>', "the bundle's name (default: the targets' names)", parseName)
+  .option('--dry-run', 'plan only: say what would be written, with --verbose each file')
   .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
   .option('--force', 'replace what is at the destination')
-  .action(async (target: string, options: BundleOptions & OutputOptions) => {
+  .action(async (targets: [string, ...string[]], typed: MakeOptions) => {
     const pipeline = await load()
-    const { bundle, bundleSummary, jsonFinding, toJson } = pipeline
+    const { trace: isTraced, ...options } = typed
+    const { bundle, bundleSummary, jsonFinding, plannedLines, toJson } = pipeline
     const progress = progressFor(options, pipeline)
-    const report = await bundle(target, {
+    const report = await bundle(targets, {
       ...options,
+      ...(isTraced && { trace: traced }),
       progress,
       showNix: !options.quiet && !options.json && process.stderr.isTTY,
     })
     progress.done()
     printFindings(report.findings, options, pipeline)
     if (options.json) print(toJson({ ...report, findings: report.findings.map(jsonFinding) }))
-    else if (report.output === null) process.stderr.write('nothing was written: there are errors\n')
+    else if (report.planned !== null) {
+      if (options.verbose) print(plannedLines(report))
+      if (!options.quiet) print(bundleSummary(report))
+    } else if (report.output === null) process.stderr.write('nothing was written: there are errors\n')
     else if (!options.quiet) print(bundleSummary(report))
-    process.exitCode = report.output === null ? EXIT.findings : EXIT.ok
+    process.exitCode = report.output === null && report.planned === null ? EXIT.findings : EXIT.ok
   })
 
 // Most people want the one command that has no name: its options belong on the first page.
 program.addHelpText(
   'after',
-  () => `\n${make.helpInformation().replace(/^.*?(?=Arguments:)/s, 'bundle <target>: make a bundle\n\n')}`,
+  () => `\n${make.helpInformation().replace(/^.*?(?=Arguments:)/s, 'bundle <target...>: make a bundle\n\n')}`,
 )
-make.usage('<target> [options]')
+make.usage('<target...> [options]')
 
 withOutput(program.command('verify'))
   .description('prove that a tree, archive, image or file holds no store reference')
@@ -137,6 +163,15 @@ function parseCount(text: string): number {
   return n
 }
 
+function parseKinds(text: string, before: readonly DataKind[] = []): DataKind[] {
+  const kinds = text.split(',').map(word => {
+    const kind = DATA_KINDS.find(k => k === word)
+    if (kind === undefined) throw new InvalidArgumentError(`one or more of ${DATA_KINDS.join(', ')} is wanted`)
+    return kind
+  })
+  return [...new Set([...before, ...kinds])]
+}
+
 function parseName(text: string): string {
   if (!/^[^/\x00-\x1f]+$/.test(text) || text.startsWith('.') || text.startsWith('-'))
     throw new InvalidArgumentError('a plain file name is wanted')
@@ -158,6 +193,15 @@ function printFindings(
 }
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`)
+
+/** The command line as Node has it, and the command to trace that stands behind `--` with `--trace`. */
+const [words, traced] = splitTraced(process.argv)
+
+function splitTraced(argv: readonly string[]): [string[], string[]] {
+  const dashes = argv.indexOf('--')
+  const isTraced = dashes >= 0 && argv.slice(0, dashes).includes('--trace')
+  return isTraced ? [argv.slice(0, dashes), argv.slice(dashes + 1)] : [[...argv], []]
+}
 
 /** Whether all work is done, and its exit code set. */
 let finished = false
@@ -184,7 +228,7 @@ async function main(): Promise<void> {
     throw error
   })
   try {
-    await program.parseAsync()
+    await program.parseAsync(words)
     finished = true
   } catch (error) {
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.failed

@@ -99,6 +99,18 @@ export function readWrapper(path: SourcePath, facts: FileFacts, size: number): W
   return wrapper && stat(wrapper.program)?.type === 'file' ? wrapper : null
 }
 
+/** A larger program is not looked into for paths. In bytes. */
+const PATHS_MAX = 64 << 20
+
+/** Files and directories of this machine that a program names in full, sorted; what every machine has is left out. */
+export function machinePaths(path: SourcePath): string[] {
+  const text = withFile(path, source => (source.size > PATHS_MAX ? '' : source.read(0, source.size).toString('latin1')))
+  const names = new Set([...text.matchAll(/(?<=\0)\/(?:usr|etc|opt|var)\/[!-~]{2,200}(?=\0)/g)].map(([name]) => name))
+  return [...names].filter(name => !EVERYWHERE.test(name) && stat(name) !== null).sort()
+}
+const EVERYWHERE =
+  /^\/(?:etc\/(?:passwd|group|hosts|resolv\.conf|localtime|nsswitch\.conf|services|protocols|shells|mtab|ld\.so\..*)|usr\/(?:bin|sbin|lib|share|local)|var\/(?:tmp|run|log|lib|cache))\/?$|^\/usr\/s?bin\//
+
 /** The end of the string or line that stands before an offset. */
 export function textBefore(path: SourcePath, offset: number): string {
   const from = Math.max(0, offset - BEFORE)

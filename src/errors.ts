@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'not-executable'
   | 'not-a-program'
   | 'no-programs'
+  | 'same-program'
   | 'broken-link'
   | 'malformed'
   | 'unreadable'

@@ -32,6 +32,7 @@ const COUNTS = {
   templated: v.number(),
   relocated: v.number(),
   blanked: v.number(),
+  stripped: v.optional(v.number(), 0),
 }
 
 const ManifestSchema = v.object({
@@ -142,7 +143,15 @@ export function makeManifest(
 
 /** How many references had which outcome, and how many paths of the host in loaders were blanked. */
 export function countOutcomes(plan: BundlePlan): Record<Outcome | 'host-path', number> {
-  const counts = { loader: 0, fixed: 0, templated: 0, relocated: 0, blanked: 0, 'host-path': plan.hostPaths }
+  const counts = {
+    loader: 0,
+    fixed: 0,
+    templated: 0,
+    relocated: 0,
+    blanked: 0,
+    stripped: 0,
+    'host-path': plan.hostPaths,
+  }
   for (const { outcome } of plan.accounts) counts[outcome]++
   return counts
 }

@@ -4,6 +4,9 @@
  * Strings that come from files and file systems are byte strings (io/bytes.ts).
  */
 
+import type { DataKind } from './data-kinds.ts'
+import type { Strip } from './elf/strip.ts'
+import type { Brought } from './extras.ts'
 import type { ProblemCode } from './references/containers.ts'
 import type { Wrapper } from './script/wrapper.ts'
 
@@ -163,7 +166,16 @@ export interface LinkNode {
   readonly directory: boolean
 }
 
-export type DependencyKind = 'interp' | 'needed' | 'variant' | 'dlopen' | 'shebang' | 'wrapper' | 'link' | 'reference'
+export type DependencyKind =
+  | 'interp'
+  | 'needed'
+  | 'variant'
+  | 'dlopen'
+  | 'shebang'
+  | 'wrapper'
+  | 'link'
+  | 'reference'
+  | 'trace'
 
 export interface Dependency {
   readonly from: SourcePath
@@ -236,7 +248,14 @@ export interface Target {
   readonly roots: readonly PackageRoot[]
 }
 
+/** A file that comes along because it was asked for by kind (extras.ts). */
+export interface Extra extends Brought {
+  /** Null for a link. */
+  readonly node: FileNode | null
+}
+
 export interface DependencyGraph {
+  readonly extras: readonly Extra[]
   readonly entries: readonly Entry[]
   /** By root, sorted: own trees first. */
   readonly packages: readonly Package[]
@@ -255,6 +274,8 @@ export interface DependencyGraph {
   readonly split: ReadonlyMap<SourcePath, ReadonlySet<string>>
   /** The first bytes of compiled Python modules (script/pyc.ts). */
   readonly pycs: ReadonlyMap<SourcePath, Buffer>
+  /** Objects that are stripped, and how. */
+  readonly strips: ReadonlyMap<SourcePath, Strip>
   /** Names of the store directory at the time of the scan: hashes that no bundle may hold. */
   readonly hashes: ReadonlySet<string>
   readonly findings: readonly Finding[]
@@ -285,6 +306,8 @@ export type Edit =
       readonly op: 'repack'
       readonly members: readonly { readonly names: readonly string[]; readonly edits: readonly Overwrite[] }[]
     }
+  /** The file ends behind `keep` bytes, and `tail` follows (elf/strip.ts). */
+  | { readonly op: 'strip'; readonly keep: number; readonly tail: Uint8Array }
   | { readonly op: 'splice'; readonly offset: number; readonly length: number; readonly to: Uint8Array }
 
 export type Overwrite = Edit & { op: 'overwrite' }
@@ -296,8 +319,9 @@ export type Overwrite = Edit & { op: 'overwrite' }
  * - `templated`: an expression, or a launcher, puts the bundle's root there
  * - `relocated`: the stub does, when the program starts
  * - `blanked`: it names nothing any more
+ * - `stripped`: it stood in symbols or debug information that were left out
  */
-export const OUTCOMES = ['loader', 'fixed', 'templated', 'relocated', 'blanked'] as const
+export const OUTCOMES = ['loader', 'fixed', 'templated', 'relocated', 'blanked', 'stripped'] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
 /** What became of one reference of one file. */
@@ -320,6 +344,8 @@ export type Step =
       readonly at: BundlePath
       readonly from: SourcePath
       readonly executable: boolean
+      /** Of the input, in bytes. */
+      readonly size: number
       readonly edits: readonly Edit[]
     }
   | { readonly do: 'symlink'; readonly at: BundlePath; readonly to: string }
@@ -334,13 +360,28 @@ export interface PlannedProgram {
   readonly source: SourcePath
 }
 
+/** A file that a program was seen to open while it ran. */
+export interface Traced {
+  /** By the name that was used, made absolute. */
+  readonly file: SourcePath
+  /** The program that was executed last before; null when its name is not known. */
+  readonly program: SourcePath | null
+}
+
 /** Which files come along besides programs and libraries. */
 export interface ScanOptions {
+  readonly traced: readonly Traced[]
   /** What is referenced, nothing, or the whole closure. */
   readonly data: 'auto' | 'none' | 'all'
   /** Globs on paths without store directory and hash: `glibc-2.36/lib/gconv/*`. Byte strings. */
   readonly include: readonly string[]
   readonly exclude: readonly string[]
+  /** Whether licence texts are gathered. */
+  readonly licenses: boolean
+  /** Data that is brought by kind. */
+  readonly with: readonly DataKind[]
+  /** Whether objects lose their symbols and debug information. */
+  readonly strip: boolean
   /** Whether launchers stand in for wrappers, so that their interpreters are not needed. */
   readonly launchers: boolean
 }
@@ -424,6 +465,14 @@ export type Finding = FindingBase &
       }
     | { readonly code: 'reference-left'; readonly rule: string; readonly target: string; readonly count: number }
     | { readonly code: 'include-nothing'; readonly glob: string }
+    | { readonly code: 'disallowed'; readonly name: string; readonly chain: readonly string[] }
+    | { readonly code: 'machine-data'; readonly paths: readonly string[] }
+    | { readonly code: 'licence-missing'; readonly packages: readonly string[] }
+    | { readonly code: 'with-missing'; readonly looked: readonly string[] }
+    | { readonly code: 'with-host'; readonly from: string }
+    | { readonly code: 'with-unasked'; readonly at: string; readonly variable: string }
+    | { readonly code: 'trace-failed'; readonly exit: number }
+    | { readonly code: 'trace-nothing' }
     | { readonly code: 'relocation-refused'; readonly count: number }
     | { readonly code: 'reference-split'; readonly count: number }
     | { readonly code: 'no-debug-hook' }

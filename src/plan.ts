@@ -5,6 +5,7 @@
 
 import { Accounts, type Rewritten } from './accounts.ts'
 import { editInPlace } from './elf/edit.ts'
+import type { Strip } from './elf/strip.ts'
 import { BundleError } from './errors.ts'
 import { hidden, Launchers, shadow } from './launch.ts'
 import { directoryOf, finder, type Layout, layOut, relativeLink } from './layout.ts'
@@ -15,6 +16,7 @@ import type {
   DependencyGraph,
   Edit,
   ElfFacts,
+  Extra,
   FileNode,
   Finding,
   LinkNode,
@@ -88,6 +90,7 @@ class Planner {
   plan(): BundlePlan {
     for (const node of this.#graph.files.values()) this.#planFile(node)
     for (const link of this.#graph.links.values()) this.#planLink(link)
+    for (const extra of this.#graph.extras) this.#planExtra(extra)
     for (const [at, to] of this.#layout.aliases) this.#symlink(at, relativeLink(at, to))
     for (const { at, source } of this.#graph.entries) {
       const to = this.#layout.placed.get(source)
@@ -282,6 +285,17 @@ class Planner {
     this.#copy(at, node, { accounts, edits: mended === null ? edits : [...edits, { op: 'overwrite', ...mended }] })
   }
 
+  /** What was asked for by kind: what is there already stays. */
+  #planExtra({ node, link, under, package: root, path }: Extra): void {
+    const directory = root === null ? '' : `${this.#layout.directories.get(root)!}/`
+    const at = (
+      under === 'share/licenses' ? `${under}/${directory.slice('pkg/'.length)}${path}` : directory + path
+    ) as BundlePath
+    if (this.#isPlanned(at)) return
+    if (node === null) this.#symlink(at, link!)
+    else this.#copy(at, node, this.#textEdits(node, at))
+  }
+
   // ---- Links and steps -----------------------------------------------------------------------------------------
 
   #planLink(link: LinkNode): void {
@@ -341,8 +355,10 @@ class Planner {
     this.#kept.push(...this.#accounts.standIn(node, at))
   }
 
-  #copy(at: BundlePath, node: FileNode, { edits, accounts }: Rewritten): void {
-    this.#add({ do: 'copy', at, from: node.path, executable: node.executable, edits })
+  #copy(at: BundlePath, node: FileNode, rewritten: Rewritten): void {
+    const strip = this.#graph.strips.get(node.path)
+    const { edits, accounts } = strip ? stripped(rewritten, strip) : rewritten
+    this.#add({ do: 'copy', at, from: node.path, executable: node.executable, size: node.size, edits })
     this.#kept.push(...accounts)
   }
 
@@ -353,12 +369,20 @@ class Planner {
   }
 }
 
+/** What is written of an object that loses all behind its segments. */
+const stripped = ({ edits, accounts }: Rewritten, { keep, tail, writes }: Strip): Rewritten => ({
+  edits: [...edits.filter(e => e.op !== 'overwrite' || e.offset < keep), ...writes, { op: 'strip', keep, tail }],
+  accounts: accounts.map(a => (a.reference.offset < keep ? a : { ...a, outcome: 'stripped', missed: false })),
+})
+
 /**
  * Where references to each package go that has a place under pkg/, by hash.
  * @throws BundleError('prefix-unusable')
  */
 function targets(graph: DependencyGraph, layout: Layout, prefix: string | null): Map<string, Target> {
   const inUse = new Set([...layout.placed.values(), ...layout.aliases.keys()].map(at => at.split('/')[1]))
+  for (const { under, package: root } of graph.extras)
+    if (under === 'pkg' && root !== null) inUse.add(layout.directories.get(root)!.split('/')[1])
   const result = new Map<string, Target>()
   let room = Number.POSITIVE_INFINITY
   for (const { root, hash } of graph.packages) {

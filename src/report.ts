@@ -48,6 +48,22 @@ export function describe(finding: Finding): string {
       return 'the stub cannot hook into this loader: paths in libraries relocate after their constructors have run, and those in plugins do not'
     case 'include-nothing':
       return 'no file of the packages that the program refers to matches --include'
+    case 'disallowed':
+      return `is ${t(finding.name)}, which --disallow keeps out; ${finding.chain.length === 1 ? 'it is an own file of the target' : `it comes by ${finding.chain.map(shortPath).join(' -> ')}`}`
+    case 'machine-data':
+      return `names files of this machine, which stay here (only programs and libraries come along): ${finding.paths.slice(0, SHOWN).map(t).join(', ')}${finding.paths.length > SHOWN ? ` and ${finding.paths.length - SHOWN} more` : ''}`
+    case 'licence-missing':
+      return `no licence text is found in ${finding.packages.map(t).join(', ')}`
+    case 'with-missing':
+      return `found neither in this machine's store nor at ${finding.looked.join(', ')}`
+    case 'with-host':
+      return `taken from this machine, ${t(finding.from)}: the store has none`
+    case 'with-unasked':
+      return `nothing in the bundle looks for it in a place that moves with the bundle: set ${finding.variable} to <bundle>/${finding.at}`
+    case 'trace-failed':
+      return `what was traced ended with exit code ${finding.exit}: what it would have opened later is not known`
+    case 'trace-nothing':
+      return 'what was traced opened no file of a store'
     case 'argv0-unsupported':
       return `its loader ${t(finding.loader)} is older than glibc 2.33: the program sees its own path as argv[0]`
     case 'same-soname':
@@ -84,6 +100,7 @@ function others([, ...rest]: readonly string[]): string {
   return ` (nor ${rest.length === 1 ? 'does' : 'do'} ${shown}${rest.length > OTHERS_SHOWN ? ` and ${rest.length - OTHERS_SHOWN} more` : ''})`
 }
 const OTHERS_SHOWN = 3
+const SHOWN = 5
 /** A store path without the part that no person reads. */
 const shortPath = (path: string): string => t(path.replace(/^\/nix\/store\/[^/]{32}-/, ''))
 const PROBLEMS = {
@@ -119,7 +136,8 @@ export const megabytes = (bytes: number): string => `${(bytes / MEGABYTE).toFixe
 /** The summary of a bundle that was published. */
 export function bundleSummary(report: BundleReport): string {
   const { counts, references, sizes } = report
-  const output = report.output ?? ''
+  const { planned } = report
+  const output = report.output ?? '(dry run: nothing is written)'
   const shown = output.slice(output.lastIndexOf('/') + 1)
   const rewritten = Object.values(references).reduce((sum, n) => sum + n, 0)
   const outcomes = [
@@ -127,22 +145,36 @@ export function bundleSummary(report: BundleReport): string {
     references.relocated > 0 && `${references.relocated} self-relocating`,
     references.templated > 0 && `${references.templated} made relative`,
     references.blanked > 0 && `${references.blanked} blanked`,
+    references.stripped > 0 && `${references.stripped} stripped`,
     references.loader > 0 && `${references.loader} in strings of the loader`,
     references['host-path'] > 0 && `${references['host-path']} host paths of the loader blanked`,
   ].filter(part => part !== false)
+  const list = outcomes.length === 0 ? '' : `: ${outcomes.join(', ')}`
   const warnings = report.findings.filter(f => f.severity === 'warning').length
-  const archive = report.format === 'dir' ? shown : `${shown} ${megabytes(sizes.output)}`
+  const archive = report.format === 'dir' || planned !== null ? shown : `${shown} ${megabytes(sizes.output)}`
   return [
     `${report.name}${report.version === null ? '' : ` ${report.version}`}  ${report.system}  (${report.label})`,
     `  programs ${counts.programs}   libraries ${counts.libraries}   data files ${counts.data}`,
     `  ${sizes.closure === null ? '' : `Nix closure ${megabytes(sizes.closure)}  ->  `}bundle ${megabytes(sizes.bundle)}  ->  ${archive}`,
-    `  0 store references (${rewritten} rewritten${outcomes.length === 0 ? '' : `: ${outcomes.join(', ')}`})`,
+    planned === null
+      ? `  0 store references (${rewritten} rewritten${list})`
+      : `  ${rewritten} store references to be rewritten${list}`,
     ...(report.tarSha256 === null ? [] : [`  sha256 of the tar ${report.tarSha256}`]),
     ...(report.prefix === null ? [] : [`  made for ${report.prefix}: unpack it there`]),
     ...(report.rootLimit === null ? [] : [`  unpack it at a path of at most ${report.rootLimit} bytes`]),
     ...(warnings === 0 ? [] : [`  warnings: ${warnings}`]),
   ].join('\n')
 }
+
+/** What a dry run would write, a file a line: size in bytes, place, and what it is a copy of. */
+export const plannedLines = (report: BundleReport): string =>
+  (report.planned ?? [])
+    .map(({ at, type, size, from }) =>
+      type === 'link'
+        ? `        link  ${at}`
+        : `${String(size).padStart(12)}  ${at}${from === null ? '' : `  <- ${from}`}`,
+    )
+    .join('\n')
 
 /** A value as a JSON document; byte strings in findings become text. */
 export const toJson = (value: object): string =>

@@ -6,16 +6,20 @@
  * interpreter of a script, as the far end of a link, or because a file that is in already names it by its store path and
  * the table of references/follow.ts says so.
  */
-import { readMembers, readReferences, readWrapper, splitHashes } from './contents.ts'
+import { machinePaths, readMembers, readReferences, readWrapper, splitHashes } from './contents.ts'
 import { isElf, parseElf } from './elf/parse.ts'
+import { type Strip, strip } from './elf/strip.ts'
 import { stubRefusal } from './entry/inject.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
+import { type Brought, licences, provide } from './extras.ts'
 import type { Progress } from './io/progress.ts'
 import { lstat, readLink, realPath, stat, withFile } from './io/store.ts'
+import { directoryOf } from './layout.ts'
 import type {
   Dependency,
   DependencyGraph,
   Entry,
+  Extra,
   FileNode,
   Finding,
   LinkNode,
@@ -25,6 +29,7 @@ import type {
   ScanOptions,
   SourcePath,
   StubRefusal,
+  Traced,
   Verdict,
 } from './model.ts'
 import { storePathOf } from './nix/store-path.ts'
@@ -55,7 +60,9 @@ export function scan(
   const scanner = new Scanner(roots, options, progress)
   for (const { root, tree } of roots) if (tree) scanner.addTree(root)
   for (const entry of entries) scanner.addEntry(entry)
+  for (const opened of options.traced) scanner.addTraced(opened)
   scanner.run()
+  scanner.addExtras()
   return scanner.graph(entries)
 }
 
@@ -79,6 +86,7 @@ class Scanner {
   readonly #findings: Finding[] = []
   readonly #wrappers = new Map<SourcePath, Wrapper>()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
+  readonly #extras: Extra[] = []
   readonly #queue: FileNode[] = []
   /** Directories that were brought because they are named. */
   readonly #brought = new Set<SourcePath>()
@@ -116,11 +124,29 @@ class Scanner {
     this.#add(entry.source)
     const path = realPath(entry.source)
     const node = this.#addFile(path)
+    if (node.facts.format === 'elf' && node.facts.interp && storePathOf(node.facts.interp.value) === null) {
+      const paths = machinePaths(path)
+      if (paths.length > 0) this.#findings.push({ code: 'machine-data', severity: 'warning', file: path, paths })
+    }
     // What is typed has to run: here a damaged file is an error, in a tree it is data with a finding.
     if (node.facts.format === 'data')
       withFile(path, source => {
         if (isElf(source.read(0, 4))) parseElf(source, path)
       })
+  }
+
+  /** Adds what a program was seen to open. */
+  addTraced({ file, program }: Traced): void {
+    if (this.#excluded(file)) return
+    const to = realPath(file)
+    this.#add(inRealDirectory(file))
+    const facts = this.#sources.facts(to)
+    const from = program === null ? to : realPath(program)
+    // What a loader finds by its soname lies in lib/; all else where its path says.
+    const bySoname =
+      facts.format === 'elf' && !facts.program && facts.soname !== null && /\/lib(?:64|32)?$/.test(directoryOf(file))
+    if (bySoname) this.#edge({ from, kind: 'dlopen', name: facts.soname!.value, to, via: 'trace' })
+    else this.#edge({ from, kind: 'trace', name: file, to, via: 'trace' })
   }
 
   /** Resolves until nothing new comes in: programs first, for an object's names mean what they mean in a process. */
@@ -141,12 +167,30 @@ class Scanner {
     }
   }
 
+  /** Adds what was asked for by kind, once it is known what the bundle holds. */
+  addExtras(): void {
+    const add = ({ brought, findings }: { brought: readonly Brought[]; findings: readonly Finding[] }): void => {
+      this.#findings.push(...findings)
+      for (const b of brought) this.#extras.push({ ...b, node: b.link === null ? this.#read(b.from) : null })
+    }
+    if (this.#options.licenses) add(licences(this.#packages()))
+    for (const kind of this.#options.with)
+      add(
+        provide(
+          kind,
+          this.#store.values(),
+          [...this.#files.values()].flatMap(({ references }) => references),
+        ),
+      )
+  }
+
   graph(entries: readonly Entry[]): DependencyGraph {
     const started = new Set(entries.map(entry => realPath(entry.source)))
     for (const { kind, to } of this.#edges)
       if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
     return {
       entries,
+      extras: this.#extras,
       packages: this.#packages(),
       files: new Map([...this.#files].sort(([a], [b]) => compare(a, b))),
       links: new Map([...this.#links].sort(([a], [b]) => compare(a, b))),
@@ -158,6 +202,7 @@ class Scanner {
       texts: this.#texts,
       pycs: this.#pycs,
       split: this.#split,
+      strips: this.#options.strip ? this.#strips() : new Map(),
       hashes: new Set(this.#store.keys()),
       findings: [...this.#sources.findings, ...this.#findings, ...this.#processes.findings(started)],
     }
@@ -174,6 +219,13 @@ class Scanner {
   #addFile(path: SourcePath): FileNode {
     const known = this.#files.get(path)
     if (known) return known
+    const node = this.#read(path)
+    this.#files.set(path, node)
+    this.#queue.push(node)
+    return node
+  }
+
+  #read(path: SourcePath): FileNode {
     const facts = this.#sources.facts(path)
     const status = stat(path)
     const size = status?.size ?? 0
@@ -196,7 +248,7 @@ class Scanner {
       )
     const judge = (reference: Reference): Verdict => this.#verdicts.of(path, facts, wrapper !== null, reference)
     const members = facts.format === 'elf' ? [] : readMembers(path, this.#store, this.#findings)
-    const node: FileNode = {
+    return {
       path,
       size,
       executable,
@@ -206,9 +258,6 @@ class Scanner {
       verdicts: references.map(judge),
       members: members.map(member => ({ ...member, verdicts: member.references.map(judge) })),
     }
-    this.#files.set(path, node)
-    this.#queue.push(node)
-    return node
   }
 
   #addLink(path: SourcePath): void {
@@ -327,6 +376,18 @@ class Scanner {
     return this.#files.size + this.#links.size > before
   }
 
+  /** How objects are stripped; the C library and its loader keep what debuggers and valgrind know them by. */
+  #strips(): Map<SourcePath, Strip> {
+    const libcs = new Set([...this.#sources.loaders.keys()].map(directoryOf))
+    const strips = new Map<SourcePath, Strip>()
+    for (const { path, facts } of this.#files.values()) {
+      if (facts.format !== 'elf' || libcs.has(directoryOf(path))) continue
+      const how = withFile(path, source => strip(source, facts))
+      if (how !== null) strips.set(path, how)
+    }
+    return strips
+  }
+
   // ---- Book-keeping --------------------------------------------------------------------------------------------
 
   #edge(edge: Dependency): void {
@@ -341,7 +402,8 @@ class Scanner {
     const roots = new Map<SourcePath, Package>()
     for (const { root, name, tree } of this.#roots)
       roots.set(root, { root, name, hash: storePathOf(root)?.hash ?? null, tree })
-    for (const path of [...this.#files.keys(), ...this.#links.keys()].sort(compare)) {
+    const places = this.#extras.flatMap(e => (e.package === null ? [] : [e.package]))
+    for (const path of [...this.#files.keys(), ...this.#links.keys(), ...places].sort(compare)) {
       const store = storePathOf(path)
       const root = (store?.root ?? path.slice(0, path.lastIndexOf('/'))) as SourcePath
       if (roots.has(root) || (!store && [...roots.keys()].some(r => path === r || path.startsWith(`${r}/`)))) continue

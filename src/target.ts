@@ -1,46 +1,69 @@
 /**
  * Stage 1: what the user typed becomes entries. A word with a slash is a path, always; a word without one is an
- * attribute that Nix builds, never a path.
+ * attribute that Nix builds, never a path; where there is no Nix, a program on PATH.
  */
 import { isElf, parseElf } from './elf/parse.ts'
 import { BundleError } from './errors.ts'
-import { fromText } from './io/bytes.ts'
+import { fromText, toText } from './io/bytes.ts'
 import { list, lstat, readLink, realPath, type Status, stat, withFile } from './io/store.ts'
 import type { BundlePath, Entry, PackageRoot, SourcePath, Target } from './model.ts'
-import { buildAttribute, isAttribute } from './nix/build.ts'
+import { buildAttribute, buildFlake, hasNix, isAttribute, isFlake, type NixOptions } from './nix/build.ts'
 import { parseName, storePathOf } from './nix/store-path.ts'
 
 /** Where a package keeps what is started by name. */
 const PROGRAM_DIRECTORIES = ['bin', 'sbin', 'libexec'] as const
 
+/** What a target is resolved with. */
+export interface TargetOptions extends NixOptions {
+  /** Only these programs, by name or place (`git`, `bin/git`); empty: all. */
+  readonly programs: readonly string[]
+}
+
 /**
- * The entries of a target.
- * @param word what was typed
- * @param cwd absolute directory that relative paths start from
- * @param shown whether Nix's own messages are shown while it builds
+ * The entries of some targets, together.
+ * @param words what was typed; at least one
+ * @throws BundleError('not-found' | 'not-a-program' | 'no-programs' | 'same-program' | 'nix-failed' | ...)
  */
-export async function resolveTarget(word: string, cwd: string, shown: boolean): Promise<Target> {
-  if (word.includes('#'))
-    throw new BundleError('unsupported', `${word}: flake references are not supported yet`, {
-      hint: `nix build '${word}' && bundle ./result`,
-    })
-  if (word.includes('/')) return pathTarget(word, cwd)
+export async function resolveTargets(words: readonly string[], options: TargetOptions): Promise<Target> {
+  const targets: Target[] = []
+  for (const word of words) targets.push(await resolveTarget(word, options))
+  return chosen(targets.reduce(join), options.programs)
+}
+
+async function resolveTarget(word: string, options: TargetOptions): Promise<Target> {
+  // A path may hold a `#`; what is there is what was meant.
+  if (word.includes('/') && (!isFlake(word) || lstat(absolute(word, options.cwd)) !== null))
+    return pathTarget(word, options.cwd)
+  if (isFlake(word)) {
+    if (word.startsWith('-')) throw new BundleError('usage', `${word}: no flake reference begins with a dash`)
+    return builtTarget(word, await buildFlake(word, options), `flake ${word}`)
+  }
+  if (options.file === null && !(await hasNix())) return pathProgram(word)
   if (!isAttribute(word))
     throw new BundleError('usage', `${word}: neither a path (it has no /) nor a Nix attribute`, {
-      hint: `for a file of this name: bundle ./${word}`,
+      hint: /^\.+$/.test(word)
+        ? `bundle ${word}/ for the directory, bundle ${word}#default for its flake`
+        : `for a file of this name: bundle ./${word}`,
     })
-  const outputs = await buildAttribute(word, shown)
-  return merge(
+  const of = options.file === null ? '' : ` of ${options.file}`
+  return builtTarget(word, await buildAttribute(word, options), `nix attribute ${word}${of}`)
+}
+
+const builtTarget = (word: string, outputs: readonly string[], label: string): Target =>
+  merge(
     outputs.map(output => directoryEntries(output as SourcePath)),
     outputs[0] as SourcePath,
-    `nix attribute ${word}`,
+    label,
     word,
   )
+
+const absolute = (word: string, cwd: string): SourcePath => {
+  const typed = fromText(word).replace(/^(?:\.\/+)+/, '')
+  return (typed.startsWith('/') ? typed : `${fromText(cwd)}/${typed}`) as SourcePath
 }
 
 function pathTarget(word: string, cwd: string): Target {
-  const typed = fromText(word).replace(/^(?:\.\/+)+/, '')
-  const path = (typed.startsWith('/') ? typed : `${fromText(cwd)}/${typed}`) as SourcePath
+  const path = absolute(word, cwd)
   if (lstat(path) === null) throw new BundleError('not-found', 'no such file or directory', { path })
   const status = stat(path)
   if (status === null)
@@ -51,6 +74,60 @@ function pathTarget(word: string, cwd: string): Target {
     return merge([directoryEntries(real)], real, `${label} ${word}`, word)
   }
   return fileTarget(path, status, `${label} ${word}`)
+}
+
+/** Where there is no Nix: a program as the shell would find it. Its data stays the machine's. */
+function pathProgram(word: string): Target {
+  for (const directory of (process.env.PATH ?? '').split(':').filter(d => d.startsWith('/'))) {
+    const path = `${fromText(directory)}/${fromText(word)}` as SourcePath
+    const status = stat(path)
+    if (status?.type === 'file' && (status.mode & 0o111) !== 0)
+      return fileTarget(path, status, `program on PATH ${toText(path)}`)
+  }
+  throw new BundleError(
+    'not-found',
+    `${word}: not a path (it has no /), not a flake reference (it has no #), there is no Nix on PATH to build it as an attribute, and no program on PATH is called so`,
+    { hint: `give a path such as ./result or ./${word}, or install Nix` },
+  )
+}
+
+/** Two targets in one. */
+function join(a: Target, b: Target): Target {
+  const entries = new Map(a.entries.map(entry => [entry.at, entry]))
+  for (const entry of b.entries) {
+    const twin = entries.get(entry.at)
+    if (twin !== undefined && realPath(twin.source) !== realPath(entry.source))
+      throw new BundleError(
+        'same-program',
+        `two programs for ${entry.at}: ${toText(twin.source)} and ${toText(entry.source)}`,
+        {
+          hint: 'make a bundle of each',
+        },
+      )
+    entries.set(entry.at, twin ?? entry)
+  }
+  const roots = new Map(a.roots.map(root => [root.root, root]))
+  for (const root of b.roots) if (!roots.get(root.root)?.tree) roots.set(root.root, root)
+  return {
+    label: `${a.label}, ${b.label}`,
+    name: a.name === b.name ? a.name : `${a.name}+${b.name}`,
+    version: a.name === b.name ? a.version : null,
+    entries: [...entries.values()].sort((x, y) => (x.at < y.at ? -1 : 1)),
+    roots: [...roots.values()],
+  }
+}
+
+/** Of a target only some programs. */
+function chosen(target: Target, programs: readonly string[]): Target {
+  if (programs.length === 0) return target
+  const names = programs.map(fromText)
+  const entries = target.entries.filter(({ at }) => names.some(name => at === name || at.endsWith(`/${name}`)))
+  for (const name of names)
+    if (!entries.some(({ at }) => at === name || at.endsWith(`/${name}`)))
+      throw new BundleError('no-programs', `${toText(name)}: no program of ${target.label} is called so`, {
+        hint: `--program with one of: ${target.entries.map(({ at }) => toText(at)).join(', ')}`,
+      })
+  return { ...target, entries }
 }
 
 /** A single program: the path as it was typed, links followed until one lies in a package. */

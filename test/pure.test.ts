@@ -4,11 +4,14 @@ import { expect, test } from 'vitest'
 
 const PURE = [
   'src/plan.ts',
+  'src/graph.ts',
   'src/accounts.ts',
   'src/relocate.ts',
   'src/launch.ts',
   'src/rpath.ts',
   'src/layout.ts',
+  'src/elf/sections.ts',
+  'src/elf/strip.ts',
   'src/elf/parse.ts',
   'src/elf/image.ts',
   'src/elf/symbols.ts',

@@ -12,8 +12,8 @@ import type { Member } from '../archive/members.ts'
 import { Decompression, Input, Kept, type Peeked, peek, TOO_LARGE } from '../archive/stream.ts'
 import { readTar } from '../archive/untar.ts'
 import { unzip } from '../archive/unzip.ts'
+import { packedSections } from '../elf/packed-sections.ts'
 import { isElf } from '../elf/parse.ts'
-import { packedSections } from '../elf/sections.ts'
 import { BundleError } from '../errors.ts'
 import type { ByteSource } from '../io/bytes.ts'
 import type { ElfFacts, Finding, Reference } from '../model.ts'
@@ -189,7 +189,7 @@ class Look {
   }
 
   #sections(names: readonly string[], source: ByteSource): void {
-    for (const { name, how, offset, size, unpacked } of packedSections(source, names.join('!'))) {
+    for (const { name, how, offset, size, unpacked } of packedSections(source)) {
       const path = [...names, name]
       if (how !== 'zlib') this.problem(path, problem('opaque', how))
       else if (size > LIMITS.member) this.problem(path, problem('too-large'))

@@ -3,7 +3,7 @@
  * A new binary format is one more line in FORMATS.
  */
 import { isElf, parseElf } from '../elf/parse.ts'
-import { readSections } from '../elf/sections.ts'
+import { readSections, SHT } from '../elf/sections.ts'
 import { BundleError } from '../errors.ts'
 import type { ByteSource } from '../io/bytes.ts'
 import type { ElfFacts, Located } from '../model.ts'
@@ -38,7 +38,9 @@ function elfParts(source: ByteSource, path: string): Part[] {
     ...located('needed', facts.needed),
     ...located('soname', [facts.soname]),
   ]
-  return [...(dynamic ?? []), ...readSections(source, path)]
+  const ident = source.read(0, 6)
+  const sections = readSections(source, { class: ident[4] === 2 ? 64 : 32, little: ident[5] === 1 })
+  return [...(dynamic ?? []), ...sections.filter(s => s.type !== SHT.nobits && s.name !== '')]
 }
 
 /** The facts of what looks like ELF; null when it is none. */

@@ -20,7 +20,7 @@ const HOST_FILES = /\0(\/etc\/ld\.so\.(?:cache|preload|nohwcap))(?=\0)/g
 
 /** The facts of a loader. */
 export function readLoader(source: ByteSource, facts: ElfFacts): LoaderFacts {
-  const directories: string[] = []
+  const directories = new Set<string>()
   const hostPaths: LoaderFacts['hostPaths'][number][] = []
   let argv0 = false
   let budget = LOADER_MAX
@@ -30,26 +30,30 @@ export function readLoader(source: ByteSource, facts: ElfFacts): LoaderFacts {
     const text = source.read(segment.offset, segment.filesz).toString('latin1')
     argv0 ||= text.includes('argv0')
     for (const { offset, directory } of libraryDirectories(text)) {
-      directories.push(directory.slice(0, -1))
+      directories.add(directory.slice(0, -1))
       if (isHostPath(directory))
         hostPaths.push({ offset: segment.offset + offset, from: directory, to: nowhere(directory) })
     }
     for (const match of text.matchAll(HOST_FILES))
       hostPaths.push({ offset: segment.offset + match.index + 1, from: match[1]!, to: nowhere(match[1]!) })
   }
-  return { directories, argv0, hostPaths }
+  return { directories: [...directories], argv0, hostPaths }
 }
 
 /**
- * The strings, from NUL to NUL, that are a directory with a slash at both ends and a component `lib...`. Walked from
- * one NUL to the next: one regular expression for all of it takes time quadratic in a string of a few megabytes.
+ * The strings that are a directory with a slash at both ends and a component `lib...`. What stands before such a string
+ * is a NUL, or the end of some table: a byte that no path has, or by chance one that a path may have. The latter is cut
+ * off where another such string follows at once, for the default directories are one run of strings.
  */
 function* libraryDirectories(text: string): Generator<{ offset: number; directory: string }> {
   for (let end = text.indexOf('/\0'); end >= 0; end = text.indexOf('/\0', end + 1)) {
-    const start = text.lastIndexOf('\0', end)
-    if (start < 0 || end - start < '/lib/'.length || end - start > PATH_MAX) continue
-    const directory = text.slice(start + 1, end + 1)
-    if (DIRECTORY.test(directory) && directory.includes('/lib')) yield { offset: start + 1, directory }
+    let start = end
+    while (start > 0 && end - start < PATH_MAX && text[start - 1]! >= ' ' && text[start - 1]! <= '~') start--
+    if (start === 0) continue
+    if (text[start] !== '/' && /^\/[ -.0-~]+\/[ -~]*\0/.test(text.slice(end + 2, end + 2 + PATH_MAX)))
+      start = text.indexOf('/', start)
+    const directory = text.slice(start, end + 1)
+    if (DIRECTORY.test(directory) && directory.includes('/lib')) yield { offset: start, directory }
   }
 }
 
