@@ -11,6 +11,7 @@ import type { Progress } from './io/progress.ts'
 import type { Finding } from './model.ts'
 import { FORMATS } from './pack/format.ts'
 import type * as Pipeline from './pipeline.ts'
+import type { TryOptions } from './try.ts'
 import { VERSION } from './version.ts'
 
 /** The built pipeline.ts, beside this file. Named by a variable, so that it is not built into it. */
@@ -35,7 +36,7 @@ const program = new Command('bundle')
   .description('Turn a program built with Nix into a bundle that runs where there is no Nix.')
   .version(VERSION)
   .exitOverride()
-  .usage('<target...> [options]\n       bundle verify <path...>')
+  .usage('<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]')
   .showHelpAfterError('(bundle --help for the options)')
 
 const withOutput = (command: Command): Command =>
@@ -136,6 +137,25 @@ withOutput(program.command('verify'))
     else if (result.stale > 0 && !options.quiet)
       process.stderr.write(`note: ${result.stale} entries of the baseline are no longer found\n`)
     process.exitCode = result.clean ? EXIT.ok : EXIT.findings
+  })
+
+program
+  .command('try')
+  .description('run a program of a bundle in an empty root: no /nix, no libraries, no shell of this machine')
+  .argument('<bundle>', 'a directory or an archive that bundle made')
+  .argument('[command...]', 'a program of it with arguments, behind -- (default: its only program)')
+  .option('--trace', 'say which paths outside the bundle were opened (strace)')
+  .option('--shell <file>', 'a static shell for /bin/sh, such as /bin/busybox')
+  .action(async (path: string, command: string[], options: TryOptions) => {
+    const pipeline = await load()
+    const { code, method, outside } = await pipeline.tryBundle(
+      path,
+      [...command, ...traced],
+      options,
+      progressFor({}, pipeline),
+    )
+    if (outside !== null) process.stderr.write(`${pipeline.traceText(method, outside)}\n`)
+    process.exitCode = code
   })
 
 function printAudited(

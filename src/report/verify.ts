@@ -6,6 +6,7 @@ import type { Audit, Audited } from '../audit.ts'
 import { toText } from '../io/bytes.ts'
 import type { Finding } from '../model.ts'
 import { jsonFinding, megabytes, toJson } from '../report.ts'
+import type { Outside } from '../try.ts'
 
 /** Rows of one file that are shown; JSON has all. */
 const ROWS_PER_FILE = 20
@@ -101,3 +102,10 @@ export const verifyJson = ({ audited }: Audit): string =>
       }),
     ),
   })
+
+/** What `try --trace` saw. */
+export const traceText = (method: string, outside: readonly Outside[]): string =>
+  [
+    `trace (${method}): ${outside.length === 0 ? 'nothing' : counted(outside.length, 'path')} outside the bundle`,
+    ...outside.map(({ path, opened }) => `  ${opened ? 'opened   ' : 'not there'}  ${toText(path)}`),
+  ].join('\n')
