@@ -10,7 +10,7 @@ import { BundleError } from './errors.ts'
 import { fromText, toText } from './io/bytes.ts'
 import { copyTree, findMethod, makeRoot, PLACE, runInRoot } from './io/empty-root.ts'
 import type { Progress } from './io/progress.ts'
-import { stat, withFile } from './io/store.ts'
+import { realPath, stat, withFile } from './io/store.ts'
 import { inTemporary, unpack } from './io/unpack.ts'
 import { type Manifest, pathBytes } from './manifest.ts'
 import { type Verification, verify } from './verify.ts'
@@ -79,7 +79,7 @@ export async function tryBundle(
     progress.done()
     const log = options.trace ? join(directory, 'trace') : null
     const argv = method.command({ bundle: place, root, shell }, [`${PLACE}/${file}`, ...command.slice(1)])
-    const env = { ...environment(), ...(method.copies && { LD_ORIGIN_PATH: originOf(manifest, file) }) }
+    const env = { ...environment(), ...(method.copies && { LD_ORIGIN_PATH: originOf(manifest, place, file) }) }
     const code = await runInRoot(argv, env, log)
     return {
       code,
@@ -151,8 +151,9 @@ function staticShell(shell: string): string {
 }
 
 /** Where nothing can be mounted there is no /proc, which tells the loader where the program lies (ld.so(8), $ORIGIN). */
-function originOf(manifest: Manifest, file: string): string {
-  const elf = manifest.programs.find(p => p.at.path === file)?.elf.path ?? file
+function originOf(manifest: Manifest, place: string, file: string): string {
+  const at = toText(realPath(fromText(join(place, file)))).slice(toText(realPath(fromText(place))).length + 1)
+  const elf = manifest.programs.find(p => p.at.path === at)?.elf.path ?? at
   return `${PLACE}/${elf.slice(0, elf.lastIndexOf('/'))}`
 }
 

@@ -47,6 +47,9 @@ interface Entry {
   readonly contents: AsyncIterable<Buffer>
 }
 
+/** What stands behind a name or a stored member in a zip looks like more of a path: the next record, an extra field. */
+const ZIP_FOLLOWS = /\/?(?:PK|UT|ux)$/
+
 type Kind = ContainerKind | OpaqueKind | 'tar' | null
 
 /** Reads a member of what is verified once, and what is packed in it. */
@@ -121,7 +124,9 @@ class Look {
     within: readonly Finding[],
   ): Finding[] {
     const told = new Set(within.flatMap(f => ('where' in f ? [f.text] : [])))
-    return grouped(names.join('!'), 'contents', found, partOf).filter(f => !('where' in f && told.has(f.text)))
+    return grouped(names.join('!'), 'contents', found, partOf).filter(
+      f => !('where' in f && (told.has(f.text) || told.has(f.text.replace(ZIP_FOLLOWS, '')))),
+    )
   }
 
   /** Kinds that are read as they come. */

@@ -14,11 +14,14 @@ export const annotations = ({ path, verification: { kind }, findings }: Audited)
   findings.filter(f => f.severity !== 'note').map(finding => annotation(path, kind === 'directory', finding))
 
 function annotation(path: string, isDirectory: boolean, finding: Finding): string {
-  const file = isDirectory ? `${path.replace(/\/+$/, '')}/${toText(finding.file.split('!')[0]!)}` : path
+  const file = isDirectory ? `${path.replace(/\/+$/, '')}/${decoded(finding.file.split('!')[0]!)}` : path
   const title = TITLES[finding.code] ?? finding.code
   const message = `${toText(finding.file)}: ${describe(finding)}`
   return `::${COMMANDS[finding.severity]} file=${property(file)},title=${property(title)}::${data(message)}`
 }
+
+/** A name as it is, with its line breaks. */
+const decoded = (bytes: string): string => Buffer.from(bytes, 'latin1').toString('utf8')
 
 /** As the runner unescapes it (actions/toolkit, command.ts). */
 const data = (text: string): string => text.replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A')

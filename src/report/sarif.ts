@@ -4,8 +4,9 @@
 import { createHash } from 'node:crypto'
 import type { Audited } from '../audit.ts'
 import { keyOf, knownBy } from '../checks/baseline.ts'
-import { toText } from '../io/bytes.ts'
+import { fromText, toText } from '../io/bytes.ts'
 import type { Finding, Severity } from '../model.ts'
+import { WIDTH } from '../references/scan.ts'
 import { describe } from '../report.ts'
 import { VERSION } from '../version.ts'
 
@@ -55,7 +56,7 @@ export function sarifText(audited: readonly Audited[]): string {
 function resultOf({ path, verification: { kind } }: Audited, finding: Finding) {
   const inFile = kind === 'directory' && !finding.file.includes('!')
   const isContents = 'where' in finding && finding.where === 'contents'
-  const uri = uriOf(kind === 'directory' ? `${path}/${toText(finding.file.split('!')[0]!)}` : path)
+  const uri = uriOf(fromText(path) + (kind === 'directory' ? `/${finding.file.split('!')[0]}` : ''))
   return {
     ruleId: finding.code,
     level: LEVELS[finding.severity],
@@ -65,7 +66,9 @@ function resultOf({ path, verification: { kind } }: Audited, finding: Finding) {
         physicalLocation: {
           artifactLocation: { uri },
           ...((inFile || (kind === 'file' && !finding.file.includes('!'))) &&
-            isContents && { region: { byteOffset: finding.offset, byteLength: finding.text.length } }),
+            isContents && {
+              region: { byteOffset: finding.offset, byteLength: finding.text.length * WIDTH[finding.encoding] },
+            }),
         },
         logicalLocations: [
           {
@@ -83,12 +86,11 @@ function resultOf({ path, verification: { kind } }: Audited, finding: Finding) {
   }
 }
 
-/** A path as a relative or absolute URI reference (RFC 3986). */
+/** A path (byte string) as a relative or absolute URI reference (RFC 3986). */
 function uriOf(path: string): string {
   const encoded = path
     .replace(/^(?:\.\/+)+/, '')
-    .split('/')
-    .map(encodeURIComponent)
-    .join('/')
+    .replace(/\/{2,}/g, '/')
+    .replace(/[^A-Za-z0-9\-._~/]/g, c => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
   return encoded.startsWith('/') ? `file://${encoded}` : encoded
 }
