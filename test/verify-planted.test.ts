@@ -1,7 +1,7 @@
 /**
  * References that were planted in every place that is thought of: found, or the container is named. The verdict is the
  * same for a directory and for each archive of it. What is planted is packed by GNU tar, gzip, Info-ZIP, xz, bzip2, zstd,
- * jar, gcc and Python, which share nothing with what reads it.
+ * cpio, gcc and Python, which share nothing with what reads it.
  */
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
@@ -147,7 +147,7 @@ const PLANTS: readonly Plant[] = [
   { what: 'zip: a link', make: packed(`ln -s ${STORE} l; zip -qy $1/a.zip l`), want: ['store-reference a.zip!l link'] },
   {
     what: 'jar in a jar',
-    make: packed('jar cf in.jar x; jar cf $1/a.jar in.jar'),
+    make: packed('zip -q in.jar x; zip -q $1/a.jar in.jar'),
     want: ['store-reference a.jar!in.jar!x contents'],
   },
   {
