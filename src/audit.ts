@@ -1,11 +1,13 @@
 /**
  * `bundle verify`: several paths, judged by what the user allows and knows, with the files that are written of it.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { baselineText, keyOf, knownBy, readBaseline } from './checks/baseline.ts'
-import { BundleError, errno } from './errors.ts'
+import { BundleError } from './errors.ts'
 import { fromText } from './io/bytes.ts'
 import type { Progress } from './io/progress.ts'
+import { writeFile } from './io/staging.ts'
+import { readText } from './io/store.ts'
 import type { Finding } from './model.ts'
 import { HASH_ALPHABET, HASH_LENGTH } from './nix/store-path.ts'
 import { globs } from './references/glob.ts'
@@ -67,8 +69,8 @@ export async function audit(paths: readonly string[], options: AuditOptions, pro
     audited.push({ path, verification, findings, accepted: verification.findings.length - findings.length })
   }
   const all = audited.flatMap(a => a.verification.findings)
-  if (options.writeBaseline !== undefined) write(options.writeBaseline, baselineText(all))
-  if (options.sarif !== undefined) write(options.sarif, sarifText(audited))
+  if (options.writeBaseline !== undefined) writeFile(fromText(resolve(options.writeBaseline)), baselineText(all))
+  if (options.sarif !== undefined) writeFile(fromText(resolve(options.sarif)), sarifText(audited))
   return {
     audited,
     // What has just been accepted is no reason to fail.
@@ -87,7 +89,7 @@ function directoryOf(text: string): string {
 }
 
 function baselineOf(path: string): ReadonlySet<string> {
-  const read = readBaseline(readText(path, '--baseline'))
+  const read = readBaseline(readText(fromText(path)))
   if ('accepted' in read) return read.accepted
   throw new BundleError('usage', `no baseline: ${read.reason}`, {
     path: fromText(path),
@@ -98,7 +100,7 @@ function baselineOf(path: string): ReadonlySet<string> {
 /** The hashes in a list of store paths. */
 function hashesOf(path: string): ReadonlySet<string> {
   const hash = new RegExp(`(?:^|/)([${HASH_ALPHABET}]{${HASH_LENGTH}})(?=-|$)`)
-  const hashes = readText(path, '--hashes')
+  const hashes = readText(fromText(path))
     .split('\n')
     .flatMap(line => hash.exec(line.trim())?.[1] ?? [])
   if (hashes.length > 0) return new Set(hashes)
@@ -106,20 +108,4 @@ function hashesOf(path: string): ReadonlySet<string> {
     path: fromText(path),
     hint: 'nix-store -qR ./result > hashes.txt',
   })
-}
-
-function readText(path: string, option: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new BundleError('unreadable', `cannot be read for ${option} (${errno(error)})`, { path: fromText(path) })
-  }
-}
-
-function write(path: string, text: string): void {
-  try {
-    writeFileSync(path, text)
-  } catch (error) {
-    throw new BundleError('destination-unwritable', `cannot be written (${errno(error)})`, { path: fromText(path) })
-  }
 }

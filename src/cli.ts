@@ -135,7 +135,7 @@ withOutput(program.command('verify'))
     for (const audited of result.audited) printAudited(audited, options, pipeline)
     if (options.json) print(pipeline.verifyJson(result))
     else if (result.stale > 0 && !options.quiet)
-      process.stderr.write(`note: ${result.stale} entries of the baseline are no longer found\n`)
+      process.stderr.write(`note: found no longer, of the baseline: ${result.stale}\n`)
     process.exitCode = result.clean ? EXIT.ok : EXIT.findings
   })
 

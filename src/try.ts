@@ -2,7 +2,6 @@
  * `bundle try`: a bundle's program in a root where there is nothing else. No /nix, no libraries and no shell of the
  * host: what runs here needs nothing but the bundle and a kernel.
  */
-import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { open } from './archive/members.ts'
 import { factsOf } from './checks/parts.ts'
@@ -10,7 +9,7 @@ import { BundleError } from './errors.ts'
 import { fromText, toText } from './io/bytes.ts'
 import { copyTree, findMethod, makeRoot, PLACE, runInRoot } from './io/empty-root.ts'
 import type { Progress } from './io/progress.ts'
-import { realPath, stat, withFile } from './io/store.ts'
+import { readText, realPath, stat, withFile } from './io/store.ts'
 import { inTemporary, unpack } from './io/unpack.ts'
 import { type Manifest, pathBytes } from './manifest.ts'
 import { type Verification, verify } from './verify.ts'
@@ -84,7 +83,7 @@ export async function tryBundle(
     return {
       code,
       method: method.name,
-      outside: log === null ? null : outsideOf(readFileSync(log, 'latin1'), PLACE),
+      outside: log === null ? null : outsideOf(readText(fromText(log)), PLACE),
     }
   })
 }

@@ -149,7 +149,7 @@ describe('--baseline', () => {
     await expect(audit([clean], { baseline })).rejects.toMatchObject({ code: 'usage' })
     fs.writeFileSync(baseline, 'no JSON')
     await expect(audit([clean], { baseline })).rejects.toMatchObject({ code: 'usage' })
-    await expect(audit([clean], { baseline: join(work, 'none') })).rejects.toMatchObject({ code: 'unreadable' })
+    await expect(audit([clean], { baseline: join(work, 'none') })).rejects.toMatchObject({ code: 'not-found' })
     await expect(audit([clean], { sarif: join(work, 'none/x') })).rejects.toMatchObject({
       code: 'destination-unwritable',
     })

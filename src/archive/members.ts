@@ -52,7 +52,7 @@ export async function open(path: string): Promise<Artefact> {
 
 const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
-const READ_SIZE = 256 * 1024
+const READ_SIZE = 128 * 1024
 /** The event loop gets its turn after this many bytes or files: signals are looked at, progress is shown. */
 const TURN_BYTES = 32 << 20
 const TURN_FILES = 256

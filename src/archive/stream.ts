@@ -13,7 +13,7 @@ import type { Budget } from '../references/inflate.ts'
 export interface Peeked {
   /** The first bytes, as many as were asked for or all there are; a copy. */
   readonly head: Buffer
-  /** The head and what came with it; a copy. */
+  /** The head and what came with it: valid until more of the stream is read. */
   readonly first: Buffer
   /** The stream from its first byte on. */
   readonly all: AsyncGenerator<Buffer>
@@ -22,15 +22,14 @@ export interface Peeked {
 /** The first bytes of a stream, and the stream with them. */
 export async function peek(pieces: AsyncIterable<Buffer>, length: number): Promise<Peeked> {
   const iterator = pieces[Symbol.asyncIterator]()
-  const parts: Buffer[] = []
-  let size = 0
   let next = await iterator.next()
-  for (; !next.done; next = await iterator.next()) {
-    parts.push(Buffer.from(next.value))
-    size += next.value.length
-    if (size >= length) break
+  let first = next.done ? Buffer.alloc(0) : next.value
+  // Most streams come in pieces that are large enough, and none of them is copied.
+  while (!next.done && first.length < length) {
+    first = Buffer.from(first)
+    next = await iterator.next()
+    if (!next.done) first = Buffer.concat([first, next.value])
   }
-  const first = Buffer.concat(parts)
   const isOver = next.done
   async function* all(): AsyncGenerator<Buffer> {
     try {
@@ -40,7 +39,7 @@ export async function peek(pieces: AsyncIterable<Buffer>, length: number): Promi
       await iterator.return?.()
     }
   }
-  return { head: first.subarray(0, length), first, all: all() }
+  return { head: Buffer.from(first.subarray(0, length)), first, all: all() }
 }
 
 /** A stream whose pieces are seen on their way, and whose own error is told from those of whoever reads it. */
