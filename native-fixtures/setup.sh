@@ -75,6 +75,9 @@ test_needs=(
   git:git
   /usr/share/zoneinfo/Europe/Berlin:tzdata
   /etc/ssl/certs/ca-certificates.crt:ca-certificates
+  valgrind:valgrind
+  /usr/share/doc/libc6-dbg:libc6-dbg # valgrind reads the loader's symbols
+  perf:linux-perf
   ld.lld:lld
   musl-gcc:musl-tools
   aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu

@@ -1,0 +1,73 @@
+/**
+ * How long the path may be at which a relocatable bundle lies: what `bundle` says, what bundle.json says, and what the
+ * programs do are one number. At it all is found; one byte more is one line and the end; a shorter way to it works.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { mustBundle, type Run, run, temporary } from '../support/bundle.ts'
+
+const place = join(temporary(), 'openssl')
+let limit: number
+beforeAll(() => {
+  const { stdout } = mustBundle(['openssl', '-f', 'dir', '-o', place])
+  limit = JSON.parse(readFileSync(join(place, 'bundle.json'), 'utf8')).rootLimit
+  expect(stdout).toContain(`unpack it at a path of at most ${limit} bytes\n`)
+})
+
+/** Runs openssl in a root with the bundle at `at`, and what else bwrap is told to put there. */
+const openssl = (at: string, program: string, args: readonly string[], more: readonly string[] = []): Run =>
+  run(
+    'bwrap',
+    [
+      ...['--unshare-pid', '--tmpfs', '/', '--proc', '/proc', '--dev', '/dev', '--ro-bind', place, at, ...more],
+      ...['--', program, ...args],
+    ],
+    { env: { PATH: '/usr/bin:/bin' } },
+  )
+/** Its configuration, by the string that names it, and a request that reads it. */
+const REQUEST = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', '/dev/null', '-subj', '/CN=a']
+function works(root: string, from: string, program: string, more: readonly string[] = []): void {
+  const said = openssl(root, program, ['version', '-d'], more)
+  expect(said).toMatchObject({ code: 0, stderr: '' })
+  expect(said.stdout).toMatch(new RegExp(`^OPENSSLDIR: "${from}/+p/[0-9a-f]+/etc/ssl"\n$`))
+  const made = openssl(root, program, REQUEST, more)
+  expect(made.code, made.stderr).toBe(0)
+  expect(made.stdout).toContain('-----END CERTIFICATE-----')
+}
+/** An absolute path of so many bytes, of directories of at most 20. */
+const path = (length: number): string => {
+  const text = Array.from({ length }, (_, i) => (i % 20 === 0 ? '/' : 'r')).join('')
+  return text.endsWith('/') ? `${text.slice(0, -2)}/r` : text
+}
+
+describe.each(['bin/openssl', 'pkg/openssl-3.0-bin/bin/openssl'])('%s', program => {
+  test('a root of the longest length', () => {
+    const root = path(limit)
+    expect(root).toHaveLength(limit)
+    works(root, root, `${root}/${program}`)
+  })
+
+  test('one byte more: one line, exit 127', () => {
+    const root = path(limit + 1)
+    expect(openssl(root, `${root}/${program}`, ['version', '-d'])).toEqual({
+      code: 127,
+      signal: null,
+      stdout: '',
+      stderr: `${root}/${program}: unpacked too deep: ${limit + 1} bytes, at most ${limit}: move it, or bundle with --prefix\n`,
+    })
+  })
+
+  test('far too long, and by a shorter link to it', () => {
+    const root = path(400)
+    expect(openssl(root, `${root}/${program}`, ['version']).code).toBe(127)
+    works(root, '/short', `/short/${program}`, ['--symlink', root, '/short'])
+  })
+})
+
+test('a link to the program itself is no shorter way to the root', () => {
+  const root = path(limit + 1)
+  const said = openssl(root, '/openssl', ['version'], ['--symlink', `${root}/bin/openssl`, '/openssl'])
+  expect(said).toMatchObject({ code: 127, stdout: '' })
+  expect(said.stderr).toMatch(/^\/openssl: unpacked too deep: .*\n$/)
+})
