@@ -64,6 +64,9 @@ needs=(
 test_needs=(
   strace:strace
   zstd:zstd
+  zip:zip
+  cpio:cpio
+  pgrep:procps
   bsdtar:libarchive-tools
   python3:python3
   mksh:mksh
@@ -91,7 +94,6 @@ done
 long_needs=(
   qemu-system-x86_64:qemu-system-x86
   qemu-system-aarch64:qemu-system-arm
-  cpio:cpio
   rustc:rustc
 )
 # For the larger set: glibc is built with the first three, sqlite with tclsh.

@@ -3,6 +3,7 @@
  * is progress and messages.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import type { Audited, AuditOptions } from './audit.ts'
 import type { BundleOptions } from './bundle.ts'
 import { DATA_KINDS, type DataKind } from './data-kinds.ts'
 import { EXIT } from './exit.ts'
@@ -10,6 +11,7 @@ import type { Progress } from './io/progress.ts'
 import type { Finding } from './model.ts'
 import { FORMATS } from './pack/format.ts'
 import type * as Pipeline from './pipeline.ts'
+import type { TryOptions } from './try.ts'
 import { VERSION } from './version.ts'
 
 /** The built pipeline.ts, beside this file. Named by a variable, so that it is not built into it. */
@@ -34,7 +36,7 @@ const program = new Command('bundle')
   .description('Turn a program built with Nix into a bundle that runs where there is no Nix.')
   .version(VERSION)
   .exitOverride()
-  .usage('<target...> [options]\n       bundle verify <path...>')
+  .usage('<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]')
   .showHelpAfterError('(bundle --help for the options)')
 
 const withOutput = (command: Command): Command =>
@@ -114,34 +116,61 @@ program.addHelpText(
 make.usage('<target...> [options]')
 
 withOutput(program.command('verify'))
-  .description('prove that a bundle holds no store reference and needs nothing from outside')
-  .argument('<path...>', 'directories or tar archives (plain, gzip, zstd)')
-  .action(async (paths: string[], options: OutputOptions) => {
+  .description('prove that a tree, archive, image or file holds no store reference')
+  .argument('<path...>', 'directories, tar archives (gzip, zstd, xz, bzip2), zips, OCI and docker images, any file')
+  .option('--allow <glob>', 'references are allowed in these paths of the tree (repeatable)', collect)
+  .option('--store-dir <directory>', 'another store directory besides /nix/store (repeatable)', collect)
+  .option('--hashes <file>', 'store paths, one a line: their hashes must not appear either')
+  .option('--closed', 'everything must resolve inside (a bundle must anyway)')
+  .option('--strict', 'what cannot be looked into is an error')
+  .option('--baseline <file>', 'findings that are known: fail on new ones only')
+  .option('--write-baseline <file>', 'accept what is found now')
+  .option('--sarif <file>', 'write SARIF 2.1.0')
+  .option('--github', 'annotations for GitHub Actions')
+  .action(async (paths: string[], options: AuditOptions & OutputOptions & { github?: boolean }) => {
     const pipeline = await load()
-    const { fromText, jsonFinding, toJson, verify, verifySummary } = pipeline
-    const results = []
-    for (const path of paths) {
-      const progress = progressFor(options, pipeline)
-      const result = await verify(fromText(path), progress)
-      progress.done()
-      printFindings(result.findings, options, pipeline)
-      if (!options.json && !options.quiet) print(verifySummary(path, result))
-      results.push({ path, ...result })
-    }
-    if (options.json)
-      print(
-        toJson({
-          results: results.map(({ path, findings, files, bytes, manifest }) => ({
-            path,
-            files,
-            bytes,
-            name: manifest?.name ?? null,
-            findings: findings.map(jsonFinding),
-          })),
-        }),
-      )
-    process.exitCode = results.some(r => r.findings.some(f => f.severity === 'error')) ? EXIT.findings : EXIT.ok
+    const progress = progressFor(options, pipeline)
+    const result = await pipeline.audit(paths, options, progress)
+    progress.done()
+    for (const audited of result.audited) printAudited(audited, options, pipeline)
+    if (options.json) print(pipeline.verifyJson(result))
+    else if (result.stale > 0 && !options.quiet)
+      process.stderr.write(`note: found no longer, of the baseline: ${result.stale}\n`)
+    process.exitCode = result.clean ? EXIT.ok : EXIT.findings
   })
+
+program
+  .command('try')
+  .description('run a program of a bundle in an empty root: no /nix, no libraries, no shell of this machine')
+  .argument('<bundle>', 'a directory or an archive that bundle made')
+  .argument('[command...]', 'a program of it with arguments, behind -- (default: its only program)')
+  .option('--trace', 'say which paths outside the bundle were opened (strace)')
+  .option('--shell <file>', 'a static shell for /bin/sh, such as /bin/busybox')
+  .action(async (path: string, command: string[], options: TryOptions) => {
+    const pipeline = await load()
+    const { code, method, outside } = await pipeline.tryBundle(
+      path,
+      [...command, ...traced],
+      options,
+      progressFor({}, pipeline),
+    )
+    if (outside !== null) process.stderr.write(`${pipeline.traceText(method, outside)}\n`)
+    process.exitCode = code
+  })
+
+function printAudited(
+  audited: Audited,
+  options: OutputOptions & { github?: boolean },
+  pipeline: typeof Pipeline,
+): void {
+  if (options.github) for (const command of pipeline.annotations(audited)) print(command)
+  if (options.json) return
+  const { findings } = audited
+  const table = options.quiet ? '' : pipeline.referenceTable(findings)
+  if (table !== '') print(table)
+  printFindings(table === '' ? findings : findings.filter(f => !pipeline.isReference(f)), options, pipeline)
+  if (!options.quiet) print(pipeline.verifySummary(audited))
+}
 
 function collect(glob: string, before: readonly string[] = []): string[] {
   return [...before, glob]

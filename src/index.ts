@@ -7,7 +7,7 @@
  */
 import { fromText } from './io/bytes.ts'
 import { type Progress, silent } from './io/progress.ts'
-import { type Verification, verify as verifyBytes } from './verify.ts'
+import { type Verification, type VerifyOptions, verify as verifyBytes } from './verify.ts'
 
 export { type BundleOptions, type BundleReport, bundle } from './bundle.ts'
 export { BundleError, type ErrorCode } from './errors.ts'
@@ -17,13 +17,15 @@ export type { Manifest } from './manifest.ts'
 export type { Finding, FindingCode, Outcome, Severity } from './model.ts'
 export { FORMATS, type Format } from './pack/format.ts'
 export { describe } from './report.ts'
-export type { Verification } from './verify.ts'
+export type { Verification, VerifyOptions } from './verify.ts'
 export { VERSION } from './version.ts'
 
 /**
- * Verifies a bundle: a directory or a tar archive (plain, gzip, zstd), read as a stream.
+ * Verifies any tree or artefact, a bundle or not: a directory, a tar archive, a zip, an image, a file.
  * @returns what is wrong with it, and how much was read
  * @throws BundleError when it cannot be read
  */
-export const verify = (path: string, options: { progress?: Progress } = {}): Promise<Verification> =>
-  verifyBytes(fromText(path), options.progress ?? silent)
+export const verify = (
+  path: string,
+  { progress, ...options }: VerifyOptions & { progress?: Progress } = {},
+): Promise<Verification> => verifyBytes(fromText(path), progress ?? silent, options)

@@ -505,20 +505,25 @@ export type Finding = FindingBase &
       }
     | { readonly code: 'edit-outside-plan'; readonly fact: string; readonly expected: string; readonly found: string }
     | {
-        readonly code: 'store-reference'
+        readonly code: 'store-reference' | 'store-hash'
         readonly where: 'contents' | 'name' | 'link' | 'header'
+        /** The part of a binary: `interp`, `runpath`, `needed`, or the section's name; null where none is known. */
+        readonly part: string | null
         readonly text: string
+        /** Of the first one, in the contents, the name, the link's text or the header. */
         readonly offset: number
         readonly encoding: Encoding
-      }
-    | {
-        readonly code: 'store-hash'
-        readonly where: 'contents' | 'name' | 'link' | 'header'
-        readonly text: string
-        readonly offset: number
+        /** How many times this text is there, in this part. */
+        readonly count: number
       }
     | { readonly code: 'interp-unresolved'; readonly interp: string }
-    | { readonly code: 'needed-unresolved'; readonly name: string; readonly program: string | null }
+    | {
+        readonly code: 'needed-unresolved'
+        readonly name: string
+        /** Symbol versions that are asked of it: `GLIBC_2.38`. */
+        readonly versions: readonly string[]
+        readonly program: string | null
+      }
     | { readonly code: 'link-escapes'; readonly target: string }
     | { readonly code: 'link-dangling'; readonly target: string }
     | { readonly code: 'entry-unsafe'; readonly reason: string }

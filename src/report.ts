@@ -7,7 +7,6 @@ import type { BundleError } from './errors.ts'
 import { toText } from './io/bytes.ts'
 import type { Finding, Severity } from './model.ts'
 import { RULES } from './references/follow.ts'
-import type { Verification } from './verify.ts'
 
 /** Version of the JSON that `--json` prints. */
 const JSON_SCHEMA = 1
@@ -76,21 +75,20 @@ export function describe(finding: Finding): string {
     case 'edit-outside-plan':
       return `editing it changed ${finding.fact}: expected ${t(finding.expected)}, found ${t(finding.found)}`
     case 'store-reference':
-      return `holds ${t(finding.text)} (${PLACES[finding.where]}, offset ${finding.offset}, ${finding.encoding})`
     case 'store-hash':
-      return `holds the store hash ${t(finding.text)} (${PLACES[finding.where]}, offset ${finding.offset})`
+      return `holds ${finding.code === 'store-hash' ? 'the store hash ' : ''}${t(finding.text)} (${finding.part === null ? PLACES[finding.where] : `in ${t(finding.part)}`}, offset ${finding.offset}, ${finding.encoding}${finding.count > 1 ? `, ${finding.count} times` : ''})`
     case 'interp-unresolved':
-      return `its interpreter ${t(finding.interp)} is not in the bundle`
+      return `its interpreter ${t(finding.interp)} is not in it`
     case 'needed-unresolved':
-      return `needs ${t(finding.name)}, which is not found inside the bundle${finding.program === null ? '' : ` (run as ${t(finding.program)})`}`
+      return `needs ${t(finding.name)}${finding.versions.length === 0 ? '' : ` (${finding.versions.map(t).join(', ')})`}, which is not found inside${finding.program === null ? '' : ` (run as ${t(finding.program)})`}`
     case 'link-escapes':
-      return `a link out of the bundle (to ${t(finding.target)})`
+      return `a link out of the tree (to ${t(finding.target)})`
     case 'link-dangling':
       return `a link that leads nowhere (to ${t(finding.target)})`
     case 'entry-unsafe':
       return finding.reason
     case 'manifest-missing':
-      return 'there is no bundle.json: only store references were looked for'
+      return 'there is no bundle.json: it is no bundle'
     case 'manifest-mismatch':
       return finding.reason
   }
@@ -135,7 +133,7 @@ export const errorText = (error: BundleError): string =>
 
 const MEGABYTE = 1e6
 /** `12.3 MB`, in units of 10^6 bytes. */
-const megabytes = (bytes: number): string => `${(bytes / MEGABYTE).toFixed(1)} MB`
+export const megabytes = (bytes: number): string => `${(bytes / MEGABYTE).toFixed(1)} MB`
 
 /** The summary of a bundle that was published. */
 export function bundleSummary(report: BundleReport): string {
@@ -179,17 +177,6 @@ export const plannedLines = (report: BundleReport): string =>
         : `${String(size).padStart(12)}  ${at}${from === null ? '' : `  <- ${from}`}`,
     )
     .join('\n')
-
-/** The verdict of `verify`. */
-export function verifySummary(path: string, { files, bytes, findings, manifest }: Verification): string {
-  const errors = findings.filter(f => f.severity === 'error').length
-  const title =
-    manifest === null
-      ? ''
-      : `  ${manifest.name}${manifest.version === null ? '' : ` ${manifest.version}`} ${manifest.system}`
-  const verdict = errors === 0 ? 'clean: 0 store references' : `${errors} ${errors === 1 ? 'error' : 'errors'}`
-  return `${path}:${title}  ${files} files, ${megabytes(bytes)}: ${verdict}${errors === 0 && manifest ? ', everything resolves inside' : ''}`
-}
 
 /** A value as a JSON document; byte strings in findings become text. */
 export const toJson = (value: object): string =>

@@ -4,7 +4,7 @@
  */
 
 import { ET } from '../elf/constants.ts'
-import { type Disk, type LoaderSettings, type Opened, Process, sameMachine } from '../elf/search.ts'
+import { type Disk, type LoaderSettings, type Missing, type Opened, Process, sameMachine } from '../elf/search.ts'
 import type { BundlePath, ElfFacts, Finding, LinkMap, SourcePath } from '../model.ts'
 import { storePathOf } from '../nix/store-path.ts'
 
@@ -25,6 +25,9 @@ export interface BundledProgram {
 
 /** No default directory and no cache: nothing of the host is looked at. */
 const NOTHING: LoaderSettings = { directories: [], cache: new Map(), lib: 'lib' }
+/** Of a tree that is no bundle: it is taken for a root directory, in which loaders look where distributions have them. */
+const AS_ROOT = ['/lib64', '/usr/lib64', '/lib', '/usr/lib', '/usr/local/lib']
+const MULTIARCH: Readonly<Record<string, string>> = { i686: 'i386-linux-gnu', armv7l: 'arm-linux-gnueabihf' }
 /** Where a relocatable bundle is mounted for the checks: no path in any file leads there, for none holds a NUL. */
 const ANYWHERE = '/\0'
 /** As the kernel: a path of more links than this is a cycle. */
@@ -91,15 +94,17 @@ class BundleDisk implements Disk {
   }
 }
 
+export interface Closure {
+  readonly findings: readonly Finding[]
+  /** What each program loads, by its ELF file's bundle path. */
+  readonly linkMaps: ReadonlyMap<BundlePath, LinkMap>
+}
+
 /**
- * What does not resolve inside, and what each program loads, by its ELF file's bundle path.
+ * What does not resolve inside a bundle.
  * @param prefix the place that the bundle is made for; null when it is relocatable
  */
-export function checkClosure(
-  tree: BundleTree,
-  programs: readonly BundledProgram[],
-  prefix: string | null,
-): { findings: Finding[]; linkMaps: Map<BundlePath, LinkMap> } {
+export function checkClosure(tree: BundleTree, programs: readonly BundledProgram[], prefix: string | null): Closure {
   const disk = new BundleDisk(tree, prefix ?? ANYWHERE)
   const findings: Finding[] = []
   const linkMaps = new Map<BundlePath, LinkMap>()
@@ -122,7 +127,7 @@ export function checkClosure(
     linkMaps.set(elf, relative(process.linkMap, disk.root))
     for (const { name, by } of process.missing) {
       const severity = missing.includes(name) ? 'warning' : 'error'
-      findings.push({ code: 'needed-unresolved', severity, file: inBundle(by, disk.root), name, program: elf })
+      findings.push(unresolved(disk, { name, by }, severity, elf))
     }
   }
   findings.push(
@@ -131,6 +136,68 @@ export function checkClosure(
     ...checkLinks(tree, disk),
   )
   return { findings, linkMaps }
+}
+
+/**
+ * What does not resolve inside a tree that is no bundle, taken for a root directory: the interpreter and the libraries
+ * of each program, the libraries of each library, each link.
+ */
+export function checkTree(tree: BundleTree): Closure {
+  const disk = new BundleDisk(tree, '')
+  const findings: Finding[] = []
+  const processes: Process[] = []
+  const libraries: Opened[] = []
+  for (const [file, facts] of tree.elf) {
+    const object = { path: `/${file}` as SourcePath, facts }
+    if (facts.interp === null || !facts.program) {
+      if (facts.type === ET.dyn && facts.needed.length > 0) libraries.push(object)
+      continue
+    }
+    const ld = disk.open(facts.interp.value)
+    if (ld === null || !sameMachine(facts, ld.facts))
+      findings.push({
+        code: 'interp-unresolved',
+        severity: 'error',
+        file: file as BundlePath,
+        interp: facts.interp.value,
+      })
+    const process = new Process(object, ld ?? noLoader(facts), asRoot(facts), disk)
+    processes.push(process)
+    for (const missing of process.missing) findings.push(unresolved(disk, missing, 'error', file))
+  }
+  // A library that a program loads was looked at with it.
+  for (const library of libraries.filter(({ path }) => !processes.some(p => p.has(path))))
+    for (const missing of new Process(library, noLoader(library.facts), asRoot(library.facts), disk).missing)
+      if (!processes.some(p => p.loaded(missing.name) !== undefined))
+        findings.push(unresolved(disk, missing, 'error', null))
+  const told = new Set<string>()
+  const once = [...findings, ...checkLinks(tree, disk)].filter(finding => {
+    const key = JSON.stringify([finding.code, finding.file, 'name' in finding ? finding.name : ''])
+    return !told.has(key) && told.add(key)
+  })
+  return { findings: once, linkMaps: new Map() }
+}
+
+/** Stands where there is no loader in the tree: it serves nothing. */
+const noLoader = (facts: ElfFacts): Opened => ({
+  path: ANYWHERE as SourcePath,
+  facts: { ...facts, soname: null, needed: [] },
+})
+
+function asRoot({ arch }: ElfFacts): LoaderSettings {
+  const triple = MULTIARCH[arch] ?? `${arch}-linux-gnu`
+  return { ...NOTHING, directories: [`/lib/${triple}`, `/usr/lib/${triple}`, ...AS_ROOT] }
+}
+
+/** A library that is not found, with the versions that are asked of it: they say which host it would take. */
+function unresolved(
+  disk: BundleDisk,
+  { name, by }: Missing,
+  severity: 'error' | 'warning',
+  program: string | null,
+): Finding {
+  const versions = disk.open(by)?.facts.verneed.find(v => v.file === name)?.versions ?? []
+  return { code: 'needed-unresolved', severity, file: inBundle(by, disk.root), name, versions, program }
 }
 
 /** Programs that nothing starts: their interpreter is not in the bundle. */
@@ -168,14 +235,7 @@ function plugins(
       ({ name }) => !processes.some(p => p.loaded(name) !== undefined),
     )
     if (missing.length === 0 || hosts.some(host => opens(host.program, host.ld, path, disk))) continue
-    for (const { name, by } of missing)
-      findings.push({
-        code: 'needed-unresolved',
-        severity: 'warning',
-        file: inBundle(by, disk.root),
-        name,
-        program: null,
-      })
+    for (const one of missing) findings.push(unresolved(disk, one, 'warning', null))
   }
   return findings
 }

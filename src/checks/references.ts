@@ -1,46 +1,127 @@
 /**
  * No store string is left: not in contents, names, link texts or archive headers, in any encoding that the scanner
- * knows; and no hash of the closure.
+ * knows; and no hash that is forbidden.
  */
+import type { Member } from '../archive/members.ts'
+import type { ByteSource } from '../io/bytes.ts'
 import type { Finding, Reference } from '../model.ts'
-import type { Member } from '../pack/members.ts'
-import { type HashSet, ReferenceScanner, scanReferences } from '../references/scan.ts'
+import { LIMITS } from '../references/containers.ts'
+import { type HashSet, ReferenceScanner, WIDTH } from '../references/scan.ts'
+import { DirectoryScanner } from '../references/store-dir.ts'
+import { partsOf } from './parts.ts'
 
 type Where = 'contents' | 'name' | 'link' | 'header'
 
-/** A file with thousands of references is told by its first ones. */
-const PER_FILE = 20
+/** What must not be there. */
+export interface Forbidden {
+  /** Hashes that count without a store directory before them. */
+  readonly hashes: HashSet | null
+  /** Store directories besides /nix/store: byte strings without a slash at the end. */
+  readonly directories: readonly string[]
+}
+
+/** References of one file that are kept, so that a file of nothing else costs no memory. */
+const PER_FILE = LIMITS.references / 2
+
+/** The references in a row of bytes, gathered piece by piece. */
+export class References {
+  readonly #found: Reference[] = []
+  readonly #scanners: readonly (ReferenceScanner | DirectoryScanner)[]
+  readonly #directories: readonly string[]
+  /** Whether there were more than are kept. */
+  tooMany = false
+
+  constructor({ hashes, directories }: Forbidden) {
+    const emit = (reference: Reference): void => {
+      if (this.#found.length < PER_FILE) this.#found.push(reference)
+      else this.tooMany = true
+    }
+    this.#scanners = [new ReferenceScanner(hashes, emit), ...directories.map(d => new DirectoryScanner(d, emit))]
+    this.#directories = directories
+  }
+
+  push(piece: Buffer): void {
+    for (const scanner of this.#scanners) scanner.push(piece)
+  }
+
+  /** All that were found, by offset. Nothing may be pushed any more. */
+  end(): Reference[] {
+    for (const scanner of this.#scanners) scanner.end()
+    const sorted = this.#found.sort((a, b) => a.offset - b.offset)
+    // `/opt/nix/store` holds `/nix/store`: it is told once.
+    return this.#directories.length === 0 ? sorted : sorted.filter((r, i) => !this.#within(r, sorted, i))
+  }
+
+  #within({ offset, encoding }: Reference, sorted: readonly Reference[], i: number): boolean {
+    for (let k = i - 1; k >= 0; k--) {
+      const before = sorted[k]!
+      const directory = this.#directories.find(d => before.text.startsWith(d))
+      const distance = offset - before.offset
+      if (distance > 4096 * WIDTH[encoding]) return false
+      if (directory !== undefined && distance < directory.length * WIDTH[before.encoding]) return true
+    }
+    return false
+  }
+}
+
+function referencesIn(bytes: Buffer, forbidden: Forbidden): Reference[] {
+  const references = new References(forbidden)
+  references.push(bytes)
+  return references.end()
+}
 
 /** References outside a member's contents. */
-export function checkNames(member: Member, hashes: HashSet | null): Finding[] {
+export function checkNames(
+  file: string,
+  member: Pick<Member, 'name' | 'target' | 'header'>,
+  forbidden: Forbidden,
+): Finding[] {
   // The name follows a slash wherever the bundle lies: `nix/store` at its top is `/nix/store` in every path to it.
   const parts: [Where, Buffer, number][] = [
     ['name', Buffer.from(`/${member.name}`, 'latin1'), 1],
     ['link', Buffer.from(member.target, 'latin1'), 0],
   ]
   const found = parts.flatMap(([where, bytes, before]) =>
-    scanReferences([bytes], hashes).map(r =>
-      toFinding(member.name, where, { ...r, offset: Math.max(0, r.offset - before) }),
+    grouped(
+      file,
+      where,
+      referencesIn(bytes, forbidden).map(r => ({ ...r, offset: Math.max(0, r.offset - before) })),
     ),
   )
   // A header repeats the name and the link's text: it counts when they do not show it.
-  if (found.length > 0) return found
-  return scanReferences([member.header], hashes).map(r => toFinding(member.name, 'header', r))
+  return found.length > 0 ? found : grouped(file, 'header', referencesIn(member.header, forbidden))
 }
 
-/** A scanner of a member's contents that adds what it finds to `findings`. */
-export function contentsScanner(name: string, hashes: HashSet | null, findings: Finding[]): ReferenceScanner {
-  let count = 0
-  return new ReferenceScanner(hashes, reference => {
-    if (count++ < PER_FILE) findings.push(toFinding(name, 'contents', reference))
-  })
+/** The findings for references in a file's contents, with the parts they lie in where the file can be read at random. */
+export function contentsFindings(file: string, references: readonly Reference[], source: ByteSource | null): Finding[] {
+  if (references.length === 0) return []
+  return grouped(file, 'contents', references, source === null ? undefined : partsOf(source, file))
 }
 
-/** The finding for a reference in a file's contents. */
-export const contentsFinding = (name: string, reference: Reference): Finding => toFinding(name, 'contents', reference)
-
-function toFinding(file: string, where: Where, { offset, encoding, bare, text }: Reference): Finding {
-  return bare
-    ? { code: 'store-hash', severity: 'error', file, where, text, offset }
-    : { code: 'store-reference', severity: 'error', file, where, text, offset, encoding }
+/** One finding for each text in each place, with its first offset. */
+export function grouped(
+  file: string,
+  where: Where,
+  references: readonly Reference[],
+  partOf: (offset: number) => string | null = () => null,
+): Finding[] {
+  const groups = new Map<string, { first: Reference; part: string | null; count: number }>()
+  for (const reference of references) {
+    const part = partOf(reference.offset)
+    const key = [reference.encoding, reference.bare, part, reference.text].join('\0')
+    const group = groups.get(key)
+    if (group) group.count++
+    else groups.set(key, { first: reference, part, count: 1 })
+  }
+  return [...groups.values()].map(({ first: { offset, encoding, bare, text }, part, count }) => ({
+    code: bare ? 'store-hash' : 'store-reference',
+    severity: 'error',
+    file,
+    where,
+    part,
+    text,
+    offset,
+    encoding,
+    count,
+  }))
 }

@@ -3,6 +3,7 @@
  * opened for writing, and nothing but regular files is opened at all (a FIFO would block).
  */
 import * as fs from 'node:fs'
+import { setImmediate as turn } from 'node:timers/promises'
 import { BundleError, errno } from '../errors.ts'
 import type { SourcePath } from '../model.ts'
 import type { ByteSource } from './bytes.ts'
@@ -77,6 +78,9 @@ export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
   }
 }
 
+/** All of a text file, or of a pipe that a person names as one (`<(nix-store -qR ./result)`). */
+export const readText = (path: string): string => reading(path, () => fs.readFileSync(native(path), 'utf8'))
+
 /** Whether two files have the same contents. */
 export function sameContents(a: string, b: string): boolean {
   return withFile(a, x =>
@@ -109,6 +113,27 @@ export async function* filePieces(path: string, size = 512 * 1024): AsyncGenerat
     throw unreadable(path, error)
   } finally {
     await file?.close()
+  }
+}
+
+/**
+ * Bytes of a file piece by piece, all in one buffer: a piece is valid until the next is asked for.
+ * @param every the event loop gets its turn after so many bytes
+ */
+export async function* filePiecesInto(buffer: Buffer, path: string, every: number): AsyncGenerator<Buffer> {
+  const fd = reading(path, () => fs.openSync(native(path), 'r'))
+  try {
+    for (let offset = 0, next = every; ; ) {
+      const n = reading(path, () => fs.readSync(fd, buffer, 0, buffer.length, offset))
+      if (n === 0) return
+      offset += n
+      yield buffer.subarray(0, n)
+      if (offset < next) continue
+      next += every
+      await turn()
+    }
+  } finally {
+    fs.closeSync(fd)
   }
 }
 

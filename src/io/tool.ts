@@ -1,6 +1,7 @@
 /**
  * External programs: run, waited for, and ended with us. A tool that is missing or fails is an error that names it.
  */
+import { constants } from 'node:os'
 import type { Options, Result } from 'execa'
 import { BundleError } from '../errors.ts'
 import { onEarlyEnd } from './cleanup.ts'
@@ -35,6 +36,30 @@ export async function runShown(
     env: { PATH: path },
   })
   return codeOf(file, result, hint)
+}
+
+/**
+ * Runs a program in our place: all standard streams are ours, and the environment is `env` alone.
+ * @returns its exit code; 128 and the number of the signal that ended it
+ * @throws BundleError('tool-missing')
+ */
+export async function runAttached(
+  file: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  hint?: string,
+): Promise<number> {
+  const { execa } = await import('execa')
+  const result = await execa(file, args, {
+    reject: false,
+    stdio: 'inherit',
+    cancelSignal: running.signal,
+    extendEnv: false,
+    env,
+  })
+  return !result.isCanceled && result.signal !== undefined
+    ? 128 + (constants.signals[result.signal] ?? 0)
+    : codeOf(file, result, hint)
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
  * Compression of the archive as a stream, both ways. gzip is Node's; zstd is Node's where it has it (22.15 and 23.8
- * on), else the `zstd` program. Compressed bytes may differ between versions of these; what is bit-identical is the tar.
+ * on), else the `zstd` program. xz and bzip2 are only read, through their programs. Compressed bytes may differ between
+ * versions of these; what is bit-identical is the tar.
  */
 import { spawn } from 'node:child_process'
 import { Duplex, Readable, Writable } from 'node:stream'
@@ -8,18 +9,26 @@ import * as zlib from 'node:zlib'
 import { BundleError } from '../errors.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd'
+/** What archives come in; no bundle is written as the last two. */
+export type AnyCompression = Compression | 'xz' | 'bzip2'
 
 /** Node's own size of 16 KiB costs more in calls than in work. In bytes. */
 const CHUNK = 128 * 1024
 /** `zstd -3` is the program's default, gzip's is 6. */
 const ZSTD_LEVEL = 3
-const ZSTD_HINT = 'install zstd (apt-get install zstd, nix-env -iA nixpkgs.zstd), or choose -f tar.gz'
+const HINTS = {
+  zstd: 'install zstd (apt-get install zstd, nix-env -iA nixpkgs.zstd), or use a tar.gz',
+  xz: 'install xz (apt-get install xz-utils, nix-env -iA nixpkgs.xz), or use a tar.gz',
+  bzip2: 'install bzip2 (apt-get install bzip2, nix-env -iA nixpkgs.bzip2), or use a tar.gz',
+} as const
 
-/** The compression that a file's first bytes show. */
-export function compressionOf(head: Uint8Array): Compression {
+/** The compression that a file's first bytes show (six of them, or all there are). */
+export function compressionOf(head: Uint8Array): AnyCompression {
   if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip'
   if (head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd) return 'zstd'
-  return 'none'
+  const text = Buffer.from(head).toString('latin1', 0, 6)
+  if (text === '\xfd7zXZ\0') return 'xz'
+  return /^BZh[1-9]/.test(text) ? 'bzip2' : 'none'
 }
 
 /** A stream that compresses what is written to it; null when nothing is to be done. */
@@ -27,31 +36,33 @@ export function compressor(compression: Compression): Duplex | null {
   if (compression === 'gzip') return zlib.createGzip({ level: 6, chunkSize: CHUNK })
   if (compression === 'none') return null
   const create = zstdOf('createZstdCompress')
-  return create ? create() : viaProgram([`-${ZSTD_LEVEL}`, '-q', '-c'])
+  return create ? create() : viaProgram('zstd', [`-${ZSTD_LEVEL}`, '-q', '-c'])
 }
 
 /** A stream that decompresses what is written to it; null when nothing is to be done. */
-export function decompressor(compression: Compression): Duplex | null {
+export function decompressor(compression: AnyCompression): Duplex | null {
   if (compression === 'gzip') return zlib.createGunzip({ chunkSize: CHUNK })
   if (compression === 'none') return null
+  if (compression !== 'zstd') return viaProgram(compression, ['-d', '-q', '-c'])
   const create = zstdOf('createZstdDecompress')
-  return create ? create() : viaProgram(['-d', '-q', '-c'])
+  return create ? create() : viaProgram('zstd', ['-d', '-q', '-c'])
 }
 
 /** Node's own zstd, which the types of the lowest supported Node do not know. */
 const zstdOf = (name: string): (() => Duplex) | undefined => (zlib as unknown as Record<string, () => Duplex>)[name]
 
-function viaProgram(args: readonly string[]): Duplex {
-  const child = spawn('zstd', args, { stdio: ['pipe', 'pipe', 'pipe'] })
+function viaProgram(program: keyof typeof HINTS, args: readonly string[]): Duplex {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
   const stderr: Buffer[] = []
   child.stderr.on('data', (data: Buffer) => stderr.push(data))
   const exited = new Promise<void>((resolve, reject) => {
     child.on('error', cause =>
       reject(
-        new BundleError('tool-missing', 'zstd: not found on PATH, and this Node has no zstd', {
-          hint: ZSTD_HINT,
-          cause,
-        }),
+        new BundleError(
+          'tool-missing',
+          `${program}: not found on PATH${program === 'zstd' ? ', and this Node has no zstd' : ''}`,
+          { hint: HINTS[program], cause },
+        ),
       ),
     )
     child.on('close', (code, signal) =>
@@ -60,7 +71,7 @@ function viaProgram(args: readonly string[]): Duplex {
         : reject(
             new BundleError(
               'tool-failed',
-              `zstd: ${Buffer.concat(stderr).toString().trim() || `exit ${code ?? signal}`}`,
+              `${program}: ${Buffer.concat(stderr).toString().trim() || `exit ${code ?? signal}`}`,
             ),
           ),
     )

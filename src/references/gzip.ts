@@ -76,6 +76,9 @@ export function readGzip(bytes: Buffer, budget: Budget): Stream | Failure {
   }
 }
 
+/** The name that a gzip file's header gives to the contents; `gzip` where it gives none. A byte string. */
+export const gzipName = (head: Buffer): string => parseHeader(head, 0)?.name || 'gzip'
+
 function parseHeader(bytes: Buffer, start: number): { end: number; name: string } | null {
   let end = start + HEADER
   if (end > bytes.length || bytes.readUIntBE(start, 3) !== 0x1f8b08) return null

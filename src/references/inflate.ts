@@ -46,10 +46,15 @@ export type ProblemCode =
   | 'opaque' /* a format that is not looked into; the detail is its name */
   | 'signed' /* it can be read, but a change would break its signature */
 
-/** What becomes of a read: the contents, or why there are none. */
-export type Read = { readonly contents: Buffer } | { readonly code: ProblemCode; readonly detail: string }
+export interface Problem {
+  readonly code: ProblemCode
+  readonly detail: string
+}
 
-export const problem = (code: ProblemCode, detail = ''): { code: ProblemCode; detail: string } => ({ code, detail })
+/** What becomes of a read: the contents, or why there are none. */
+export type Read = { readonly contents: Buffer } | Problem
+
+export const problem = (code: ProblemCode, detail = ''): Problem => ({ code, detail })
 
 /** Contents with the number of compressed bytes that they were made of. */
 export interface Inflated {
@@ -92,11 +97,7 @@ export class Budget {
    * @param format `zlib` is RFC 1950: a header of two bytes and a checksum around the stream
    * @param size how large they are by the container's own word; null when it does not say
    */
-  inflate(
-    bytes: Buffer,
-    format: 'raw' | 'zlib',
-    size: number | null,
-  ): Inflated | { code: ProblemCode; detail: string } {
+  inflate(bytes: Buffer, format: 'raw' | 'zlib', size: number | null): Inflated | Problem {
     const { member, small, ratio } = this.limits
     const most = Math.min(member, Math.max(small, bytes.length * ratio), this.#bytes)
     if (size !== null && size > most) return problem('too-large', String(size))

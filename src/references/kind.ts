@@ -36,9 +36,13 @@ const MAGIC = [
   ['squashfs', 'hsqs'],
   ['squashfs', 'sqsh'],
   ['cramfs', '\x45\x3d\xcd\x28'],
+  ['cpio', '070701'],
+  ['cpio', '070702'],
+  ['cpio', '070707'],
+  ['wim', 'MSWIM\0\0\0'],
 ] as const satisfies readonly (readonly [string, string])[]
 
-export type OpaqueKind = Exclude<(typeof MAGIC)[number][0], ContainerKind> | 'appimage' | 'erofs' | 'lzma'
+export type OpaqueKind = Exclude<(typeof MAGIC)[number][0], ContainerKind> | 'appimage' | 'asar' | 'erofs' | 'lzma'
 
 /** So many bytes tell a kind. */
 export const KIND_HEAD = 1028
@@ -60,6 +64,8 @@ function strongKind(head: Buffer): ContainerKind | OpaqueKind | null {
   if (text.startsWith('BZh')) return /^BZh[1-9](?:1AY&SY|\x17rE8P\x90)/.test(text) ? 'bzip2' : null
   if (/^\x7fELF.{4}AI[\x01\x02]/s.test(text)) return 'appimage'
   if (head.length >= KIND_HEAD && head.readUInt32LE(1024) === 0xe0f5e1e2) return 'erofs'
+  // Electron's: four sizes, then the index as JSON.
+  if (text.startsWith('\x04\0\0\0') && text.startsWith('{"files"', 16)) return 'asar'
   return MAGIC.find(([, magic]) => text.startsWith(magic))?.[0] ?? null
 }
 

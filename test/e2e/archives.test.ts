@@ -150,6 +150,6 @@ test('a tree that was changed after it was made is told from the original', () =
   expect(changed.code).toBe(0)
   const verdict = bundle(['verify', 'copy'], { cwd })
   expect(verdict.code).toBe(1)
-  expect(verdict.stderr).toContain('lib/libc.so.6: holds /nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-x')
+  expect(verdict.stdout).toMatch(/lib\/libc\.so\.6 .* \/nix\/store\/e{32}-x\n/)
   expect(verdict.stderr).toContain('lib/libc.so.6: has other contents than listed')
 })

@@ -227,9 +227,9 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
     truncateSync(join(inputs, 'whole.tar.gz'), 20_000)
     return here(['verify', join(inputs, 'whole.tar.gz')])
   },
-  '`verify` of a tree with a store path in it': () => {
+  '`verify -q` of a tree with a store path in it (without `-q`: a table)': () => {
     file('tree/file', `path=${fixture('nginx')}\n`)
-    return here(['verify', join(inputs, 'tree')])
+    return here(['verify', '-q', join(inputs, 'tree')])
   },
   '`verify` of a bundle that was changed': () => {
     mustBundle([probe(), '-f', 'dir', '-o', join(inputs, 'changed')])

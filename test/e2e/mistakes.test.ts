@@ -306,10 +306,12 @@ describe('options', () => {
 })
 
 describe('verify', () => {
+  const text = join(temporary(), 'text.tar')
+  writeFileSync(text, 'a text\n'.repeat(200))
   test.each([
     ['nothing there', 'nowhere', 'no such file'],
-    ['no archive', '/etc/passwd', 'not a readable tar archive'],
-    ['a device', '/dev/null', 'neither a directory nor an archive'],
+    ['no archive', text, 'not a readable tar archive'],
+    ['a device', '/dev/null', 'neither a directory nor a file'],
   ])('%s', (_, path, words) => {
     expectRefusal(bundle(['verify', path], { cwd }), words)
   })

@@ -1,0 +1,225 @@
+/**
+ * Whatever is verified, as a sequence of members: a directory, a tar archive (plain, gzip, zstd, xz, bzip2), a zip, a
+ * single file. Nothing is unpacked to disk.
+ */
+import { createReadStream } from 'node:fs'
+import { setImmediate as turn } from 'node:timers/promises'
+import { BundleError } from '../errors.ts'
+import { filePiecesInto, list, lstat, native, readLink, stat, withFile } from '../io/store.ts'
+import { compressionOf, decompressor } from '../pack/compress.ts'
+import { BLOCK } from '../pack/tar.ts'
+import { containerKindOf, LIMITS } from '../references/containers.ts'
+import type { Problem } from '../references/inflate.ts'
+import { isTarHead, namesTar, namesZip } from './kind.ts'
+import { peek } from './stream.ts'
+import { type ArchiveMember, readTar } from './untar.ts'
+import { type Unzipped, unzip } from './unzip.ts'
+
+export interface Member extends ArchiveMember {
+  /** Its name below the one directory that a bundle's archive has; elsewhere its name. */
+  readonly inside: string
+  /** Where its contents can be read at random; null inside an archive. */
+  readonly path: string | null
+  /** Why its contents cannot be read; null when they can. */
+  readonly problem: Problem | null
+  /** Pieces are valid until the next one is asked for. */
+  contents(): AsyncGenerator<Buffer>
+}
+
+export type ArtefactKind = 'directory' | 'tar' | 'zip' | 'file'
+
+export interface Artefact {
+  readonly kind: ArtefactKind
+  /** Each call reads anew, from the start. */
+  members(): AsyncGenerator<Member>
+}
+
+/**
+ * What lies at a path.
+ * @throws BundleError('not-found' | 'unreadable' | 'unsupported' | 'archive-unreadable' | 'tool-missing'), here or later
+ */
+export async function open(path: string): Promise<Artefact> {
+  const status = stat(path)
+  if (status === null) throw new BundleError('not-found', 'no such file or directory', { path })
+  if (status.type === 'directory') return { kind: 'directory', members: () => directoryMembers(path) }
+  if (status.type !== 'file') throw new BundleError('unsupported', 'neither a directory nor a file', { path })
+  if (namesTar(path) || (await beginsAsTar(path)))
+    return { kind: 'tar', members: () => belowRoot(tarMembers(path), path) }
+  const isZip = namesZip(path) || withFile(path, containerKindOf) === 'zip'
+  if (isZip) return { kind: 'zip', members: () => belowRoot(zipMembers(path), path) }
+  return { kind: 'file', members: () => fileMembers(path, status) }
+}
+
+const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
+const READ_SIZE = 128 * 1024
+/** The event loop gets its turn after this many bytes or files: signals are looked at, progress is shown. */
+const TURN_BYTES = 32 << 20
+const TURN_FILES = 256
+
+async function* directoryMembers(root: string): AsyncGenerator<Member> {
+  const pending = ['']
+  const buffer = Buffer.allocUnsafe(READ_SIZE)
+  let files = 0
+  for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+    const path = name === '' ? root : `${root}/${name}`
+    const status = name === '' ? stat(path) : lstat(path)
+    if (status === null) continue
+    if (++files % TURN_FILES === 0) await turn()
+    if (name !== '')
+      yield {
+        name,
+        inside: name,
+        path,
+        problem: null,
+        type: status.type,
+        mode: status.mode & 0o7777,
+        size: status.type === 'file' ? status.size : 0,
+        target: status.type === 'link' ? readLink(path) : '',
+        header: Buffer.alloc(0),
+        contents: () => filePiecesInto(buffer, path, TURN_BYTES),
+      }
+    if (status.type === 'directory')
+      for (const child of list(path).reverse()) pending.push(name === '' ? child : `${name}/${child}`)
+  }
+}
+
+async function* fileMembers(path: string, { size, mode }: { size: number; mode: number }): AsyncGenerator<Member> {
+  const name = nameOf(path)
+  yield {
+    name,
+    inside: name,
+    path,
+    problem: null,
+    type: 'file',
+    mode: mode & 0o7777,
+    size,
+    target: '',
+    header: Buffer.alloc(0),
+    contents: () => filePiecesInto(Buffer.allocUnsafe(READ_SIZE), path, TURN_BYTES),
+  }
+}
+
+/** Whether a tar header is what a file begins with, after decompression. */
+async function beginsAsTar(path: string): Promise<boolean> {
+  const head = withFile(path, source => source.read(0, BLOCK))
+  if (compressionOf(head) === 'none') return isTarHead(head)
+  const { stream, close } = openArchive(path)
+  try {
+    return isTarHead((await peek(stream, BLOCK)).head)
+  } catch (error) {
+    // What is no tar archive is a file, whatever is wrong with it; without its program nothing can be told.
+    if (error instanceof BundleError && error.code === 'tool-missing') throw error
+    return false
+  } finally {
+    close()
+  }
+}
+
+/** A file's bytes, decompressed. */
+function openArchive(path: string): { stream: AsyncIterable<Buffer>; close: () => void } {
+  const compression = withFile(path, source => compressionOf(source.read(0, 6)))
+  const file = createReadStream(native(path), { highWaterMark: READ_SIZE })
+  const stage = decompressor(compression)
+  const stream = stage ? file.on('error', error => stage.destroy(error)).pipe(stage) : file
+  return {
+    stream,
+    close: () => {
+      file.destroy()
+      stream.destroy()
+    },
+  }
+}
+
+type Raw = Omit<Member, 'inside' | 'path' | 'problem'> & { readonly problem?: Problem | null }
+
+async function* tarMembers(path: string): AsyncGenerator<Raw> {
+  const { stream, close } = openArchive(path)
+  try {
+    yield* readTar(stream, path)
+  } finally {
+    close()
+  }
+}
+
+async function* zipMembers(path: string): AsyncGenerator<Raw> {
+  const bytes = withFile(path, source => (source.size > LIMITS.member ? null : source.read(0, source.size)))
+  if (bytes === null)
+    throw new BundleError('unsupported', `a zip of more than ${LIMITS.member >> 20} MiB is not read`, {
+      path,
+      hint: 'unpack it, and verify the directory',
+    })
+  const zip = unzip(bytes)
+  if (zip === null)
+    throw new BundleError('archive-unreadable', 'not a readable zip: its directory is not where it should be', { path })
+  for (const member of zip.members) yield fromZip(member)
+  const { around } = zip
+  if (around.length === 0 && zip.problem === null) return
+  yield {
+    name: nameOf(path),
+    type: 'file',
+    mode: 0,
+    size: around.length,
+    target: '',
+    header: Buffer.alloc(0),
+    problem: zip.problem,
+    contents: () => once(around),
+  }
+}
+
+function fromZip(member: Unzipped): Raw {
+  const read = member.type === 'file' ? member.read() : Buffer.alloc(0)
+  const isRead = Buffer.isBuffer(read)
+  if (!isRead && read.code === 'damaged')
+    throw new BundleError('archive-unreadable', `not a readable zip: ${member.name}: ${read.detail}`)
+  const contents = isRead ? read : Buffer.alloc(0)
+  return { ...member, size: contents.length, problem: isRead ? null : read, contents: () => once(contents) }
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}
+
+/** With the names below the one directory that all of a bundle's archive lies in. */
+async function* belowRoot(archive: AsyncGenerator<Raw>, path: string): AsyncGenerator<Member> {
+  try {
+    let root: string | null = null
+    for await (const member of archive) {
+      // A bundle's archive has everything in one directory, whose name is not part of the bundle; or in `.`, when it
+      // was packed again from inside.
+      const slash = member.name.indexOf('/')
+      const first = slash < 0 ? member.name : member.name.slice(0, slash)
+      if (root === null) root = member.name === '' || first === '.' || first === '..' ? '' : first
+      const isRoot = member.type === 'directory' && (member.name === '.' ? '' : member.name) === root
+      // What lies beside the one directory, or stands in its place, is not in the bundle.
+      const below = root === '' ? member.name : first === root && slash >= 0 ? member.name.slice(slash + 1) : null
+      const inside = isRoot ? '' : (below ?? `../${member.name}`)
+      yield {
+        ...member,
+        inside,
+        path: null,
+        problem: member.problem ?? null,
+        contents: () => readable(member.contents(), path),
+      }
+    }
+  } catch (error) {
+    throw unreadable(error, path)
+  }
+}
+
+/** Contents are read by whoever got the member, outside the loop above: what is wrong with them is said all the same. */
+async function* readable(pieces: AsyncIterable<Buffer>, path: string): AsyncGenerator<Buffer> {
+  try {
+    yield* pieces
+  } catch (error) {
+    throw unreadable(error, path)
+  }
+}
+
+/** What went wrong in the archive's stream, in one form. */
+function unreadable(error: unknown, path: string): unknown {
+  // What zstd says of a damaged file, where it is a program, is of the file and not of the tool.
+  if (error instanceof BundleError && error.code !== 'tool-failed') return error
+  const reason = `cannot be read to its end: ${error instanceof Error ? error.message : error}`
+  return new BundleError('archive-unreadable', reason, { path, cause: error })
+}
