@@ -18,6 +18,7 @@
  * 2022 have (`/usr/local/lib`), and frameworks whose install name lacks `/Versions/A`. A relative name means the current
  * directory: nothing that a file can promise. dyld no longer loads LC_LAZY_LOAD_DYLIB at launch; here it counts.
  */
+import { malformed } from '../io/bytes.ts'
 import type { SourcePath } from '../model.ts'
 import { CPU, MH, SUBTYPE_MASK } from './constants.ts'
 import type { Dylib, MachOFacts, MachOSlice } from './facts.ts'
@@ -68,7 +69,12 @@ export interface MachOLinkMap {
   readonly resolutions: readonly Resolution[]
 }
 
-export const TRIED_MAX = 32
+const TRIED_MAX = 32
+
+/** LC_RPATHs that one process may be searched by, and paths tried; hundreds of libraries take a thousandth of it. */
+const STEPS_MAX = 50_000_000
+/** What a path that is tried counts for. */
+const TRY = 50
 
 /** What dyld never looks for on the disk. */
 export const isSystem = (path: string): boolean => /^\/(?:usr\/lib|System)\//.test(path)
@@ -90,6 +96,7 @@ export function sliceFor(
 /**
  * Loads a program, or a library or bundle as if by itself, and all that it needs.
  * @param slice of `program`
+ * @throws BundleError('malformed') when LC_RPATHs and names are more than any linker's doing
  * @param executable whose directory is `@executable_path`; null when no program is known: such names are then missing
  */
 export function loadImages(
@@ -154,6 +161,7 @@ class MachOProcess {
   readonly #executable: SourcePath | null
   readonly #byName = new Map<string, Image>()
   readonly #byPath = new Map<SourcePath, Image>()
+  #steps = 0
 
   constructor(program: MachOFile, slice: MachOSlice, disk: MachODisk, executable: SourcePath | null) {
     this.#disk = disk
@@ -195,6 +203,7 @@ class MachOProcess {
     const known = name.startsWith('@rpath/') || name.startsWith('/') ? this.#byName.get(name) : undefined
     if (known) return { image: known, to: known.path, via: 'loaded', owner: null, tried: [] }
     const tried: string[] = []
+    this.#spend(TRY, by)
     let system: Candidate | null = null
     for (const candidate of this.#candidates(name, chain)) {
       const { path, via, owner } = candidate
@@ -230,10 +239,17 @@ class MachOProcess {
     const seen = new Set<string>()
     for (let link: Chain | null = chain; link !== null; link = link.previous)
       for (const [i, directory] of link.image.rpaths.entries()) {
+        this.#spend(1, chain.image.path)
         if (directory === null || seen.has(directory)) continue
         seen.add(directory)
+        this.#spend(TRY, chain.image.path)
         yield { path: `${directory}${name.slice(6)}`, via: `LC_RPATH[${i}]`, owner: link.image.path }
       }
+  }
+
+  #spend(steps: number, path: SourcePath): void {
+    this.#steps += steps
+    if (this.#steps > STEPS_MAX) throw malformed(path, 'LC_RPATHs and names of libraries lead to too many paths')
   }
 
   /** A path with `@loader_path` or `@executable_path` filled in, without a slash at its end; null unless absolute. */

@@ -29,21 +29,28 @@ export interface Signed {
   readonly writes: readonly Write[] | null
 }
 
-/** Whether a slice is signed by signMachO: it was, or it is for a CPU whose kernel demands it. */
+/** Whether a slice wants a signature: it had one, or it is for a CPU whose kernel demands one. */
 export const isSigned = (slice: MachOSlice): boolean =>
   slice.signature !== null ||
   (slice.cputype === CPU.arm64 && ([MH.execute, MH.dylib, MH.bundle, MH.dylinker] as number[]).includes(slice.filetype))
 
 /**
- * Signs every slice that isSigned says of.
+ * Signs slices ad hoc.
  * @param source with all other edits made
  * @param facts of `source`
  * @param name the identifier of what has none: the file's base name. A byte string.
+ * @param which slices
  * @throws BundleError('edit-refused') when a signature does not fit, 'malformed' when the old one is
  */
-export function signMachO(source: ByteSource, facts: MachOFacts, name: string, path: string): Signed {
+export function signMachO(
+  source: ByteSource,
+  facts: MachOFacts,
+  name: string,
+  path: string,
+  which: (slice: MachOSlice) => boolean = isSigned,
+): Signed {
   const slices = facts.slices.map(slice =>
-    isSigned(slice) ? signSlice(source, slice, name, path) : { writes: [], size: slice.size },
+    which(slice) ? signSlice(source, slice, name, path) : { writes: [], size: slice.size },
   )
   const moved = facts.container !== 'thin' && slices.some((s, i) => s.size !== facts.slices[i]!.size)
   if (moved) return { source: relaid(source, facts, slices, path), writes: null }
@@ -65,6 +72,7 @@ function signSlice(source: ByteSource, slice: MachOSlice, name: string, path: st
     throw new BundleError('edit-refused', `cannot be signed (${slice.arch}): ${reason}`, { path })
   }
   const linkedit = slice.segments.find(s => s.name === '__LINKEDIT') ?? refuse('it has no __LINKEDIT segment')
+  if (!Number.isFinite(linkedit.vmsize)) refuse('__LINKEDIT takes more memory than there is')
   const old = readSignature(source, slice, path)
   const end = linkedit.fileoff + linkedit.filesize
   const codeLimit = slice.signature ? slice.signature.offset - slice.offset : roundUp(end, 16)
@@ -190,7 +198,9 @@ function commandWrites(
     return { offset, bytes }
   }
   const filesize = dataoff + datasize - linkedit.fileoff
-  const vmsize = Math.max(linkedit.vmsize, roundUp(filesize, pageSize(slice.cputype)))
+  // Apple's linkers write whole pages of memory, lld does not.
+  const unit = linkedit.vmsize % pageSize(slice.cputype) === 0 ? pageSize(slice.cputype) : 1
+  const vmsize = Math.max(linkedit.vmsize, roundUp(filesize, unit))
   const segment = linkedit.command - slice.offset
   const writes = [long(segment + (wide ? 32 : 28), vmsize), long(segment + (wide ? 48 : 36), filesize)]
   const command = slice.commands.find(c => c.cmd === LC.codeSignature)

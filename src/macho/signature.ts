@@ -139,6 +139,8 @@ function readDirectory({ slot, magic, offset, bytes }: Blob, slice: MachOSlice, 
   const hashes = (count: number, at: (i: number) => number): Buffer[] =>
     Array.from({ length: count }, (_, i) => bytes.subarray(at(i), at(i) + hash.size))
   const team = since(0x20200, 48)
+  const execSegFlags = since64(0x20400, 80)
+  if (!Number.isFinite(execSegFlags)) throw malformed(path, `${what}: flags of the executable segment beyond 2^53`)
   return {
     slot,
     offset,
@@ -155,7 +157,7 @@ function readDirectory({ slot, magic, offset, bytes }: Blob, slice: MachOSlice, 
     team: team === 0 ? null : view.cstring(team),
     execSegBase: since64(0x20400, 64),
     execSegLimit: since64(0x20400, 72),
-    execSegFlags: since64(0x20400, 80),
+    execSegFlags,
     runtime: since(0x20500, 88),
   }
 }
