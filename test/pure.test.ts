@@ -23,6 +23,7 @@ const PURE = [
   'src/entry/inject.ts',
   'src/entry/relocations.ts',
   'src/pack/tar.ts',
+  ...readdirSync('src/macho').map(name => `src/macho/${name}`),
   ...readdirSync('src/references').map(name => `src/references/${name}`),
   ...readdirSync('src/script').map(name => `src/script/${name}`),
 ]

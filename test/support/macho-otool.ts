@@ -48,11 +48,11 @@ export async function printedTable(file: string): Promise<number[][]> {
     })
 }
 
-/** `   key value of any words`; the first of two lines with one key, but the linker's tools are not of interest. */
+/** `   key value of any words`, the first of two lines with one key; what is not indented is the next slice's name. */
 function block(text: string): Block {
   const fields = new Map<string, string>()
   for (const line of text.split('\n')) {
-    const [, key, value] = /^ *(current version|compatibility version|time stamp|\S+) (.*)$/.exec(line) ?? []
+    const [, key, value] = /^ +(current version|compatibility version|time stamp|\S+) (.*)$/.exec(line) ?? []
     if (key !== undefined && !fields.has(key)) fields.set(key, value!.trim())
   }
   return fields
