@@ -281,6 +281,17 @@ describe('what has no place for a signature is refused', () => {
     expect(refused(fat)).toBe('x: cannot be signed: other bytes lie behind the last slice')
   })
 
+  test('a signature in the middle of the code', () => {
+    const { bytes } = lab.fixture('x86_64-fixup_chains/liba.1.dylib')
+    const slice = factsOf(bytes).slices[0]!
+    const { offset, size } = slice.signature!
+    bytes.copy(bytes, 4096, offset, offset + size)
+    bytes.writeUInt32LE(4096, slice.commands.at(-1)!.offset + 8)
+    bytes.writeUInt32BE(4096, 4096 + 56)
+    bytes.writeUInt32BE(1, 4096 + 52)
+    expect(refused(bytes)).toBe('x: cannot be signed (x86_64): its signature lies outside of __LINKEDIT')
+  })
+
   test('no __LINKEDIT', () => {
     expect(refused(lab.fixture('tiny-arm64.o').bytes)).toBe('x: cannot be signed (arm64): it has no __LINKEDIT segment')
   })

@@ -78,11 +78,12 @@ function signSlice(source: ByteSource, slice: MachOSlice, name: string, path: st
   const codeLimit = slice.signature ? slice.signature.offset - slice.offset : roundUp(end, 16)
   const form = formOf(slice, old?.directories ?? [], old?.blobs ?? [], name, codeLimit)
   const has = slice.signature?.size ?? 0
+  if (slice.signature && (codeLimit < linkedit.fileoff || codeLimit + has > end))
+    refuse('its signature lies outside of __LINKEDIT')
   // Zeros may follow a signature, and do where it became shorter.
   const size = form.size > has ? roundUp(form.size, 16) : has
-  if (size > has && (slice.signature ? codeLimit + has : end) !== slice.size)
+  if (size > has && ((slice.signature && codeLimit + has !== end) || end !== slice.size))
     refuse('other bytes lie behind the place of its signature')
-  if (size > has && end !== slice.size) refuse('__LINKEDIT does not end where it does')
   const writes: Write[] = []
   if (size > has) writes.push(...commandWrites(source, slice, linkedit, codeLimit, size, refuse))
   const code = patched(windowOf(source, slice.offset, slice.size), writes, Math.max(codeLimit, slice.size))
