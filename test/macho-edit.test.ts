@@ -85,9 +85,10 @@ test('every file of lld with shorter names, signed again, is what LLVM expects a
   await eachOf(signed.entries(), async ([i, { name, path, bytes }]) => {
     const before = await printedSlices(path)
     const { id, rpaths, dylibs, environment } = factsOf(bytes).slices[0]!
+    const names = [...new Set(dylibs.map(d => d.name.value))]
     const edits: MachOEdit[] = [
       ...(id ? [{ op: 'set-id' as const, to: 'i' }] : []),
-      ...dylibs.map(d => ({ op: 'change-install-name' as const, from: d.name.value, to: 'l.dylib' })),
+      ...names.map((from, k) => ({ op: 'change-install-name' as const, from, to: `l${k}.dylib` })),
       ...rpaths.map((r, k) => ({ op: 'change-rpath' as const, from: r.value, to: `@r${k}` })),
       ...environment.map(e => ({ op: 'change-environment' as const, from: e.value, to: 'DYLD_X=' })),
     ]
@@ -97,7 +98,7 @@ test('every file of lld with shorter names, signed again, is what LLVM expects a
     expect(checkSignature(after, factsOf(result).slices[0]!, name).every(isIntact)).toBe(true)
     const texts = Object.fromEntries([
       ...(id ? [[id.value, 'i']] : []),
-      ...dylibs.map(d => [d.name.value, d.name.value === id?.value ? 'i' : 'l.dylib']),
+      ...names.map((from, k) => [from, `l${k}.dylib`]),
       ...rpaths.map((r, k) => [r.value, `@r${k}`]),
       ...environment.map(e => [e.value, 'DYLD_X=']),
     ])
@@ -234,6 +235,33 @@ test('what cannot be carried out is told, and then nothing is written', () => {
   expect(edit(bytes, [nul])).toEqual({ writes: [], refusals: [{ reason: 'unwritable', edit: nul }] })
 })
 
+test('libraries that would get one name are refused; those that have one keep it in common', () => {
+  const { bytes } = buildMachO()
+  const [first, second] = factsOf(bytes).slices[0]!.dylibs.map(d => d.name.value)
+  const edits = [first!, second!].map((from): MachOEdit => ({ op: 'change-install-name', from, to: '/one' }))
+  expect(edit(bytes, edits)).toEqual({
+    writes: [],
+    refusals: [{ reason: 'duplicate', arch: 'x86_64', name: '/one' }],
+  })
+  expect(edit(bytes, [{ ...edits[0]!, to: second! } as MachOEdit]).refusals.map(r => r.reason)).toEqual(['duplicate'])
+  const swapped = edited(bytes, [{ ...edits[0]!, to: second! } as MachOEdit, { ...edits[1]!, to: first! } as MachOEdit])
+  expect(
+    factsOf(swapped)
+      .slices[0]!.dylibs.slice(0, 2)
+      .map(d => d.name.value),
+  ).toEqual([second, first])
+  const twice = Buffer.from(bytes)
+  const { offset } = factsOf(bytes).slices[0]!.dylibs[1]!.name
+  twice.write('/x\0', offset, 'latin1')
+  twice.write('/x\0', factsOf(bytes).slices[0]!.dylibs[2]!.name.offset, 'latin1')
+  const both = edited(twice, [{ op: 'change-install-name', from: '/x', to: '/y' }])
+  expect(
+    factsOf(both)
+      .slices[0]!.dylibs.map(d => `${d.kind} ${d.name.value}`)
+      .slice(1, 3),
+  ).toEqual(['weak /y', 'reexport /y'])
+})
+
 test('edits do not follow on each other', () => {
   const { bytes } = lab.library('x86_64', 'swap.dylib', 'id', '-rpath', '/x/1', '-rpath', '/x/2')
   const after = edited(bytes, [
@@ -303,7 +331,7 @@ test('files that Apple and Go have linked', async () => {
     const facts = factsOf(bytes)
     const before = printed(await printedSlices(path))
     const texts: Record<string, string> = {}
-    for (const slice of facts.slices) for (const d of slice.dylibs) texts[d.name.value] = `/l/${d.name.value.length}`
+    for (const slice of facts.slices) for (const [k, d] of slice.dylibs.entries()) texts[d.name.value] ??= `/l/${k}`
     const edits = Object.entries(texts).map(([from, to]) => ({ op: 'change-install-name' as const, from, to }))
     const made = edited(bytes, edits)
     expect(printed(await llvm(made, 'npm')), name).toEqual(replaced(before, texts))

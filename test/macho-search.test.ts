@@ -134,11 +134,16 @@ test('@rpath is every LC_RPATH of the image itself, then of those that led to it
 test('@loader_path in an LC_RPATH is the directory of the file that has the LC_RPATH', () => {
   const { said } = load({
     '/app/bin/main': { needs: ['/deep/liba.dylib'], rpaths: ['@loader_path/../lib/'] },
-    '/deep/liba.dylib': { id: 'a', needs: ['@rpath/libb.dylib'] },
+    '/deep/liba.dylib': { id: 'a', needs: ['@rpath/libb.dylib', '@rpath/libc.dylib'], rpaths: ['@loader_path/x'] },
     '/app/lib/libb.dylib': { id: 'b' },
-    '/deep/../lib/libb.dylib': { id: 'wrong' },
+    '/lib/libb.dylib': { id: 'wrong' },
+    '/deep/x/libc.dylib': { id: 'c' },
+    '/app/bin/x/libc.dylib': { id: 'wrong' },
   })
-  expect(said[1]).toBe('@rpath/libb.dylib -> /app/lib/libb.dylib (LC_RPATH[0])')
+  expect(said.slice(1)).toEqual([
+    '@rpath/libb.dylib -> /app/lib/libb.dylib (LC_RPATH[0])',
+    '@rpath/libc.dylib -> /deep/x/libc.dylib (LC_RPATH[0])',
+  ])
 })
 
 test('the LC_RPATHs of a neighbour do not count', () => {
@@ -180,11 +185,13 @@ test('all libraries of an image are loaded before those of the first of them', (
   const { images } = load({
     '/app/bin/main': { needs: ['/s/a', '/s/b'] },
     '/s/a': { id: '/s/a', needs: ['/s/c'] },
-    '/s/b': { id: '/s/b' },
+    '/s/b': { id: '/s/b', needs: ['/s/e'] },
     '/s/c': { id: '/s/c', needs: ['/s/a', '/s/d'] },
     '/s/d': { id: '/s/d' },
+    '/s/e': { id: '/s/e' },
   })
-  expect(images).toEqual(['/app/bin/main', '/s/a', '/s/b', '/s/c', '/s/d'])
+  // And then all of the first library's before those of the second.
+  expect(images).toEqual(['/app/bin/main', '/s/a', '/s/b', '/s/c', '/s/d', '/s/e'])
 })
 
 test('libraries of macOS are never looked at; a file on an LC_RPATH wins over them', () => {

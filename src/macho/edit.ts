@@ -33,6 +33,8 @@ export type Refusal =
   | { readonly reason: 'absent'; readonly edit: MachOEdit }
   /** A NUL would end the string. */
   | { readonly reason: 'unwritable'; readonly edit: MachOEdit }
+  /** Two libraries of a slice would get one name, which dyld of macOS 26 refuses (validSemanticsLinkedDylibs). */
+  | { readonly reason: 'duplicate'; readonly arch: string; readonly name: string }
   /** The load commands of a slice would take more bytes than there are, or bytes that are in use. */
   | {
       readonly reason: 'no-room' | 'occupied'
@@ -58,11 +60,8 @@ export function editMachO(source: ByteSource, facts: MachOFacts, edits: readonly
   }
   const writes: Write[] = []
   for (const [i, slice] of facts.slices.entries()) {
-    const made = editSlice(
-      source,
-      slice,
-      edits.filter(edit => concerns(edit, i)),
-    )
+    const mine = edits.filter(edit => concerns(edit, i))
+    const made = duplicate(slice, mine) ?? editSlice(source, slice, mine)
     if ('reason' in made) refusals.push(made)
     else writes.push(...made.writes)
   }
@@ -139,6 +138,18 @@ function edited(edits: readonly MachOEdit[], string: OwnedString): string | null
   const edit = edits.find(e => matches(e, string))
   if (!edit) return string.at.value
   return edit.op === 'delete-rpath' ? null : edit.to
+}
+
+/** A name that the edits give to libraries which had different ones. */
+function duplicate(slice: MachOSlice, edits: readonly MachOEdit[]): Refusal | null {
+  const before = new Map<string, string>()
+  for (const { name: at } of slice.dylibs) {
+    const name = edited(edits, { owner: 'dylib', at })!
+    const other = before.get(name) ?? at.value
+    if (other !== at.value) return { reason: 'duplicate', arch: slice.arch, name }
+    before.set(name, at.value)
+  }
+  return null
 }
 
 // ---- Load commands ---------------------------------------------------------------------------------------------

@@ -25,7 +25,9 @@ export function readAll(bytes: Buffer): void {
       loadImages({ path, facts }, slice, { open: () => ({ path: '/y' as SourcePath, facts }) })
     }
     const edits = facts.slices.flatMap((slice): MachOEdit[] => [
-      ...slice.dylibs.slice(0, 2).map(d => ({ op: 'change-install-name' as const, from: d.name.value, to: 'y' })),
+      ...slice.dylibs
+        .slice(0, 2)
+        .map((d, i) => ({ op: 'change-install-name' as const, from: d.name.value, to: `y${i}` })),
       ...slice.rpaths.slice(0, 1).map(r => ({ op: 'delete-rpath' as const, from: r.value })),
       ...slice.rpaths.slice(1, 2).map(r => ({ op: 'change-rpath' as const, from: r.value, to: 'longer'.repeat(9) })),
     ])
