@@ -241,6 +241,46 @@ test('a signature that becomes shorter leaves zeros', () => {
   expect(after.subarray(-4096).every(byte => byte === 0)).toBe(true)
 })
 
+/** A thin file whose __LINKEDIT has zeros at its end, up to this size of the file, and whole pages of memory. */
+function extended(bytes: Buffer, size: number, page: number): Buffer {
+  const result = Buffer.concat([bytes, Buffer.alloc(size - bytes.length)])
+  const linkedit = factsOf(bytes).slices[0]!.segments.find(s => s.name === '__LINKEDIT')!
+  const filesize = size - linkedit.fileoff
+  result.writeBigUInt64LE(BigInt(Math.ceil(filesize / page) * page), linkedit.command + 32)
+  result.writeBigUInt64LE(BigInt(filesize), linkedit.command + 48)
+  return result
+}
+
+test('__LINKEDIT takes whole pages of memory where it did', () => {
+  for (const [arch, page] of [
+    ['x86_64', 0x1000],
+    ['arm64', 0x4000],
+  ] as const) {
+    const { bytes } = lab.fixture(`unsigned-${arch}.dylib`)
+    const { fileoff } = factsOf(bytes).slices[0]!.segments.at(-1)!
+    const after = sign(extended(bytes, fileoff + page - 16, page), 'x', everySlice)
+    expect(factsOf(after).slices[0]!.segments.at(-1)).toMatchObject({ name: '__LINKEDIT', vmsize: 2 * page })
+    expect(check(after).every(isIntact)).toBe(true)
+  }
+})
+
+test('a slice behind one that has become longer moves to where its alignment allows', () => {
+  const intel = lab.fixture('unsigned-x86_64.dylib').bytes
+  // In the universal file the first slice is at 4096 and ends right before the second one.
+  const size = Math.ceil((4096 + intel.length) / 0x4000) * 0x4000 - 4096
+  lab.write('full-x86_64', extended(intel, size, 0x1000))
+  const { bytes } = lab.lipo('full', ['full-x86_64', 'unsigned-arm64.dylib'])
+  const [before, after] = [factsOf(bytes), factsOf(sign(bytes, 'id', everySlice))]
+  expect(before.slices[1]!.offset).toBe(4096 + size)
+  expect(after.slices.map(s => s.offset)).toEqual([4096, 4096 + size + 0x4000])
+  const fat = sign(bytes, 'id', everySlice)
+  expect(check(fat).every(isIntact)).toBe(true)
+  // LLVM lays it out alike.
+  for (const [i, slice] of after.slices.entries())
+    lab.write(`moved-${i}`, fat.subarray(slice.offset, slice.offset + slice.size))
+  expect(lab.lipo('moved', ['moved-0', 'moved-1']).bytes.equals(fat)).toBe(true)
+})
+
 const refused = (bytes: Buffer): string => {
   try {
     sign(bytes, 'x', everySlice)
