@@ -12,6 +12,7 @@ import type { MachOFacts, MachOSlice } from '../src/macho/facts.ts'
 import { parseMachO } from '../src/macho/parse.ts'
 import { isSigned, signMachO } from '../src/macho/sign.ts'
 import { checkSignature, isIntact, readSignature } from '../src/macho/signature.ts'
+import { buildMachO } from './support/macho-image.ts'
 import { type Fixture, MachOLab, npmFixtures } from './support/macho-lab.ts'
 import { hash, superBlob } from './support/macho-signature.ts'
 
@@ -330,6 +331,25 @@ describe('what has no place for a signature is refused', () => {
     bytes.writeUInt32BE(4096, 4096 + 56)
     bytes.writeUInt32BE(1, 4096 + 52)
     expect(refused(bytes)).toBe('x: cannot be signed (x86_64): its signature lies outside of __LINKEDIT')
+  })
+
+  test('more than 4 GiB', () => {
+    const far = 2 ** 32
+    const bytes = buildMachO().with({
+      'signature.cmd': 0x26,
+      '__LINKEDIT.fileoff': far,
+      '__LINKEDIT.filesize': 16,
+      '__LINKEDIT.vmsize': 4096,
+    })
+    const read = (offset: number, length: number): Buffer => {
+      const part = Buffer.alloc(Math.max(0, Math.min(length, far + 16 - offset)))
+      bytes.copy(part, 0, Math.min(offset, bytes.length))
+      return part
+    }
+    const source = { size: far + 16, read }
+    expect(() => signMachO(source, parseMachO(source, 'x'), 'x', 'x', everySlice)).toThrow(
+      'x: cannot be signed (x86_64): it is larger than 4 GiB',
+    )
   })
 
   test('no __LINKEDIT', () => {

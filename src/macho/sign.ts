@@ -8,8 +8,8 @@
  * - lld's: the SuperBlob's index is padded to 8 bytes, the hashes begin at a multiple of 16 and all of it ends at one;
  * - ld64's, Apple's codesign and Go's: nothing is padded.
  *
- * Only lld's was read (MachO/SyntheticSections.cpp, CodeSignatureSection); the other was taken from files that those
- * tools have made. Pages are read 1 MiB at a time; the hashes, one hundredth of the file, are held.
+ * Both were taken from files that those tools have made; the fields are those of xnu's osfmk/kern/cs_blobs.h. Pages are
+ * read 1 MiB at a time; the hashes, one hundredth of the file, are held.
  */
 import { BundleError } from '../errors.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
@@ -84,6 +84,7 @@ function signSlice(source: ByteSource, slice: MachOSlice, name: string, path: st
   const size = form.size > has ? roundUp(form.size, 16) : has
   if (size > has && ((slice.signature && codeLimit + has !== end) || end !== slice.size))
     refuse('other bytes lie behind the place of its signature')
+  if (codeLimit + size > 0xffffffff) refuse('it is larger than 4 GiB')
   const writes: Write[] = []
   if (size > has) writes.push(...commandWrites(source, slice, linkedit, codeLimit, size, refuse))
   const code = patched(windowOf(source, slice.offset, slice.size), writes, Math.max(codeLimit, slice.size))
@@ -135,7 +136,7 @@ function formOf(
     const flags = ((old?.flags ?? CS.linkerSigned) | CS.adhoc) >>> 0
     words(start, MAGIC.codeDirectory, (padded ? length : directoryEnd) - start, fixed === 88 ? 0x20400 : 0x20500, flags)
     words(start + 16, hashStart - start, fixed, special.length, pages, codeLimit)
-    into.set([HASH_SIZE, SHA256, old?.platform ?? 0, pageBits], start + 36)
+    into.set([HASH_SIZE, SHA256, 0, pageBits], start + 36)
     long(start + 64, text?.fileoff ?? 0)
     long(start + 72, text?.filesize ?? 0)
     long(start + 80, old && old.version >= 0x20400 ? old.execSegFlags : slice.filetype === MH.execute ? 1 : 0)

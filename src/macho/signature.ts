@@ -7,7 +7,7 @@
  * requirements (slot 2), the entitlements as XML (5) and as DER (7). Slots 1 and 3 are Info.plist and the list of
  * resources, files of their own. The kernel of arm64 kills a program when a page that it reads has another hash.
  *
- * Sources: xnu's osfmk/kern/cs_blobs.h, and Security's codedirectory.h. The certificate's own signature (slot 0x10000)
+ * Source: xnu's osfmk/kern/cs_blobs.h. The certificate's own signature (slot 0x10000)
  * is not looked at: nothing that is edited can keep it.
  */
 import { createHash, hash as digest } from 'node:crypto'
@@ -73,7 +73,6 @@ export interface CodeDirectory {
   /** So many bytes of the slice are hashed, in pages of so many bytes; 0 is one page of all. */
   readonly codeLimit: number
   readonly pageSize: number
-  readonly platform: number
   readonly identifier: string
   readonly team: string | null
   readonly execSegBase: number
@@ -152,7 +151,6 @@ function readDirectory({ slot, magic, offset, bytes }: Blob, slice: MachOSlice, 
     special: hashes(specialCount, i => hashOffset - (i + 1) * hash.size),
     codeLimit,
     pageSize,
-    platform: view.u8(38),
     identifier: view.cstring(view.u32(20)),
     team: team === 0 ? null : view.cstring(team),
     execSegBase: since64(0x20400, 64),
