@@ -25,7 +25,7 @@ beforeAll(() => {
   lab = new MachOLab(directory)
   signed = lab.signed()
   lab.others()
-})
+}, 120_000)
 
 const factsOf = (bytes: Buffer) => parseMachO(bufferSource(bytes), 'x')
 const edit = (bytes: Buffer, edits: readonly MachOEdit[]) => editMachO(bufferSource(bytes), factsOf(bytes), edits)

@@ -256,7 +256,7 @@ afterAll(() => rmSync(directory, { recursive: true }))
 let originals: [string, Buffer][]
 beforeAll(() => {
   originals = mutationOriginals(new MachOLab(directory))
-})
+}, 120_000)
 
 test('every prefix of a file is a value or malformed', () => {
   let count = 0

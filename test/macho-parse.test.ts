@@ -24,7 +24,7 @@ beforeAll(() => {
     ),
   )
   fixtures = [...lab.signed(), ...lab.others(), ...images, ...npmFixtures()]
-})
+}, 120_000)
 
 test('facts equal LLVM on every file', async () => {
   const differences: unknown[] = []

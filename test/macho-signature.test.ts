@@ -25,7 +25,7 @@ beforeAll(() => {
   lab = new MachOLab(directory)
   signed = lab.signed()
   lab.others()
-})
+}, 120_000)
 
 const factsOf = (bytes: Buffer): MachOFacts => parseMachO(bufferSource(bytes), 'x')
 const signature = (bytes: Buffer, slice = 0) => readSignature(bufferSource(bytes), factsOf(bytes).slices[slice]!, 'x')!

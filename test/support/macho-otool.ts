@@ -52,8 +52,8 @@ export async function printedTable(file: string): Promise<number[][]> {
 function block(text: string): Block {
   const fields = new Map<string, string>()
   for (const line of text.split('\n')) {
-    const [, key, value] = /^ +(current version|compatibility version|time stamp|\S+) (.*)$/.exec(line) ?? []
-    if (key !== undefined && !fields.has(key)) fields.set(key, value!.trim())
+    const [, key, value] = /^(compatibility version| +(?:current version|time stamp|\S+)) (.*)$/.exec(line) ?? []
+    if (key !== undefined && !fields.has(key.trim())) fields.set(key.trim(), value!.trim())
   }
   return fields
 }
