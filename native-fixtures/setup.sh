@@ -83,6 +83,11 @@ test_needs=(
   aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
   /usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross
   qemu-aarch64-static:qemu-user-static
+  # Mach-O: a compiler, a linker and the readers that the facts are compared with
+  clang-19:clang-19
+  ld64.lld-19:lld-19
+  llvm-otool-19:llvm-19
+  openssl:openssl
 )
 
 # Nix from its own installer is often only in the login shell's PATH.
@@ -190,6 +195,7 @@ build() {
   } 3>&1 || die "nix-build failed"
 }
 
+(($#)) || "$here/macho.sh" || die "the Mach-O files of npm packages could not be fetched"
 build "${@:-all}"
 # Not in one run: Nix would mix the two, and the small one is wanted soon.
 [ -z "$full" ] || build full-all
