@@ -169,7 +169,8 @@ function readelfReport(printed: string): Report {
     ].map(m => {
       const [type, offset, vaddr, filesz, memsz, flags, align = '0'] = m[1] ? m.slice(1, 8) : m.slice(8)
       const numbers = [offset, vaddr, filesz, memsz, align].map(n => Number.parseInt(n!, 16).toString(16))
-      return `${type!.toLowerCase() in PT ? type : '-'} ${numbers.join(' ')} ${flags!.replaceAll(' ', '')}`
+      const known = Object.keys(PT).find(name => name.toUpperCase() === type!.replaceAll('_', ''))
+      return `${known?.toUpperCase() ?? '-'} ${numbers.join(' ')} ${flags!.replaceAll(' ', '')}`
     }),
     interp: one(/\[Requesting program interpreter: (.*)\]/),
     tags: all(/^ 0x([0-9a-f]{8,16}) \(/gm)
