@@ -4,6 +4,7 @@
  * cpio, gcc and Python, which share nothing with what reads it.
  */
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -344,6 +345,29 @@ describe('bombs and damage', () => {
     const zeros = gzipSync(Buffer.alloc(300 << 20))
     expect(await opaque('a.gz', zeros)).toEqual(['container-unread a.gz too-large '])
     expect(await opaque('a.gz', gzipSync(zeros))).toEqual(['container-unread a.gz too-large '])
+  })
+  test('what a damaged gzip held until then is told', async () => {
+    const long = gzipSync(Buffer.concat([Buffer.from(TEXT), randomBytes(3 << 20)]))
+    const found = await opaque('a.gz', long.subarray(0, -100_000))
+    expect(found).toEqual([
+      expect.stringMatching(/^container-unread a.gz damaged /),
+      'store-reference a.gz!gzip contents',
+    ])
+  })
+  test('what follows a gzip is named, small or large, and is no archive of its own', async () => {
+    const gz = gzipSync(Buffer.from('nothing\n'))
+    const large = gzipSync(randomBytes(3 << 20))
+    for (const first of [gz, large])
+      expect((await opaque('a.gz', Buffer.concat([first, Buffer.from('x'), gzipSync(TEXT)])))[0]).toMatch(
+        /^container-unread a.gz damaged (?:something follows at \d+|incorrect header check)/,
+      )
+    const directory = fs.mkdtempSync(join(work, 'follow-'))
+    packed('echo > y; tar czf $1/a.tgz y')(directory)
+    const tgz = join(directory, 'a.tgz')
+    fs.appendFileSync(tgz, Buffer.alloc(1000))
+    expect(told((await verify(tgz, silent)).findings)).toEqual([])
+    fs.appendFileSync(tgz, STORE)
+    await expect(verify(tgz, silent)).rejects.toMatchObject({ code: 'archive-unreadable' })
   })
   test('packed deeper than is looked', async () => {
     let bytes = Buffer.from(TEXT)

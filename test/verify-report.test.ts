@@ -119,6 +119,11 @@ test('--allow allows references in some paths, and says how many', async () => {
   expect(allowed.clean).toBe(true)
   expect(verifySummary(allowed.audited[0]!)).toContain(', 4 allowed')
   expect(files(await audit([dirty], { allow: ['share'] }))).toEqual(['bin/app', ODD])
+  const tree = join(work, 'packed')
+  fs.mkdirSync(tree)
+  execFileSync('tar', ['-czf', join(tree, 'a.tgz'), '-C', dirty, 'share'])
+  expect(files(await audit([tree]))).toEqual(['a.tgz!share/doc/readme'])
+  expect(files(await audit([tree], { allow: ['a.tgz'] }))).toEqual([])
 })
 
 describe('--baseline', () => {

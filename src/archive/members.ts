@@ -5,13 +5,14 @@
 import { createReadStream } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { BundleError } from '../errors.ts'
+import type { ByteSource } from '../io/bytes.ts'
 import { filePiecesInto, list, lstat, native, readLink, stat, withFile } from '../io/store.ts'
 import { compressionOf, decompressor } from '../pack/compress.ts'
 import { BLOCK } from '../pack/tar.ts'
 import { containerKindOf, LIMITS } from '../references/containers.ts'
 import type { Problem } from '../references/inflate.ts'
 import { isTarHead, namesTar, namesZip } from './kind.ts'
-import { peek } from './stream.ts'
+import { peek, takenBy } from './stream.ts'
 import { type ArchiveMember, readTar } from './untar.ts'
 import { type Unzipped, unzip } from './unzip.ts'
 
@@ -116,14 +117,27 @@ async function beginsAsTar(path: string): Promise<boolean> {
   }
 }
 
+interface OpenArchive {
+  readonly stream: AsyncIterable<Buffer>
+  /** @throws BundleError when something follows that no program unpacks */
+  checkEnd(): void
+  close(): void
+}
+
 /** A file's bytes, decompressed. */
-function openArchive(path: string): { stream: AsyncIterable<Buffer>; close: () => void } {
+function openArchive(path: string): OpenArchive {
   const compression = withFile(path, source => compressionOf(source.read(0, 6)))
   const file = createReadStream(native(path), { highWaterMark: READ_SIZE })
   const stage = decompressor(compression)
   const stream = stage ? file.on('error', error => stage.destroy(error)).pipe(stage) : file
   return {
     stream,
+    checkEnd: () => {
+      const taken = compression === 'gzip' && stage ? takenBy(stage) : null
+      const follows = taken !== null && withFile(path, source => !isZero(source, taken))
+      if (follows)
+        throw new BundleError('archive-unreadable', `something follows behind its end, at ${taken}`, { path })
+    },
     close: () => {
       file.destroy()
       stream.destroy()
@@ -131,12 +145,20 @@ function openArchive(path: string): { stream: AsyncIterable<Buffer>; close: () =
   }
 }
 
+/** Tapes, and programs that round sizes up, leave zeros behind a file. */
+function isZero(source: ByteSource, from: number): boolean {
+  for (let at = from; at < source.size; at += READ_SIZE)
+    if (source.read(at, READ_SIZE).some(byte => byte !== 0)) return false
+  return true
+}
+
 type Raw = Omit<Member, 'inside' | 'path' | 'problem'> & { readonly problem?: Problem | null }
 
 async function* tarMembers(path: string): AsyncGenerator<Raw> {
-  const { stream, close } = openArchive(path)
+  const { stream, checkEnd, close } = openArchive(path)
   try {
     yield* readTar(stream, path)
+    checkEnd()
   } finally {
     close()
   }

@@ -113,6 +113,10 @@ export class Kept {
   }
 }
 
+/** The bytes that zlib has taken: it leaves what follows a stream, and does not tell. */
+export const takenBy = (stage: object): number | null =>
+  'bytesWritten' in stage && typeof stage.bytesWritten === 'number' ? stage.bytesWritten : null
+
 /** A stream that becomes larger than it may. */
 export const TOO_LARGE = new Error('too large')
 
@@ -133,6 +137,11 @@ export class Decompression {
     this.#fed = this.#feed(pieces)
     // It is told by the stage, which it destroys.
     this.#fed.catch(() => {})
+  }
+
+  /** Bytes that the stream is made of, when it has ended; null where that is not known. */
+  get taken(): number | null {
+    return takenBy(this.#stage)
   }
 
   /** @throws TOO_LARGE */

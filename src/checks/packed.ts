@@ -99,14 +99,17 @@ class Look {
     try {
       await this.#stream(entry, kind, peeked, input, depth)
     } catch (error) {
-      // What is wrong with the bytes around is the artefact's error, not this file's.
-      if (input.error !== null) throw input.error
-      this.problem(names, problemOf(error))
+      if (input.error === null) this.problem(names, problemOf(error))
     }
-    for await (const _ of peeked.all);
+    await drain(peeked.all).catch(() => {})
+    const found = references.end()
+    if (input.error !== null) {
+      // What is wrong with the bytes around is told of whatever is around; what they held until then counts.
+      this.findings.push(...grouped(names.join('!'), 'contents', found))
+      throw input.error
+    }
 
     const whole = size === peeked.first.length ? peeked.first : null
-    const found = references.end()
     const random = kept.use(whole, source => this.#atRandom(names, source, kind, found.length > 0))
     if (random?.packed) await this.#packed(names, random.packed, depth)
     if (random === null && (kind === 'zip' || kind === 'zlib')) this.problem(names, problem('too-large'))
@@ -149,6 +152,9 @@ class Look {
     } finally {
       await stream.close()
     }
+    await drain(peeked.all)
+    if (stream.taken !== null && stream.taken < input.size)
+      this.problem(names, problem('damaged', `something follows at ${stream.taken}`))
   }
 
   /** A tar archive goes by the name of the file that it is compressed in. */
@@ -241,6 +247,11 @@ const inMemory = (bytes: Buffer): Omit<Entry, 'names'> => ({ size: bytes.length,
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes
+}
+
+/** Reads the rest, for those who see it on its way. */
+async function drain(pieces: AsyncIterable<Buffer>): Promise<void> {
+  for await (const _ of pieces);
 }
 
 /** Why a stream could not be read to its end. */
