@@ -4,7 +4,7 @@
  * again and compared with what was planned.
  */
 import { createHash } from 'node:crypto'
-import { checkEdited, checkInjected } from './checks/fidelity.ts'
+import { checkEdited, checkInjected, checkMachO } from './checks/fidelity.ts'
 import { editInPlace, elfEdits, emptyRpath, type Write } from './elf/edit.ts'
 import { parseElf } from './elf/parse.ts'
 import { type PatchelfJob, patchelf } from './elf/patchelf.ts'
@@ -16,6 +16,10 @@ import { bufferSource } from './io/bytes.ts'
 import type { Progress } from './io/progress.ts'
 import type { Staging } from './io/staging.ts'
 import { filePieces, pieces, withFile } from './io/store.ts'
+import type { MachOEdit } from './macho/edit.ts'
+import type { MachOFacts } from './macho/facts.ts'
+import { chunks } from './macho/patch.ts'
+import { rewriteMachO } from './macho/rewrite.ts'
 import type {
   BundlePath,
   BundlePlan,
@@ -121,6 +125,16 @@ export async function apply(
     findings.push(...checkEdited(step.from, staging.path(at), elfFacts(graph, step)!, elfEdits(step.edits), false))
   }
 
+  for (const [index, step] of plan.steps.entries()) {
+    const machO = step.do === 'copy' ? machOEdits(step) : null
+    if (machO === null || step.do !== 'copy') continue
+    const path = staging.path(step.at)
+    withFile(path, source => staging.rewrite(path, chunks(rewriteMachO(source, machO.edits, machO.name, step.from))))
+    files[index] = { ...files[index]!, ...digestOf(path) }
+    const facts = graph.files.get(step.from)!.facts as MachOFacts
+    findings.push(...withFile(path, source => checkMachO(step.from, facts, machO.edits, source)))
+  }
+
   // Last: patchelf may have moved what the stub has to know.
   for (const [index, step] of plan.steps.entries()) {
     const edit = step.do === 'copy' ? step.edits.find(e => e.op === 'inject-stub') : undefined
@@ -139,6 +153,12 @@ export async function apply(
     findings.push(...table.findings)
   }
   return { files, refused, findings }
+}
+
+/** How the load commands of a Mach-O file change, and the name it is signed by; null for what is not to be signed. */
+function machOEdits({ edits }: Step & { do: 'copy' }): { edits: readonly MachOEdit[]; name: string } | null {
+  const sign = edits.find(e => e.op === 'sign')
+  return sign ? { edits: edits.find(e => e.op === 'load-commands')?.edits ?? [], name: sign.name } : null
 }
 
 /** Puts the stub into a staged program. */

@@ -13,10 +13,12 @@ import { fromText, toText } from './io/bytes.ts'
 import { type Progress, silent } from './io/progress.ts'
 import { assertFree, Staging, writeFile } from './io/staging.ts'
 import { sameContents, stat } from './io/store.ts'
+import { isMachOProgram } from './macho/facts.ts'
 import { countOutcomes, fullReport, MANIFEST, makeManifest, manifestBytes } from './manifest.ts'
 import type {
   BundlePlan,
   DependencyGraph,
+  FileFacts,
   Finding,
   Outcome,
   PlanOptions,
@@ -256,18 +258,25 @@ interface Title {
 const fullName = ({ name, version }: Title): string => (version === null ? name : `${name}-${version}`)
 
 function titleOf(target: Target, graph: DependencyGraph, name: string | undefined): Title {
-  const arch = new Set<string>()
-  for (const { facts } of graph.files.values()) if (facts.format === 'elf' && facts.program) arch.add(facts.arch)
+  const systems = [...graph.files.values()].flatMap(({ facts }) => systemOf(facts) ?? [])
   const entry = graph.entries[0]
   const first = entry && graph.files.get(graph.links.get(entry.source)?.target ?? entry.source)?.facts
-  const own = first?.format === 'elf' ? first.arch : ([...arch][0] ?? 'any')
+  const system = (first && systemOf(first)) ?? systems[0] ?? 'any-linux'
   return name === undefined
     ? {
         name: toText(target.name),
         version: target.version === null ? null : toText(target.version),
-        system: `${own}-linux`,
+        system,
       }
-    : { name, version: null, system: `${own}-linux` }
+    : { name, version: null, system }
+}
+
+/** The system of a program as Nix names it; null for what is no program. */
+function systemOf(facts: FileFacts): string | null {
+  if (facts.format === 'elf') return facts.program ? `${facts.arch}-linux` : null
+  if (!isMachOProgram(facts)) return null
+  const [only, another] = new Set(facts.slices.map(s => s.arch.replace(/^arm64e?$/, 'aarch64')))
+  return `${another === undefined ? only : 'universal'}-darwin`
 }
 
 function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOptions): PlanOptions {
@@ -371,7 +380,9 @@ function reportOn(
     const size = files.reduce((sum, f) => sum + (f.type === 'file' ? f.size : 0), 0)
     const libraries = plan.steps.filter(
       s =>
-        s.do === 'copy' && graph.files.get(s.from)?.facts.format === 'elf' && !plan.programs.some(p => p.elf === s.at),
+        s.do === 'copy' &&
+        /^(?:elf|macho)$/.test(graph.files.get(s.from)?.facts.format ?? '') &&
+        !plan.programs.some(p => p.elf === s.at),
     ).length
     const programs = new Set(graph.entries.map(e => e.at)).size
     const copies = plan.steps.filter(s => s.do === 'copy').length

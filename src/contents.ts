@@ -3,6 +3,7 @@
  * in it, what it wraps.
  */
 import { pieces, stat, withFile } from './io/store.ts'
+import { isMachOProgram } from './macho/facts.ts'
 import type { FileFacts, Finding, Reference, SourcePath } from './model.ts'
 import { STORE_DIR, storePathOf } from './nix/store-path.ts'
 import { type ContainerMember, containerKindOf, LIMITS, scanContainer } from './references/containers.ts'
@@ -93,7 +94,7 @@ export function readWrapper(path: SourcePath, facts: FileFacts, size: number): W
   const wrapper =
     facts.format === 'script'
       ? storePathOf(facts.interpreter.value) && parseShellWrapper(read().toString('latin1'))
-      : facts.format === 'elf' && facts.program
+      : (facts.format === 'elf' && facts.program) || isMachOProgram(facts)
         ? readBinaryWrapper(read())
         : null
   return wrapper && stat(wrapper.program)?.type === 'file' ? wrapper : null

@@ -128,7 +128,16 @@ function libraryNames(edges: readonly Dependency[]): Map<SourcePath, Set<string>
   const names = new Map<SourcePath, Set<string>>()
   for (const edge of edges) {
     if (edge.to === null || (edge.kind === 'dlopen' && edge.name.includes('/'))) continue
-    if (edge.kind !== 'interp' && edge.kind !== 'needed' && edge.kind !== 'dlopen' && edge.kind !== 'variant') continue
+    // A framework is a tree, in which its library finds what belongs to it.
+    if (edge.kind === 'install-name' && edge.to.includes('.framework/')) continue
+    if (
+      edge.kind !== 'interp' &&
+      edge.kind !== 'needed' &&
+      edge.kind !== 'dlopen' &&
+      edge.kind !== 'variant' &&
+      edge.kind !== 'install-name'
+    )
+      continue
     const name = edge.kind === 'variant' ? edge.name : edge.name.slice(edge.name.lastIndexOf('/') + 1)
     const known = names.get(edge.to)
     if (known) known.add(name)
@@ -139,5 +148,7 @@ function libraryNames(edges: readonly Dependency[]): Map<SourcePath, Set<string>
 
 function sonameOf(graph: DependencyGraph, path: SourcePath): string | null {
   const facts = graph.files.get(path)?.facts
-  return facts?.format === 'elf' ? (facts.soname?.value ?? null) : null
+  if (facts?.format === 'elf') return facts.soname?.value ?? null
+  const id = facts?.format === 'macho' ? facts.slices[0]?.id?.value : undefined
+  return id === undefined ? null : id.slice(id.lastIndexOf('/') + 1)
 }

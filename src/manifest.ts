@@ -46,7 +46,9 @@ const ManifestSchema = v.object({
   /** `none` with a prefix: programs start by themselves. */
   launcher: v.picklist(['stub', 'shell', 'none']),
   /** `missing`: libraries that the original does not find either. */
-  programs: v.array(v.object({ at: Path, elf: Path, loader: Path, missing: v.optional(v.array(v.string()), []) })),
+  programs: v.array(
+    v.object({ at: Path, elf: Path, loader: v.nullable(Path), missing: v.optional(v.array(v.string()), []) }),
+  ),
   packages: v.array(v.object({ name: v.string(), tree: v.boolean() })),
   /** Bytes that the path of the bundle's root may have: beyond it strings that relocate themselves do not fit. */
   rootLimit: v.optional(v.nullable(v.number()), null),
@@ -119,9 +121,9 @@ export function makeManifest(
     programs: plan.programs.map(p => ({
       at: pathText(p.at),
       elf: pathText(p.elf),
-      loader: pathText(p.loader),
+      loader: p.loader === null ? null : pathText(p.loader),
       missing: graph.findings.flatMap(f =>
-        f.code === 'library-missing' && f.chain[0] === p.source ? [toText(f.name)] : [],
+        f.code === 'library-missing' && f.chain[0] === p.source ? [String(strip(f.name, plan))] : [],
       ),
     })),
     packages: graph.packages.map(p => ({ name: toText(p.name), tree: p.tree })),

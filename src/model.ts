@@ -7,6 +7,9 @@
 import type { DataKind } from './data-kinds.ts'
 import type { Strip } from './elf/strip.ts'
 import type { Brought } from './extras.ts'
+import type { MachOEdit } from './macho/edit.ts'
+import type { MachOFacts } from './macho/facts.ts'
+import type { MachOLinkMap } from './macho/search.ts'
 import type { ProblemCode } from './references/containers.ts'
 import type { Wrapper } from './script/wrapper.ts'
 
@@ -108,7 +111,7 @@ export interface DataFacts {
   readonly format: 'data'
 }
 
-export type FileFacts = ElfFacts | ScriptFacts | DataFacts
+export type FileFacts = ElfFacts | MachOFacts | ScriptFacts | DataFacts
 
 export type Encoding = 'utf8' | 'utf16le' | 'utf16be' | 'utf32le' | 'utf32be'
 
@@ -180,6 +183,7 @@ export type DependencyKind =
   | 'link'
   | 'reference'
   | 'trace'
+  | 'install-name'
 
 export interface Dependency {
   readonly from: SourcePath
@@ -280,6 +284,8 @@ export interface DependencyGraph {
   /** By program; those alone that are large enough for a store path. */
   readonly copies: ReadonlyMap<SourcePath, readonly CopiedVariable[]>
   readonly loaders: ReadonlyMap<SourcePath, LoaderFacts>
+  /** What dyld does for Mach-O programs, and for what no program loads, by CPU. */
+  readonly images: readonly MachOLinkMap[]
   /** Programs and scripts that only set up the environment and arguments of another program. */
   readonly wrappers: ReadonlyMap<SourcePath, Wrapper>
   /** Programs that cannot get the stub. */
@@ -322,6 +328,10 @@ export type Edit =
       readonly op: 'repack'
       readonly members: readonly { readonly names: readonly string[]; readonly edits: readonly Overwrite[] }[]
     }
+  /** Strings of load commands of a Mach-O file. */
+  | { readonly op: 'load-commands'; readonly edits: readonly MachOEdit[] }
+  /** Last: a Mach-O file gets a new signature; `name` is for one that had none. */
+  | { readonly op: 'sign'; readonly name: string }
   /** The file ends behind `keep` bytes, and `tail` follows (elf/strip.ts). */
   | { readonly op: 'strip'; readonly keep: number; readonly tail: Uint8Array }
   | { readonly op: 'splice'; readonly offset: number; readonly length: number; readonly to: Uint8Array }
@@ -371,7 +381,8 @@ export type Step =
 export interface PlannedProgram {
   readonly at: BundlePath
   readonly elf: BundlePath
-  readonly loader: BundlePath
+  /** Null where the system has it (macOS). */
+  readonly loader: BundlePath | null
   /** The original, whose choices of libraries the bundle has to repeat. */
   readonly source: SourcePath
 }
@@ -458,6 +469,15 @@ export type Finding = FindingBase &
     | { readonly code: 'library-missing'; readonly name: string; readonly chain: readonly string[] }
     | { readonly code: 'dlopen-missing'; readonly name: string; readonly priority: string }
     | { readonly code: 'elf-unreadable'; readonly reason: string }
+    | { readonly code: 'macho-unreadable'; readonly reason: string }
+    | {
+        readonly code: 'chain-differs'
+        readonly name: string
+        readonly taken: string
+        readonly by: string
+        readonly other: string
+        readonly otherBy: string
+      }
     | { readonly code: 'link-broken'; readonly target: string }
     | { readonly code: 'link-outside'; readonly target: string }
     | { readonly code: 'special-file' }

@@ -8,8 +8,10 @@ import { editInPlace } from './elf/edit.ts'
 import type { Strip } from './elf/strip.ts'
 import { isStatic } from './entry/inject.ts'
 import { BundleError } from './errors.ts'
+import { InstallNames } from './install-names.ts'
 import { hidden, Launchers, shadow } from './launch.ts'
 import { directoryOf, finder, type Layout, layOut, relativeLink } from './layout.ts'
+import { isMachOProgram, type MachOFacts } from './macho/facts.ts'
 import type {
   Account,
   BundlePath,
@@ -69,6 +71,7 @@ class Planner {
   readonly #packageOf: (path: string) => Package
   readonly #launchers: Launchers
   readonly #strings: LoaderStrings
+  readonly #installNames: InstallNames
   readonly #relocations: Relocations
 
   constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions) {
@@ -82,6 +85,7 @@ class Planner {
     this.#packageOf = finder(graph.packages)
     this.#launchers = new Launchers(graph, layout, options, known)
     this.#strings = new LoaderStrings(graph, layout, options.prefix)
+    this.#installNames = new InstallNames(graph, layout, options.prefix)
     this.#relocations = new Relocations(graph, options)
     if (options.prefix === null)
       for (const [path, text] of graph.texts)
@@ -121,6 +125,7 @@ class Planner {
     // Contents that two packages share lie in one place; the first has them.
     if (this.#steps.has(at)) return
     if (node.facts.format === 'elf') this.#planElf(node, node.facts, at)
+    else if (node.facts.format === 'macho') this.#planMachO(node, node.facts, at)
     else if (node.facts.format === 'script') this.#planScript(node, node.facts, at)
     else this.#planData(node, at)
   }
@@ -206,6 +211,28 @@ class Planner {
     const place = { up: at.split('/').length - 1, path: '' }
     const inject: Edit[] = program === null ? [] : [{ op: 'inject-stub', loader: place, relocations: { program } }]
     this.#copy(at, node, { accounts, edits: [...edits, ...own, ...inject] })
+  }
+
+  /** A Mach-O file: what dyld reads, then at equal length all else, then a new signature. */
+  #planMachO(node: FileNode, facts: MachOFacts, at: BundlePath): void {
+    const wrapper = this.#launchers.forWrapper(node.path, at)
+    if (wrapper) {
+      this.#standIn(node, at, wrapper)
+      return
+    }
+    const loadCommands = this.#installNames.edits(node.path, facts, at)
+    // Every store path there is in a string that is set anew.
+    const replaced = facts.slices.flatMap(s => s.commands.map(({ offset, size }) => ({ offset, length: size })))
+    const { edits, accounts } = this.#accounts.inPlace(node, at, replaced)
+    const changed = loadCommands.length > 0 || edits.length > 0
+    const own: Edit[] = changed
+      ? [
+          { op: 'load-commands', edits: loadCommands },
+          { op: 'sign', name: baseName(at) },
+        ]
+      : []
+    this.#copy(at, node, { accounts, edits: [...edits, ...own] })
+    if (isMachOProgram(facts)) this.#programs.push({ at, elf: at, loader: null, source: node.path })
   }
 
   /** Whether a program of a relocatable bundle gets the stub; else it is a launcher that runs it. */

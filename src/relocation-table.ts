@@ -27,7 +27,7 @@ export function relocationTable(
 ): { bytes: Buffer; refused: ReadonlySet<BundlePath>; findings: Finding[] } {
   const findings: Finding[] = []
   const refused = new Set<BundlePath>()
-  const loaders = [...new Set(planned.map(p => p.loader))].filter(at => !objects.some(o => o.at === at))
+  const loaders = [...new Set(planned.flatMap(p => p.loader ?? []))].filter(at => !objects.some(o => o.at === at))
   const byKey = new Map<bigint, Library[]>()
   const refuse = ({ at, sites }: { at: BundlePath; sites: readonly RelocationSite[] }): void => {
     if (sites.length === 0) return

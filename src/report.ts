@@ -20,6 +20,10 @@ export function describe(finding: Finding): string {
       return `would open ${t(finding.name)} when it runs (${finding.priority}), which is not found`
     case 'elf-unreadable':
       return `looks like ELF and is none, so it is copied as data: ${finding.reason}`
+    case 'macho-unreadable':
+      return `looks like Mach-O and is none, so it is copied as data: ${finding.reason}`
+    case 'chain-differs':
+      return `means ${shortPath(finding.taken)} by ${t(finding.name)} in ${shortPath(finding.by)}, and ${shortPath(finding.other)} in ${shortPath(finding.otherBy)}: in the bundle it is the former`
     case 'link-broken':
       return `a link that leads nowhere (to ${t(finding.target)}); left out`
     case 'link-outside':

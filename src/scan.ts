@@ -12,9 +12,12 @@ import { type Strip, strip } from './elf/strip.ts'
 import { isStatic, stubRefusal } from './entry/inject.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
 import { type Brought, licences, provide } from './extras.ts'
+import { Images } from './images.ts'
 import type { Progress } from './io/progress.ts'
 import { lstat, readLink, realPath, stat, withFile } from './io/store.ts'
 import { directoryOf } from './layout.ts'
+import { isMachOProgram } from './macho/facts.ts'
+import { holdsMachO, parseMachO } from './macho/parse.ts'
 import type {
   Dependency,
   DependencyGraph,
@@ -96,6 +99,11 @@ class Scanner {
     edge: edge => this.#edge(edge),
   })
 
+  readonly #images = new Images(
+    { open: path => this.#sources.openMachO(path) },
+    { file: path => void this.#addImage(path), edge: edge => this.#edge(edge) },
+  )
+
   constructor(roots: readonly PackageRoot[], options: ScanOptions, progress: Progress) {
     this.#roots = roots
     this.#options = options
@@ -132,6 +140,7 @@ class Scanner {
     if (node.facts.format === 'data')
       withFile(path, source => {
         if (isElf(source.read(0, 4))) parseElf(source, path)
+        else if (holdsMachO(source)) parseMachO(source, path)
       })
   }
 
@@ -152,17 +161,21 @@ class Scanner {
   /** Resolves until nothing new comes in: programs first, for an object's names mean what they mean in a process. */
   run(): void {
     const objects: FileNode[] = []
+    const images: FileNode[] = []
     for (;;) {
       const node = this.#queue.shift()
       if (node !== undefined) {
         this.#progress.update(`reading ${this.#files.size} files`)
         this.#follow(node)
         if (node.facts.format === 'elf') objects.push(node)
+        else if (node.facts.format === 'macho') images.push(node)
         continue
       }
       const known = objects.findIndex(o => this.#processes.knows(o.path))
       const [object] = objects.splice(Math.max(known, 0), 1)
+      const image = object ? undefined : images.shift()
       if (object) this.#processes.examine(object)
+      else if (image) this.#images.examine(image)
       else if (!this.#settleConditions() && !this.#addIncluded()) return
     }
   }
@@ -197,6 +210,7 @@ class Scanner {
       edges: this.#edges,
       linkMaps: this.#processes.linkMaps,
       copies: this.#processes.copies,
+      images: this.#images.linkMaps,
       loaders: new Map([...this.#sources.loaders].map(([path, { compiled }]) => [path, compiled])),
       wrappers: this.#wrappers,
       refusals: this.#refusals,
@@ -205,7 +219,12 @@ class Scanner {
       split: this.#split,
       strips: this.#options.strip ? this.#strips() : new Map(),
       hashes: new Set(this.#store.keys()),
-      findings: [...this.#sources.findings, ...this.#findings, ...this.#processes.findings(started)],
+      findings: [
+        ...this.#sources.findings,
+        ...this.#findings,
+        ...this.#processes.findings(started),
+        ...this.#images.findings(started),
+      ],
     }
   }
 
@@ -248,7 +267,8 @@ class Scanner {
         withFile(path, source => source.read(0, PYC_HEAD)),
       )
     const judge = (reference: Reference): Verdict => this.#verdicts.of(path, facts, wrapper !== null, reference)
-    const members = facts.format === 'elf' ? [] : readMembers(path, this.#store, this.#findings)
+    const members =
+      facts.format === 'elf' || facts.format === 'macho' ? [] : readMembers(path, this.#store, this.#findings)
     return {
       path,
       size,
@@ -259,6 +279,13 @@ class Scanner {
       verdicts: references.map(judge),
       members: members.map(member => ({ ...member, verdicts: member.references.map(judge) })),
     }
+  }
+
+  /** A library of a framework comes with all of it: dyld finds the library, and the library its resources. */
+  #addImage(path: SourcePath): void {
+    this.#addFile(path)
+    const framework = /^.*\.framework(?=\/)/.exec(path)?.[0]
+    if (framework !== undefined) this.#bring(framework as SourcePath)
   }
 
   #addLink(path: SourcePath): void {
@@ -293,6 +320,7 @@ class Scanner {
       if (refused !== null) this.#refusals.set(path, refused)
       if (facts.interp) this.#processes.start(path, facts)
     }
+    if (isMachOProgram(facts)) this.#images.start(path, facts)
     if (facts.format === 'script' && node.executable && !(wrapper && this.#isLaunched(wrapper)))
       this.#followShebang(path, facts.interpreter.value)
     if (wrapper) {

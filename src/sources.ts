@@ -8,6 +8,9 @@ import { isElf, parseElf } from './elf/parse.ts'
 import { type Disk, type LoaderSettings, type Opened, sameMachine } from './elf/search.ts'
 import { BundleError } from './errors.ts'
 import { list, lstat, realPath, stat, withFile } from './io/store.ts'
+import { MH } from './macho/constants.ts'
+import { holdsMachO, parseMachO } from './macho/parse.ts'
+import type { MachOFile } from './macho/search.ts'
 import type { FileFacts, Finding, LoaderFacts, Reference, SourcePath } from './model.ts'
 import { STORE_DIR, storePathOf, storePathPrefix } from './nix/store-path.ts'
 import { parseScript, SHEBANG_MAX } from './script/parse.ts'
@@ -40,12 +43,14 @@ export class Sources implements Disk {
     if (known) return known
     const facts = withFile(path, (source): FileFacts => {
       const head = source.read(0, SHEBANG_MAX)
-      if (!isElf(head)) return parseScript(head) ?? { format: 'data' }
+      const elf = isElf(head)
+      if (!elf && !holdsMachO(source)) return parseScript(head) ?? { format: 'data' }
       try {
-        return parseElf(source, path)
+        return elf ? parseElf(source, path) : parseMachO(source, path)
       } catch (error) {
         if (!(error instanceof BundleError) || error.code !== 'malformed') throw error
-        this.findings.push({ code: 'elf-unreadable', severity: 'warning', file: path, reason: error.message })
+        const code = elf ? 'elf-unreadable' : 'macho-unreadable'
+        this.findings.push({ code, severity: 'warning', file: path, reason: error.message })
         return { format: 'data' }
       }
     })
@@ -67,8 +72,18 @@ export class Sources implements Disk {
     return opened
   }
 
+  /** The Mach-O file at a path, as dyld sees it (macho/search.ts). */
+  openMachO(path: string): MachOFile | null {
+    if (stat(path)?.type !== 'file') return null
+    const real = realPath(path)
+    const facts = this.facts(real)
+    return facts.format === 'macho' ? { path: real, facts } : null
+  }
+
   /** Whether a path names a shared object that a file of these facts can open. */
   isObject(path: string, facts: FileFacts): boolean {
+    const library = this.openMachO(path)
+    if (library) return library.facts.slices.every(s => s.filetype !== MH.execute)
     const object = this.open(path)
     return object !== null && !object.facts.program && (facts.format !== 'elf' || sameMachine(object.facts, facts))
   }

@@ -6,6 +6,8 @@ import { isElf, parseElf } from './elf/parse.ts'
 import { BundleError } from './errors.ts'
 import { fromText, toText } from './io/bytes.ts'
 import { list, lstat, readLink, realPath, type Status, stat, withFile } from './io/store.ts'
+import { isMachOProgram } from './macho/facts.ts'
+import { holdsMachO, parseMachO } from './macho/parse.ts'
 import type { BundlePath, Entry, PackageRoot, SourcePath, Target } from './model.ts'
 import { buildAttribute, buildFlake, hasNix, isAttribute, isFlake, type NixOptions } from './nix/build.ts'
 import { parseName, storePathOf } from './nix/store-path.ts'
@@ -168,7 +170,13 @@ function intoPackage(path: SourcePath): SourcePath {
 function assertProgram(path: SourcePath, status: Status): void {
   if (status.type !== 'file') throw new BundleError('not-a-program', 'neither a file nor a directory', { path })
   const head = withFile(path, source => source.read(0, 4))
-  if (isElf(head)) {
+  if (withFile(path, holdsMachO)) {
+    if (!isMachOProgram(withFile(path, source => parseMachO(source, path))))
+      throw new BundleError('not-a-program', 'a library or bundle, not a program', {
+        path,
+        hint: 'give the program that uses it',
+      })
+  } else if (isElf(head)) {
     const facts = withFile(path, source => parseElf(source, path))
     if (!facts.program)
       throw new BundleError('not-a-program', 'a shared library or object file, not a program', {
@@ -176,7 +184,7 @@ function assertProgram(path: SourcePath, status: Status): void {
         hint: 'give the program that uses it',
       })
   } else if (head.toString('latin1', 0, 2) !== '#!')
-    throw new BundleError('not-a-program', 'neither an ELF program nor a script with a #! line', { path })
+    throw new BundleError('not-a-program', 'neither an ELF or Mach-O program nor a script with a #! line', { path })
   if ((status.mode & 0o111) === 0)
     throw new BundleError('not-executable', 'not executable', { path, hint: 'chmod +x it, or give another file' })
 }

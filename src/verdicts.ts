@@ -6,6 +6,7 @@ import { textBefore } from './contents.ts'
 import { inDynstr } from './elf/dlopen.ts'
 import { symbolNames } from './elf/parse.ts'
 import { stat, withFile } from './io/store.ts'
+import { inLoadCommands } from './macho/facts.ts'
 import type { FileFacts, FileNode, Reference, ScanOptions, SourcePath, Verdict } from './model.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { answer, type Condition } from './references/follow.ts'
@@ -65,7 +66,9 @@ export class Verdicts {
       },
       bare: reference.bare,
       ofLoader:
-        facts.format === 'elf' && (reference.offset === facts.interp?.offset || inDynstr(facts, reference.offset)),
+        facts.format === 'elf'
+          ? reference.offset === facts.interp?.offset || inDynstr(facts, reference.offset)
+          : facts.format === 'macho' && inLoadCommands(facts, reference.offset),
       before: () => textBefore(from, reference.offset),
       target: target && {
         name: target.name,

@@ -191,12 +191,18 @@ class Reading {
 }
 
 const programsOf = (manifest: Manifest): BundledProgram[] =>
-  manifest.programs.map(p => ({
-    at: pathBytes(p.at),
-    elf: pathBytes(p.elf),
-    loader: pathBytes(p.loader),
-    missing: p.missing.map(fromText),
-  }))
+  manifest.programs.flatMap(p =>
+    p.loader === null
+      ? []
+      : [
+          {
+            at: pathBytes(p.at),
+            elf: pathBytes(p.elf),
+            loader: pathBytes(p.loader),
+            missing: p.missing.map(fromText),
+          },
+        ],
+  )
 
 async function bytesOf(member: Member): Promise<Buffer> {
   const parts: Buffer[] = []

@@ -7,8 +7,12 @@ import { PT } from '../elf/constants.ts'
 import { type EditableFacts, type ElfEdit, editable, editedFacts } from '../elf/edit.ts'
 import { parseElf, symbolNames } from '../elf/parse.ts'
 import { spareHeader } from '../entry/inject.ts'
-import { bufferSource } from '../io/bytes.ts'
+import { type ByteSource, bufferSource } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
+import { editedStrings, type MachOEdit } from '../macho/edit.ts'
+import type { MachOFacts, MachOSegment, MachOSlice } from '../macho/facts.ts'
+import { parseMachO } from '../macho/parse.ts'
+import { checkSignature, isIntact } from '../macho/signature.ts'
 import type { ElfFacts, Finding, LoaderPlace } from '../model.ts'
 
 /**
@@ -76,11 +80,55 @@ export function checkInjected(path: string, before: Buffer, after: Buffer, loade
     ['the place of the loader', loader, is.stub],
     ['the names', symbolNames(bufferSource(before), path), symbolNames(bufferSource(after), path)],
   ]
-  return facts.flatMap(([fact, expected, found]): Finding[] => {
-    const [e, f] = [JSON.stringify(expected), JSON.stringify(found)]
-    if (e === f) return []
-    return [{ code: 'edit-outside-plan', severity: 'error', file: path, fact, expected: e, found: f }]
-  })
+  return facts.flatMap(([fact, expected, found]) => difference(path, fact, expected, found))
+}
+
+/**
+ * Compares an edited and signed Mach-O file with what it was: of each slice the strings as planned, all segments but the
+ * size of the one that holds the signature, and a signature that is right.
+ */
+export function checkMachO(
+  original: string,
+  was: MachOFacts,
+  edits: readonly MachOEdit[],
+  source: ByteSource,
+): Finding[] {
+  const is = parseMachO(source, original)
+  const plan = editedStrings(was, edits)
+  const found = editedStrings(is, [])
+  const facts: [fact: string, expected: unknown, found: unknown][] = [
+    ['the kind of container', was.container, is.container],
+    ['the number of slices', was.slices.length, is.slices.length],
+    ...is.slices.flatMap((slice, i): [string, unknown, unknown][] => {
+      const before = was.slices[i]
+      if (!before) return []
+      return [
+        [`the strings of ${slice.arch}`, plan[i], found[i]],
+        [`the header of ${slice.arch}`, header(before), header(slice)],
+        [`the segments of ${slice.arch}`, before.segments.map(extent), slice.segments.map(extent)],
+        [`the versions of ${slice.arch}`, before.versions, slice.versions],
+        [`the signature of ${slice.arch}`, true, checkSignature(source, slice, original).every(isIntact)],
+      ]
+    }),
+  ]
+  return facts.flatMap(([fact, expected, found]) => difference(original, fact, expected, found))
+}
+
+const header = ({ class: bits, little, cputype, cpusubtype, filetype, flags }: MachOSlice) => ({
+  bits,
+  little,
+  cputype,
+  cpusubtype,
+  filetype,
+  flags,
+})
+
+const extent = ({ name, vmaddr, vmsize, fileoff, filesize, sections }: MachOSegment) =>
+  name === '__LINKEDIT' ? { name, vmaddr, fileoff } : { name, vmaddr, vmsize, fileoff, filesize, sections }
+
+function difference(file: string, fact: string, expected: unknown, found: unknown): Finding[] {
+  const [e, f] = [JSON.stringify(expected), JSON.stringify(found)]
+  return e === f ? [] : [{ code: 'edit-outside-plan', severity: 'error', file, fact, expected: e, found: f }]
 }
 
 /** The distinct alignments of loaded segments: an editor may add a segment, but not change what pages it needs. */

@@ -96,6 +96,22 @@ export class Staging {
     }
   }
 
+  /** Gives a staged file other contents, which may be made of its own: piece by piece. */
+  rewrite(path: string, pieces: Iterable<Uint8Array>): void {
+    const scratch = this.scratch('rewritten')
+    try {
+      const file = fs.openSync(native(scratch), 'w', 0o644)
+      try {
+        for (const piece of pieces) for (let done = 0; done < piece.length; ) done += fs.writeSync(file, piece, done)
+      } finally {
+        fs.closeSync(file)
+      }
+      fs.renameSync(native(scratch), native(path))
+    } catch (error) {
+      throw failed(path, error)
+    }
+  }
+
   /** Gives a staged path another name within the staging directory. */
   move(from: string, to: string): void {
     fs.renameSync(native(from), native(to))

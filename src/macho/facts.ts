@@ -1,5 +1,6 @@
 /** What a Mach-O file says of itself. Types only. Offsets are from the start of the file, strings are byte strings. */
-import type { Located } from '../model.ts'
+import type { FileFacts, Located } from '../model.ts'
+import { MH } from './constants.ts'
 
 export interface MachOFacts {
   readonly format: 'macho'
@@ -83,3 +84,11 @@ export interface MachOSection {
   readonly offset: number
   readonly zerofill: boolean
 }
+
+/** Whether an offset of the file lies in the load commands of a slice. */
+export const inLoadCommands = ({ slices }: MachOFacts, offset: number): boolean =>
+  slices.some(s => s.commands.some(c => offset >= c.offset && offset < c.offset + c.size))
+
+/** Whether a file is what dyld starts. */
+export const isMachOProgram = (facts: FileFacts): facts is MachOFacts =>
+  facts.format === 'macho' && facts.slices.some(s => s.filetype === MH.execute)

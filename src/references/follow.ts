@@ -12,7 +12,7 @@
 export interface Question {
   /** Who names it. */
   readonly from: {
-    readonly format: 'elf' | 'script' | 'data'
+    readonly format: 'elf' | 'macho' | 'script' | 'data'
     /** Path below its package's root. */
     readonly path: string
     /** Whether it is a wrapper: all that it names is there to be used. */
@@ -94,7 +94,7 @@ const TABLE: readonly Row[] = [
     rule: 'option',
     reason: 'an option that the program was configured or compiled with, kept to be printed',
     follow: false,
-    matches: q => q.from.format === 'elf' && !q.from.wrapper && OPTION.test(q.before()),
+    matches: q => isBinary(q) && !q.from.wrapper && OPTION.test(q.before()),
   },
   {
     rule: 'configuration',
@@ -200,9 +200,11 @@ export const RULES: ReadonlyMap<string, string> = new Map([
   ['excluded', 'excluded by name'],
 ])
 
+const isBinary = ({ from }: Question): boolean => from.format === 'elf' || from.format === 'macho'
+
 /** Whether the C library names a file of its own. */
 const isLibcs = ({ from, target }: Question): boolean => target?.own === true && /^lib\/libc[.-]/.test(from.path)
 
 /** A program asks for the catalogues of its own package: it sets the locale it likes. */
 const isOwnProgram = ({ from, target }: Question): boolean =>
-  target?.own === true && from.format === 'elf' && /^s?bin\//.test(from.path)
+  target?.own === true && (from.format === 'elf' || from.format === 'macho') && /^s?bin\//.test(from.path)

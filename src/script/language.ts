@@ -13,7 +13,7 @@ const INTERPRETERS: readonly (readonly [RegExp, Language])[] = [
 
 /** The language of a file's text; null for any other. */
 export function languageOf(path: string, facts: FileFacts): Language | null {
-  if (facts.format === 'elf') return null
+  if (facts.format === 'elf' || facts.format === 'macho') return null
   if (facts.format === 'data') return /\.(?:ba)?sh$/.test(path) ? 'shell' : path.endsWith('.py') ? 'python' : null
   const words = [facts.interpreter.value, ...(facts.argument?.split(/[ \t]+/) ?? [])].map(baseName)
   const name = words[0] === 'env' ? words.slice(1).find(word => !/^-|=/.test(word)) : words[0]

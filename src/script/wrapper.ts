@@ -12,7 +12,9 @@
  *
  * All text is byte strings.
  */
+import { isElf } from '../elf/image.ts'
 import type { EnvironmentOperation, ListRule } from '../entry/launcher.ts'
+import { isMachO } from '../macho/image.ts'
 
 /** What a wrapper does before it executes its program. */
 export interface Wrapper {
@@ -67,9 +69,11 @@ export function parseBinaryWrapper(text: string, rule: 'set' | 'set-unique' = 's
  * (`--resolve-argv0`: strtok) does what no launcher does; and one without imports does not say what it does.
  */
 export function readBinaryWrapper(bytes: Buffer): Wrapper | null {
-  if (bytes.length < 4 || bytes.readUInt32BE(0) !== 0x7f454c46) return null
+  if (!isElf(bytes) && !isMachO(bytes)) return null
   const text = findBinaryWrapper(bytes)
-  const imports = (name: string): boolean => bytes.includes(`\0${name}\0`, 0, 'latin1')
+  // Mach-O puts an underscore before the names of C.
+  const imports = (name: string): boolean =>
+    bytes.includes(`\0${name}\0`, 0, 'latin1') || bytes.includes(`_${name}\0`, 0, 'latin1')
   if (text === null || !imports('execv') || imports('strtok')) return null
   return parseBinaryWrapper(text, imports('strstr') ? 'set-unique' : 'set')
 }

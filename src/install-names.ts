@@ -1,0 +1,67 @@
+/**
+ * The strings of a Mach-O file that dyld reads, as a bundle wants them. Pure. The counterpart of rpath.ts.
+ *
+ * Every library that is found gets a name that says where the file that asks for it finds it: `@loader_path/...`, from
+ * where that file really lies, for dyld resolves links before it looks. Such names are shorter than store paths, so they
+ * fit where these stood. With a prefix they are absolute.
+ */
+import { directoryOf, type Layout, relativePath } from './layout.ts'
+import type { MachOEdit } from './macho/edit.ts'
+import type { MachOFacts } from './macho/facts.ts'
+import { isSystem } from './macho/search.ts'
+import type { BundlePath, DependencyGraph, SourcePath } from './model.ts'
+import { STORE_DIR } from './nix/store-path.ts'
+import { blank } from './references/rewrite.ts'
+
+export class InstallNames {
+  readonly #layout: Layout
+  readonly #prefix: string | null
+  /** By image, CPU and name: what the first process that asks finds. */
+  readonly #choices = new Map<string, SourcePath>()
+
+  /** @param prefix the place that the bundle is made for; null when it is relocatable */
+  constructor(graph: DependencyGraph, layout: Layout, prefix: string | null) {
+    this.#layout = layout
+    this.#prefix = prefix
+    for (const { arch, resolutions } of graph.images)
+      for (const { by, dylib, to } of resolutions) {
+        const key = keyOf(by, arch, dylib.name.value)
+        if (to !== null && to !== 'system' && !this.#choices.has(key)) this.#choices.set(key, to)
+      }
+  }
+
+  /** The edits for the file at `path`, which comes to lie at `at`. */
+  edits(path: SourcePath, facts: MachOFacts, at: BundlePath): MachOEdit[] {
+    const edits: MachOEdit[] = []
+    for (const [slice, { arch, dylibs, id, rpaths, environment }] of facts.slices.entries()) {
+      const change = (edit: MachOEdit, from: string): void => {
+        if (!('to' in edit) || edit.to !== from) edits.push({ ...edit, slice })
+      }
+      for (const from of new Set(dylibs.map(d => d.name.value))) {
+        const found = this.#choices.get(keyOf(path, arch, from))
+        const place = found === undefined ? undefined : this.#layout.placed.get(found)
+        // What is missing, and may be, names nothing any more.
+        const to = place === undefined ? (isSystem(from) ? from : blank(from)) : this.#nameOf(at, place)
+        change({ op: 'change-install-name', from, to }, from)
+      }
+      if (id?.value.includes(STORE_DIR)) {
+        const to = this.#prefix === null ? `@rpath/${baseName(id.value)}` : `${this.#prefix}/${at}`
+        change({ op: 'set-id', to }, id.value)
+      }
+      for (const { value: from } of rpaths)
+        if (from.includes(STORE_DIR))
+          change({ op: 'change-rpath', from, to: this.#nameOf(at, 'lib' as BundlePath) }, from)
+      for (const { value: from } of environment)
+        if (from.includes(STORE_DIR)) change({ op: 'change-environment', from, to: blank(from) }, from)
+    }
+    return edits
+  }
+
+  #nameOf(at: BundlePath, to: BundlePath): string {
+    return this.#prefix === null ? `@loader_path/${relativePath(directoryOf(at), to)}` : `${this.#prefix}/${to}`
+  }
+}
+
+const keyOf = (by: SourcePath, arch: string, name: string): string => `${by}\0${arch}\0${name}`
+
+const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
