@@ -16,8 +16,10 @@ import { bufferSource } from './io/bytes.ts'
 import type { Progress } from './io/progress.ts'
 import type { Staging } from './io/staging.ts'
 import { filePieces, pieces, withFile } from './io/store.ts'
+import { codesign } from './macho/codesign.ts'
 import type { MachOEdit } from './macho/edit.ts'
 import type { MachOFacts } from './macho/facts.ts'
+import { installNameTool } from './macho/install-name-tool.ts'
 import { chunks } from './macho/patch.ts'
 import { rewriteMachO } from './macho/rewrite.ts'
 import type {
@@ -125,15 +127,7 @@ export async function apply(
     findings.push(...checkEdited(step.from, staging.path(at), elfFacts(graph, step)!, elfEdits(step.edits), false))
   }
 
-  for (const [index, step] of plan.steps.entries()) {
-    const machO = step.do === 'copy' ? machOEdits(step) : null
-    if (machO === null || step.do !== 'copy') continue
-    const path = staging.path(step.at)
-    withFile(path, source => staging.rewrite(path, chunks(rewriteMachO(source, machO.edits, machO.name, step.from))))
-    files[index] = { ...files[index]!, ...digestOf(path) }
-    const facts = graph.files.get(step.from)!.facts as MachOFacts
-    findings.push(...withFile(path, source => checkMachO(step.from, facts, machO.edits, source)))
-  }
+  findings.push(...(await signed(plan, graph, options, staging, files)))
 
   // Last: patchelf may have moved what the stub has to know.
   for (const [index, step] of plan.steps.entries()) {
@@ -153,6 +147,51 @@ export async function apply(
     findings.push(...table.findings)
   }
   return { files, refused, findings }
+}
+
+/** Edits the load commands of the staged Mach-O files, and signs them. */
+async function signed(
+  plan: BundlePlan,
+  graph: DependencyGraph,
+  { patcher, signer }: PlanOptions,
+  staging: Staging,
+  files: WrittenFile[],
+): Promise<Finding[]> {
+  const findings: Finding[] = []
+  const onMacOS = process.platform === 'darwin'
+  for (const [index, step] of plan.steps.entries()) {
+    const machO = step.do === 'copy' ? machOEdits(step) : null
+    if (machO === null || step.do !== 'copy') continue
+    const path = staging.path(step.at)
+    const rewrite = (edits: readonly MachOEdit[]): void =>
+      withFile(path, source => staging.rewrite(path, chunks(rewriteMachO(source, edits, machO.name, step.from))))
+    const throughTool = async (): Promise<void> => {
+      // A tool gets a name that any argument vector can carry.
+      const scratch = staging.scratch('install-names')
+      staging.move(path, scratch)
+      await installNameTool(scratch, machO.edits, step.from)
+      staging.move(scratch, path)
+      rewrite([])
+    }
+    if (patcher === 'install_name_tool') await throughTool()
+    else
+      try {
+        rewrite(machO.edits)
+      } catch (error) {
+        if (!onMacOS || !(error instanceof BundleError) || error.code !== 'edit-refused') throw error
+        await throughTool()
+      }
+    if (onMacOS && signer === 'auto') {
+      const scratch = staging.scratch('signed')
+      staging.move(path, scratch)
+      await codesign(scratch)
+      staging.move(scratch, path)
+    }
+    files[index] = { ...files[index]!, ...digestOf(path) }
+    const facts = graph.files.get(step.from)!.facts as MachOFacts
+    findings.push(...withFile(path, source => checkMachO(step.from, facts, machO.edits, source)))
+  }
+  return findings
 }
 
 /** How the load commands of a Mach-O file change, and the name it is signed by; null for what is not to be signed. */

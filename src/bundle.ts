@@ -47,8 +47,13 @@ export interface BundleOptions {
   prefix?: string
   /** How programs find their loader; `auto` is the best there is for the CPU. */
   launcher?: 'auto' | 'stub' | 'shell'
-  /** Who edits ELF files: `auto` works in place and asks patchelf only for what does not fit. */
-  patcher?: 'auto' | 'patchelf'
+  /**
+   * Who edits ELF and Mach-O files: `auto` works in place and asks patchelf, or on macOS install_name_tool, only for what
+   * does not fit.
+   */
+  patcher?: 'auto' | 'patchelf' | 'install_name_tool'
+  /** Who signs Mach-O files: `auto` is codesign on macOS, and elsewhere our own signer. */
+  signer?: 'auto' | 'builtin'
   /** Which files come along besides programs and libraries: what is referenced, nothing, or the whole closure. */
   data?: 'auto' | 'none' | 'all'
   /** Globs on paths without store directory and hash, such as `glibc-2.36/lib/gconv/*`: brought, or left out. */
@@ -279,8 +284,8 @@ function systemOf(facts: FileFacts): string | null {
   return `${another === undefined ? only : 'universal'}-darwin`
 }
 
-function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOptions): PlanOptions {
-  if (prefix === undefined) return { prefix: null, patcher, launcher }
+function checkOptions({ prefix, patcher = 'auto', launcher = 'auto', signer = 'auto' }: BundleOptions): PlanOptions {
+  if (prefix === undefined) return { prefix: null, patcher, launcher, signer }
   const bytes = fromText(prefix.replace(/(?<=.)\/+$/, ''))
   const wrong = !bytes.startsWith('/')
     ? 'is not absolute'
@@ -296,7 +301,7 @@ function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOpt
       path: bytes,
       hint: 'give a plain absolute directory, such as --prefix /opt/app',
     })
-  return { prefix: bytes, patcher, launcher }
+  return { prefix: bytes, patcher, launcher, signer }
 }
 
 const scanOptions = (

@@ -59,7 +59,11 @@ const make = withOutput(program.command('make', { isDefault: true }))
       .choices(['auto', 'stub', 'shell'])
       .default('auto'),
   )
-  .addOption(new Option('--patcher <tool>', 'who edits ELF files').choices(['auto', 'patchelf']).default('auto'))
+  .addOption(
+    new Option('--patcher <tool>', 'who edits ELF and Mach-O files')
+      .choices(['auto', 'patchelf', 'install_name_tool'])
+      .default('auto'),
+  )
   .addOption(
     new Option('--data <which>', 'files besides programs and libraries: what is referenced, nothing, the whole closure')
       .choices(['auto', 'none', 'all'])

@@ -45,7 +45,7 @@ export class InstallNames {
         change({ op: 'change-install-name', from, to }, from)
       }
       if (id?.value.includes(STORE_DIR)) {
-        const to = this.#prefix === null ? `@rpath/${baseName(id.value)}` : `${this.#prefix}/${at}`
+        const to = this.#prefix === null ? `@rpath/${idOf(at)}` : `${this.#prefix}/${at}`
         change({ op: 'set-id', to }, id.value)
       }
       for (const { value: from } of rpaths)
@@ -64,4 +64,8 @@ export class InstallNames {
 
 const keyOf = (by: SourcePath, arch: string, name: string): string => `${by}\0${arch}\0${name}`
 
-const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+/** What tells a library from all others: its path below lib/, or from its framework on. */
+function idOf(at: BundlePath): string {
+  const framework = /[^/]+\.framework\/.*$/.exec(at)?.[0]
+  return framework ?? (at.startsWith('lib/') ? at.slice('lib/'.length) : at.slice(at.lastIndexOf('/') + 1))
+}

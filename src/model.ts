@@ -417,7 +417,9 @@ export interface ScanOptions {
 export interface PlanOptions {
   /** The fixed place a bundle is made for, a byte string without a trailing slash; null for a relocatable one. */
   readonly prefix: string | null
-  readonly patcher: 'auto' | 'patchelf'
+  readonly patcher: 'auto' | 'patchelf' | 'install_name_tool'
+  /** Who signs Mach-O files: on macOS `auto` is codesign. */
+  readonly signer: 'auto' | 'builtin'
   /** How programs of a relocatable bundle find their loader; `auto` is the stub where there is one, else the shell. */
   readonly launcher: 'auto' | 'stub' | 'shell'
 }

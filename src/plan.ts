@@ -142,7 +142,7 @@ class Planner {
       (p): Edit => ({ op: 'overwrite', offset: p.offset, from: bytes(p.from), to: bytes(p.to) }),
     )
     this.#hostPaths += hostPaths.length
-    const inPlace = this.#options.patcher === 'auto' ? editInPlace(facts, strings).writes : []
+    const inPlace = this.#options.patcher !== 'patchelf' ? editInPlace(facts, strings).writes : []
     const replaced = inPlace.map(w => ({ offset: w.offset, length: w.bytes.length }))
     const own = [...hostPaths, ...strings]
     const inPlaceOnly = (): Rewritten => {
