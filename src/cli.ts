@@ -65,6 +65,11 @@ const make = withOutput(program.command('make', { isDefault: true }))
       .default('auto'),
   )
   .addOption(
+    new Option('--signer <kind>', 'who signs Mach-O files: codesign on macOS, or the built-in signer')
+      .choices(['auto', 'builtin'])
+      .default('auto'),
+  )
+  .addOption(
     new Option('--data <which>', 'files besides programs and libraries: what is referenced, nothing, the whole closure')
       .choices(['auto', 'none', 'all'])
       .default('auto'),

@@ -14,7 +14,7 @@ const CODESIGN = '/usr/bin/codesign'
  * @throws BundleError('tool-missing' | 'tool-failed')
  */
 export async function codesign(file: string, tool = CODESIGN): Promise<void> {
-  const keep = '--preserve-metadata=entitlements,requirements,flags,runtime'
+  const keep = '--preserve-metadata=identifier,entitlements,requirements,flags,runtime'
   const result = await runTool(tool, ['--force', '--sign', '-', keep, file])
   if (result.code !== 0)
     throw new BundleError('tool-failed', `codesign failed: ${result.stderr.trim()}`, {
