@@ -119,8 +119,12 @@ export function application(target: Target) {
   )
   // Two libraries of one name and other contents.
   const [one, two] = [closure.package('dup-1'), closure.package('dup-2')]
-  const dup1 = closure.build(`${one}/lib/libdup.dylib`, 'int dup_one(void) { return 1; }', { id: `${one}/lib/libdup.dylib` })
-  const dup2 = closure.build(`${two}/lib/libdup.dylib`, 'int dup_two(void) { return 2; }', { id: `${two}/lib/libdup.dylib` })
+  const dup1 = closure.build(`${one}/lib/libdup.dylib`, 'int dup_one(void) { return 1; }', {
+    id: `${one}/lib/libdup.dylib`,
+  })
+  const dup2 = closure.build(`${two}/lib/libdup.dylib`, 'int dup_two(void) { return 2; }', {
+    id: `${two}/lib/libdup.dylib`,
+  })
   const kit = closure.package('Kit-5')
   const framework = `${kit}/Library/Frameworks/Kit.framework`
   const libkit = closure.build(`${framework}/Versions/A/Kit`, 'int kit(void) { return 5; }', {
@@ -130,7 +134,9 @@ export function application(target: Target) {
   closure.link(`${framework}/Versions/Current`, 'A')
   closure.link(`${framework}/Kit`, 'Versions/Current/Kit')
   const gone = closure.package('gone-0')
-  const libgone = closure.build(`${gone}/lib/libgone.dylib`, 'int gone(void) { return 0; }', { id: `${gone}/lib/libgone.dylib` })
+  const libgone = closure.build(`${gone}/lib/libgone.dylib`, 'int gone(void) { return 0; }', {
+    id: `${gone}/lib/libgone.dylib`,
+  })
 
   const app = closure.package('app-1.0')
   const main = `
