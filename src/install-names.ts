@@ -37,11 +37,15 @@ export class InstallNames {
       const change = (edit: MachOEdit, from: string): void => {
         if (!('to' in edit) || edit.to !== from) edits.push({ ...edit, slice })
       }
+      const taken = new Set<string>()
       for (const from of new Set(dylibs.map(d => d.name.value))) {
         const found = this.#choices.get(keyOf(path, arch, from))
         const place = found === undefined ? undefined : this.#layout.placed.get(found)
         // What is missing, and may be, names nothing any more.
-        const to = place === undefined ? (isSystem(from) ? from : blank(from)) : this.#nameOf(at, place)
+        let to = place === undefined ? (isSystem(from) ? from : blank(from)) : this.#nameOf(at, place)
+        // One library by two names keeps two: dyld of macOS 26 refuses a program with two equal ones.
+        while (taken.has(to)) to = to.replace('/', '/./')
+        taken.add(to)
         change({ op: 'change-install-name', from, to }, from)
       }
       if (id?.value.includes(STORE_DIR)) {

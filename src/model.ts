@@ -538,6 +538,9 @@ export type Finding = FindingBase &
         /** How many times this text is there, in this part. */
         readonly count: number
       }
+    | { readonly code: 'rpath-twice'; readonly arch: string; readonly rpath: string }
+    | { readonly code: 'signature-wrong'; readonly arch: string; readonly reason: string }
+    | { readonly code: 'macos-needed'; readonly version: string }
     | { readonly code: 'interp-unresolved'; readonly interp: string }
     | {
         readonly code: 'needed-unresolved'

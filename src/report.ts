@@ -81,6 +81,12 @@ export function describe(finding: Finding): string {
     case 'store-reference':
     case 'store-hash':
       return `holds ${finding.code === 'store-hash' ? 'the store hash ' : ''}${t(finding.text)} (${finding.part === null ? PLACES[finding.where] : `in ${t(finding.part)}`}, offset ${finding.offset}, ${finding.encoding}${finding.count > 1 ? `, ${finding.count} times` : ''})`
+    case 'rpath-twice':
+      return `has ${t(finding.rpath)} twice among its LC_RPATH (${finding.arch}), which dyld of macOS 26 refuses`
+    case 'signature-wrong':
+      return `its code signature (${finding.arch}) ${finding.reason}`
+    case 'macos-needed':
+      return `needs macOS ${finding.version} or later`
     case 'interp-unresolved':
       return `its interpreter ${t(finding.interp)} is not in it`
     case 'needed-unresolved':

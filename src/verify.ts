@@ -12,6 +12,7 @@ import { lookInto } from './checks/packed.ts'
 import { checkNames, type Forbidden } from './checks/references.ts'
 import { fromText } from './io/bytes.ts'
 import type { Progress } from './io/progress.ts'
+import type { MachOFacts } from './macho/facts.ts'
 import { digestOfHash, MANIFEST, type Manifest, pathBytes, readManifest } from './manifest.ts'
 import type { BundlePath, ElfFacts, Finding, LinkMap } from './model.ts'
 import type { HashSet } from './references/scan.ts'
@@ -71,6 +72,7 @@ class Reading {
   readonly #names = new Set<string>()
   readonly #links = new Map<string, string>()
   readonly #elf = new Map<string, ElfFacts>()
+  readonly #images = new Map<string, MachOFacts>()
   #bytes = 0
   /** That was met on the way. */
   manifest: Manifest | null = null
@@ -131,7 +133,8 @@ class Reading {
       const looked = await lookInto(member, name, this.#forbidden, wanted)
       this.#findings.push(...looked.findings, ...(blob?.(looked.sha256) ?? []))
       sha256 = looked.sha256
-      if (looked.facts) this.#elf.set(name, looked.facts)
+      if (looked.facts?.format === 'elf') this.#elf.set(name, looked.facts)
+      else if (looked.facts) this.#images.set(name, looked.facts)
     }
     this.#bytes += member.size
     this.#seen.set(name, {
@@ -161,7 +164,7 @@ class Reading {
   }
 
   #checkClosed(): Closure {
-    const tree: BundleTree = { names: this.#names, links: this.#links, elf: this.#elf }
+    const tree: BundleTree = { names: this.#names, links: this.#links, elf: this.#elf, images: this.#images }
     const prefix = this.#known?.prefix == null ? null : fromText(this.#known.prefix)
     const closure = this.#known === null ? checkTree(tree) : checkClosure(tree, programsOf(this.#known), prefix)
     this.#findings.push(...closure.findings)

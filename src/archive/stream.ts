@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { isElf } from '../elf/parse.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
+import { isMachO } from '../macho/image.ts'
 import { type AnyCompression, decompressor } from '../pack/compress.ts'
 import { containerKind, KIND_HEAD, LIMITS } from '../references/containers.ts'
 import type { Budget } from '../references/inflate.ts'
@@ -71,7 +72,7 @@ export class Input {
 }
 
 /** An ELF file in an archive is held in memory to be parsed, up to this size. In bytes. */
-const ELF_MAX = 1 << 30
+const BINARY_MAX = 1 << 30
 /** Any file of an archive is held in memory up to this size, for zips are known by their end only. In bytes. */
 const SMALL = 16 << 20
 
@@ -97,7 +98,7 @@ export class Kept {
 
   #larger(): number | null {
     const head = Buffer.concat(this.#parts).subarray(0, KIND_HEAD)
-    if (isElf(head)) return ELF_MAX
+    if (isElf(head) || isMachO(head)) return BINARY_MAX
     const kind = containerKind(head, LIMITS.member)
     return kind === 'zip' || kind === 'zlib' ? LIMITS.member : null
   }

@@ -5,14 +5,18 @@
 
 import { ET } from '../elf/constants.ts'
 import { type Disk, type LoaderSettings, type Missing, type Opened, Process, sameMachine } from '../elf/search.ts'
+import type { MachOFacts } from '../macho/facts.ts'
+import type { MachODisk } from '../macho/search.ts'
 import type { BundlePath, ElfFacts, Finding, LinkMap, SourcePath } from '../model.ts'
 import { storePathOf } from '../nix/store-path.ts'
+import { checkImages } from './images.ts'
 
 /** A bundle's files as the checks see them. Names are bundle paths. */
 export interface BundleTree {
   readonly names: ReadonlySet<string>
   readonly links: ReadonlyMap<string, string>
   readonly elf: ReadonlyMap<string, ElfFacts>
+  readonly images: ReadonlyMap<string, MachOFacts>
 }
 
 export interface BundledProgram {
@@ -51,6 +55,15 @@ class BundleDisk implements Disk {
     const name = this.resolve(path)
     const facts = name === null ? undefined : this.#tree.elf.get(name)
     return facts ? { path: `${this.root}/${name}` as SourcePath, facts } : null
+  }
+
+  /** As dyld sees it. */
+  readonly images: MachODisk = {
+    open: path => {
+      const name = this.resolve(path)
+      const facts = name === null ? undefined : this.#tree.images.get(name)
+      return facts ? { path: `${this.root}/${name}` as SourcePath, facts } : null
+    },
   }
 
   /** The bundle path that an absolute path leads to, links followed; null when it leads out or to nothing. */
@@ -133,6 +146,7 @@ export function checkClosure(tree: BundleTree, programs: readonly BundledProgram
   findings.push(
     ...unlistedPrograms(tree, programs),
     ...plugins(tree, programs, disk, processes),
+    ...checkImages(tree.images, disk.images, disk.root),
     ...checkLinks(tree, disk),
   )
   return { findings, linkMaps }
@@ -171,10 +185,12 @@ export function checkTree(tree: BundleTree): Closure {
       if (!processes.some(p => p.loaded(missing.name) !== undefined))
         findings.push(unresolved(disk, missing, 'error', null))
   const told = new Set<string>()
-  const once = [...findings, ...checkLinks(tree, disk)].filter(finding => {
-    const key = JSON.stringify([finding.code, finding.file, 'name' in finding ? finding.name : ''])
-    return !told.has(key) && told.add(key)
-  })
+  const once = [...findings, ...checkImages(tree.images, disk.images, ''), ...checkLinks(tree, disk)].filter(
+    finding => {
+      const key = JSON.stringify([finding.code, finding.file, 'name' in finding ? finding.name : ''])
+      return !told.has(key) && told.add(key)
+    },
+  )
   return { findings: once, linkMaps: new Map() }
 }
 

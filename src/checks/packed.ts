@@ -16,11 +16,14 @@ import { packedSections } from '../elf/packed-sections.ts'
 import { isElf } from '../elf/parse.ts'
 import { BundleError } from '../errors.ts'
 import type { ByteSource } from '../io/bytes.ts'
+import type { MachOFacts } from '../macho/facts.ts'
+import { holdsMachO } from '../macho/parse.ts'
 import type { ElfFacts, Finding, Reference } from '../model.ts'
 import { type ContainerKind, containerKind, containerKindOf, KIND_HEAD, LIMITS } from '../references/containers.ts'
 import { gzipName, readGzip, readZlib } from '../references/gzip.ts'
 import { Budget, type Problem, problem } from '../references/inflate.ts'
 import type { OpaqueKind } from '../references/kind.ts'
+import { checkImage, machOFactsOf } from './images.ts'
 import { factsOf, partsOf } from './parts.ts'
 import { checkNames, type Forbidden, grouped, References } from './references.ts'
 
@@ -34,7 +37,7 @@ export interface Wanted {
 export interface Looked {
   readonly findings: readonly Finding[]
   readonly sha256: string | null
-  readonly facts: ElfFacts | null
+  readonly facts: ElfFacts | MachOFacts | null
 }
 
 /** A file, or one that is packed in another. */
@@ -195,8 +198,15 @@ class Look {
       else if (full === 'zip') this.problem(names, problem('too-large'))
     } else if (full !== null && full !== 'tar' && full !== 'gzip' && !(full === 'zstd' && isLayer(names)))
       this.problem(names, problem('opaque', full))
-    const facts = elf && names.length === 1 && this.#wanted.facts ? factsOf(source, file) : null
+    const facts = names.length === 1 && this.#wanted.facts ? this.#facts(source, elf, file) : null
     return { packed, facts, partOf: holdsReferences ? partsOf(source, file) : undefined }
+  }
+
+  #facts(source: ByteSource, elf: boolean, file: string): ElfFacts | MachOFacts | null {
+    if (elf) return factsOf(source, file)
+    const image = holdsMachO(source) ? machOFactsOf(source, file) : null
+    if (image) this.findings.push(...checkImage(source, image, file))
+    return image
   }
 
   #sections(names: readonly string[], source: ByteSource): void {

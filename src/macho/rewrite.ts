@@ -30,5 +30,9 @@ function refused(refusal: Refusal, path: string): BundleError {
       `its load commands would need ${refusal.need} more bytes (${refusal.arch}), and ${refusal.room} are free`,
       { path, hint: 'a shorter --prefix, a relocatable bundle, or --patcher install_name_tool on macOS' },
     )
-  return new BundleError('edit-refused', `a load command cannot be changed: ${refusal.edit.op}`, { path })
+  const why =
+    refusal.reason === 'duplicate'
+      ? `two libraries would be ${refusal.name}`
+      : `${refusal.edit.op} is ${refusal.reason}`
+  return new BundleError('edit-refused', `its load commands cannot be changed: ${why}`, { path })
 }

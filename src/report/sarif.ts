@@ -19,6 +19,8 @@ export const TITLES: Readonly<Record<string, string>> = {
   'container-unread': 'Not looked into',
   'interp-unresolved': 'Interpreter outside',
   'needed-unresolved': 'Library outside',
+  'rpath-twice': 'Search path twice',
+  'signature-wrong': 'Wrong code signature',
   'link-escapes': 'Link outside',
   'link-dangling': 'Broken link',
   'entry-unsafe': 'Unsafe entry',
