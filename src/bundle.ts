@@ -288,7 +288,7 @@ function checkOptions({ prefix, patcher = 'auto', launcher = 'auto' }: BundleOpt
 
 const scanOptions = (
   { data = 'auto', include = [], exclude = [], strip = false, licenses = false, with: kinds = [] }: BundleOptions,
-  { prefix, launcher }: PlanOptions,
+  { prefix }: PlanOptions,
   traced: readonly Traced[],
 ): ScanOptions => ({
   traced,
@@ -298,7 +298,7 @@ const scanOptions = (
   data,
   include: include.map(fromText),
   exclude: exclude.map(fromText),
-  launchers: prefix === null && launcher !== 'shell',
+  launchers: prefix === null,
 })
 
 /** The full account: every reference with its file, offset, target and outcome, in the input's own terms. */
