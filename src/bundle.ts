@@ -306,7 +306,7 @@ function checkOptions({ prefix, patcher = 'auto', launcher = 'auto', signer = 'a
 
 const scanOptions = (
   { data = 'auto', include = [], exclude = [], strip = false, licenses = false, with: kinds = [] }: BundleOptions,
-  { prefix, launcher }: PlanOptions,
+  { prefix }: PlanOptions,
   traced: readonly Traced[],
 ): ScanOptions => ({
   traced,
@@ -316,7 +316,7 @@ const scanOptions = (
   data,
   include: include.map(fromText),
   exclude: exclude.map(fromText),
-  launchers: prefix === null && launcher !== 'shell',
+  launchers: prefix === null,
 })
 
 /** The full account: every reference with its file, offset, target and outcome, in the input's own terms. */

@@ -17,12 +17,14 @@ import {
   wrapping,
 } from './entry/launcher.ts'
 import { PREBUILT } from './entry/prebuilt.ts'
-import { shellLauncher } from './entry/shell.ts'
+import { isShellVariable, shellLauncher } from './entry/shell.ts'
 import { directoryOf, type Layout } from './layout.ts'
+import { isMachOProgram } from './macho/facts.ts'
 import type { BundlePath, DependencyGraph, Finding, PlanOptions, ScriptFacts, SourcePath } from './model.ts'
 import { STORE_DIR, storePathPrefix } from './nix/store-path.ts'
 import { blank, type Target } from './references/rewrite.ts'
 import { throughPerl } from './script/perl-edit.ts'
+import type { Wrapper } from './script/wrapper.ts'
 
 /** What stands in the place of a file, and findings about it. */
 interface Launcher {
@@ -54,6 +56,8 @@ export class Launchers {
   readonly #layout: Layout
   readonly #options: PlanOptions
   readonly #targets: ReadonlyMap<string, Target>
+  /** The files that wrappers start. */
+  readonly #wrappedFiles: ReadonlyMap<SourcePath, SourcePath | null>
   /** The native launcher for the CPU of the bundle's programs; null when launchers are shell scripts. */
   readonly #compiled: Buffer | null
 
@@ -63,6 +67,7 @@ export class Launchers {
     this.#layout = layout
     this.#options = options
     this.#targets = targets
+    this.#wrappedFiles = new Map(graph.edges.filter(e => e.kind === 'wrapper').map(e => [e.from, e.to]))
     const program = [...graph.linkMaps.keys()].map(path => graph.files.get(path)?.facts)[0]
     const blob = program?.format === 'elf' ? PREBUILT[program.arch] : undefined
     const native = blob && options.launcher !== 'shell' && options.prefix === null
@@ -77,22 +82,18 @@ export class Launchers {
 
   /** For a program that cannot take the stub and lies hidden behind `at`: its loader runs it. */
   forProgram(program: SourcePath, at: BundlePath): Launcher {
-    const loader = this.loaderOf(program)!
     const { argv0, findings } = this.#argv0(program)
-    const bytes = this.#compiled
-      ? this.#native(throughLoader(launch(at, hidden(at)), inRoot(loader), argv0))
-      : shellLauncher({ loader, program: hidden(at), script: null, argv0 })
-    return { bytes, findings }
+    return { bytes: this.#render(this.#loaded(program, launch(at, hidden(at)), argv0)), findings }
   }
 
-  /** Whether launchers are native programs, which can do all that a template says. */
+  /** Whether launchers are native programs, which pass argv[0] on from one to the next. */
   get native(): boolean {
     return this.#compiled !== null
   }
 
   /** Whether what a `#!` line names can be started in the bundle: a program, or what a launcher stands for. */
   runs(interpreter: SourcePath): boolean {
-    return this.loaderOf(interpreter) !== null || (this.native && this.#graph.wrappers.has(interpreter))
+    return this.loaderOf(interpreter) !== null || this.#wrapped(interpreter) !== null || this.#isImage(interpreter)
   }
 
   /** Where the interpreter of a `#!` line lies, under the name that the line gives it: `sh` is not `bash`. */
@@ -104,29 +105,75 @@ export class Launchers {
   forScript(facts: ScriptFacts, interpreter: SourcePath, isPerl: boolean, at: BundlePath): Launcher {
     const interpreterAt = this.placeOfInterpreter(facts, interpreter)
     const text = shadow(at)
-    if (this.#compiled) {
-      const through = isPerl ? throughPerl : throughInterpreter
-      const template = through(launch(at, text), inRoot(interpreterAt), facts.argument)
-      return { bytes: this.#native(template), findings: [] }
-    }
-    const stub = this.#options.launcher !== 'shell' && !this.#graph.refusals.has(interpreter)
-    const program = stub ? interpreterAt : hidden(this.#layout.placed.get(interpreter)!)
+    const through = isPerl && this.native ? throughPerl : throughInterpreter
+    const template = through(launch(at, text), inRoot(interpreterAt), facts.argument)
+    // What stands for a wrapper starts as it lies there, and so does what dyld loads.
+    if (this.native || this.#wrapped(interpreter) || this.#isImage(interpreter))
+      return { bytes: this.#render(template), findings: [] }
     const { argv0, findings } = this.#argv0(interpreter)
-    const script = { at: text, argument: facts.argument }
-    return { bytes: shellLauncher({ loader: this.loaderOf(interpreter)!, program, script, argv0 }), findings }
+    const program = inRoot(this.#fileOf(interpreter))
+    return { bytes: this.#render(this.#loaded(interpreter, { ...template, program }, argv0)), findings }
   }
 
   /** In a wrapper's own place; null for what is no wrapper, or wraps nothing that is in the bundle. */
   forWrapper(path: SourcePath, at: BundlePath): Launcher | null {
-    const wrapper = this.#compiled ? this.#graph.wrappers.get(path) : undefined
-    const program = wrapper && this.#placeOf(wrapper.program)
-    if (!program) return null
-    const template = wrapping(launch(at, program), wrapper, text => this.#filled(text))
-    return { bytes: this.#native(template), findings: [] }
+    const template = this.#wrapping(path, at, new Set())
+    return template && { bytes: this.#render(template), findings: [] }
   }
 
-  #native(template: LaunchTemplate): Buffer {
-    return nativeLauncher(template, this.#compiled!)
+  /** @param outer wrappers that this one is wrapped in */
+  #wrapping(path: SourcePath, at: BundlePath, outer: ReadonlySet<SourcePath>): LaunchTemplate | null {
+    const wrapped = this.#wrapped(path)
+    if (!wrapped) return null
+    const { wrapper, program, place } = wrapped
+    const inner = this.native ? null : this.#started(program, at, new Set([...outer, path]))
+    // Where both change the directory, the inner one may start from the outer's.
+    const start = inner?.directory && wrapper.directory !== null ? null : inner
+    return wrapping(start ?? launch(at, place), wrapper, text => this.#filled(text))
+  }
+
+  /**
+   * How a wrapper's program is started by a shell without another launcher, which could not be told its argv[0]; null
+   * for what starts as it lies there, and for scripts, which see no argv[0].
+   */
+  #started(program: SourcePath, at: BundlePath, outer: ReadonlySet<SourcePath>): LaunchTemplate | null {
+    if (this.#wrapped(program)) return outer.has(program) ? null : this.#wrapping(program, at, outer)
+    if (this.loaderOf(program) === null || this.#takesStub(program)) return null
+    return this.#loaded(program, launch(at, this.#fileOf(program)), this.#argv0(program).argv0)
+  }
+
+  /** A wrapper, what it starts and where that lies; null for what is none that a launcher stands for. */
+  #wrapped(path: SourcePath): { wrapper: Wrapper; program: SourcePath; place: BundlePath } | null {
+    const wrapper = this.#options.prefix === null ? this.#graph.wrappers.get(path) : undefined
+    if (!wrapper || !(this.native || wrapper.environment.every(({ name }) => isShellVariable(name)))) return null
+    const program = this.#wrappedFiles.get(path)
+    if (!program) return null
+    // The name that the wrapper gives it; by way of a linked directory only the file has a place.
+    const place = this.#layout.placed.get(wrapper.program as SourcePath) ?? this.#layout.placed.get(program)
+    return place === undefined ? null : { wrapper, program, place }
+  }
+
+  #render(template: LaunchTemplate): Buffer {
+    return this.#compiled ? nativeLauncher(template, this.#compiled) : shellLauncher(template)
+  }
+
+  #loaded(program: SourcePath, template: LaunchTemplate, argv0: boolean): LaunchTemplate {
+    return throughLoader(template, inRoot(this.loaderOf(program)!), argv0)
+  }
+
+  #isImage(program: SourcePath): boolean {
+    const facts = this.#graph.files.get(program)?.facts
+    return facts !== undefined && isMachOProgram(facts)
+  }
+
+  #takesStub(program: SourcePath): boolean {
+    return this.#options.launcher !== 'shell' && !this.#graph.refusals.has(program)
+  }
+
+  /** Where the ELF file of a program lies. */
+  #fileOf(program: SourcePath): BundlePath {
+    const at = this.#layout.placed.get(program)!
+    return this.#takesStub(program) ? at : hidden(at)
   }
 
   /** Whether a program's loader can be told its argv[0]. */
@@ -137,15 +184,6 @@ export class Launchers {
       argv0,
       findings: argv0 ? [] : [{ code: 'argv0-unsupported', severity: 'warning', file: program, loader }],
     }
-  }
-
-  /** Where the file or link at an input's path lies in the bundle. */
-  #placeOf(path: string): BundlePath | undefined {
-    const placed = this.#layout.placed.get(path as SourcePath)
-    if (placed !== undefined) return placed
-    // A path through a linked directory: the edge knows what it led to.
-    const edge = this.#graph.edges.find(e => e.kind === 'wrapper' && e.name === path)
-    return edge?.to ? this.#layout.placed.get(edge.to) : undefined
   }
 
   /** A text with its store paths made relative to the root, or blanked where the bundle has nothing of the package. */

@@ -10,7 +10,6 @@ import { machinePaths, readMembers, readReferences, readWrapper, splitHashes } f
 import { isElf, parseElf } from './elf/parse.ts'
 import { type Strip, strip } from './elf/strip.ts'
 import { isStatic, stubRefusal } from './entry/inject.ts'
-import { PREBUILT } from './entry/prebuilt.ts'
 import { type Brought, licences, provide } from './extras.ts'
 import { Images } from './images.ts'
 import type { Progress } from './io/progress.ts'
@@ -321,7 +320,7 @@ class Scanner {
       if (facts.interp) this.#processes.start(path, facts)
     }
     if (isMachOProgram(facts)) this.#images.start(path, facts)
-    if (facts.format === 'script' && node.executable && !(wrapper && this.#isLaunched(wrapper)))
+    if (facts.format === 'script' && node.executable && !(wrapper && this.#options.launchers))
       this.#followShebang(path, facts.interpreter.value)
     if (wrapper) {
       this.#edge({ from: path, kind: 'wrapper', name: wrapper.program, to: realPath(wrapper.program), via: 'wrapper' })
@@ -336,12 +335,6 @@ class Scanner {
       this.#edge({ from: path, kind: object ? 'dlopen' : 'reference', name, to: realPath(target), via: rule })
       this.#bring(target)
     }
-  }
-
-  /** Whether a native launcher stands in for a wrapper: there is one for some CPUs. */
-  #isLaunched({ program }: Wrapper): boolean {
-    const facts = this.#sources.facts(realPath(program))
-    return this.#options.launchers && (facts.format !== 'elf' || PREBUILT[facts.arch] !== undefined)
   }
 
   /** Adds a file, a directory with all below it, or a whole package. */

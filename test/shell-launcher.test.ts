@@ -3,6 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { inRoot, launch, throughInterpreter, throughLoader } from '../src/entry/launcher.ts'
 import { shellLauncher } from '../src/entry/shell.ts'
 import type { BundlePath } from '../src/model.ts'
 
@@ -39,18 +40,18 @@ beforeAll(() => {
   execFileSync('gcc', ['-O1', '-static', '-o', `${work}/loader`, `${work}/loader.c`])
 })
 
-const TEXT = shellLauncher({
-  loader: at('lib/ld.so'),
-  program: at("pkg/a b's/$x/.app-program"),
-  script: null,
-  argv0: true,
-})
-const SCRIPT = shellLauncher({
-  loader: at('lib/ld.so'),
-  program: at("pkg/a b's/$x/.app-program"),
-  script: { at: at("pkg/a b's/.tool-program"), argument: '-w -x' },
-  argv0: true,
-})
+const LIBRARY = inRoot(at('lib/ld.so'))
+const APP = at("pkg/a b's/$x/app")
+const PROGRAM = at("pkg/a b's/$x/.app-program")
+const TOOL = at("pkg/a b's/tool")
+const TEXT = shellLauncher(throughLoader(launch(APP, PROGRAM), LIBRARY, true))
+const SCRIPT = shellLauncher(
+  throughLoader(
+    throughInterpreter(launch(TOOL, at("pkg/a b's/.tool-program")), inRoot(PROGRAM), '-w -x'),
+    LIBRARY,
+    true,
+  ),
+)
 
 let count = 0
 /** A bundle in a new directory of this name, whose launchers are run by this shell. */

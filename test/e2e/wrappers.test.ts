@@ -1,4 +1,4 @@
-/** nixpkgs' wrappers in a relocatable bundle: a native launcher does what they did, with paths of the bundle. */
+/** nixpkgs' wrappers in a relocatable bundle: a launcher does what they did, with paths of the bundle. */
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -15,39 +15,59 @@ const normalized = (output: string, place: string): string[] =>
     .split('\n')
     .filter(line => !/^env "(PWD|OLDPWD|SHLVL|_)=/.test(line))
 
-/** Nothing but the bundle, /proc and /dev. */
-const inEmptyRoot = (bundle: string, program: string, args: readonly string[]) =>
+/** Nothing but the bundle, /proc and /dev, and what is given. */
+const inEmptyRoot = (bundle: string, program: string, args: readonly string[], given: readonly string[] = []) =>
   run(
     'bwrap',
     [
       ...['--unshare-pid', '--tmpfs', '/', '--proc', '/proc', '--dev', '/dev', '--ro-bind', bundle, '/srv/my place'],
+      ...given,
       ...['--', `/srv/my place/${program}`, ...args],
     ],
     { env: ENVIRONMENT },
   )
 
-describe.each([
+const BUSYBOX = ['--ro-bind', run('sh', ['-c', 'command -v busybox']).stdout.trim(), '/bin/sh']
+const LAUNCHERS = [
+  { launcher: 'auto', given: [], others: /^$/ },
+  // Its loader is what the kernel sees of a program.
+  { launcher: 'shell', given: BUSYBOX, others: /^(?:exe|comm) / },
+]
+const WRAPPERS = [
   { attribute: 'wrapped', program: 'wrapped', kind: 'shell wrapper' },
   { attribute: 'wrapped', program: 'wrapped-name', kind: 'shell wrapper with a name of its own' },
   { attribute: 'binwrapped', program: 'binwrapped', kind: 'binary wrapper' },
   { attribute: 'binwrapped', program: 'binwrapped-old', kind: 'binary wrapper of an older nixpkgs' },
-])('$program: a $kind', ({ attribute, program }) => {
-  const place = join(directory, `${attribute}-${program}`)
+]
 
-  test.each([[['a b', '', '--sorted', '--cwd']], [['--sorted', '--exit', '7']]])(
-    'with %j: arguments, environment, directory and exit code of the original',
-    args => {
-      mustBundle([attribute, '--force', '-f', 'dir', '-o', place])
-      expect(grep('/nix/store', place)).toBe('')
-      const original = run(join(fixture(attribute), 'bin', program), args, { env: ENVIRONMENT, cwd: '/' })
-      const bundled = inEmptyRoot(place, `bin/${program}`, args)
-      expect(bundled.code, bundled.stderr).toBe(original.code)
-      const [ours, theirs] = [normalized(bundled.stdout, '/srv/my place'), normalized(original.stdout, '/nowhere')]
-      const named = theirs.map(line => line.replace(`@/pkg/${attribute}-1.0/bin/${program}"`, `@/bin/${program}"`))
-      expect(named.length).toBeGreaterThan(8)
-      expect(ours).toEqual(named)
-    },
-  )
+describe.each(WRAPPERS.flatMap(wrapper => LAUNCHERS.map(how => ({ ...wrapper, ...how }))))(
+  '$program with --launcher $launcher: a $kind',
+  ({ attribute, program, launcher, given, others }) => {
+    const place = join(directory, `${attribute}-${program}-${launcher}`)
+
+    test.each([[['a b', '', '--sorted', '--cwd']], [['--sorted', '--exit', '7']]])(
+      'with %j: arguments, environment, directory and exit code of the original',
+      args => {
+        mustBundle([attribute, '--launcher', launcher, '--force', '-f', 'dir', '-o', place])
+        expect(grep('/nix/store', place)).toBe('')
+        const original = run(join(fixture(attribute), 'bin', program), args, { env: ENVIRONMENT, cwd: '/' })
+        const bundled = inEmptyRoot(place, `bin/${program}`, args, given)
+        expect(bundled.code, bundled.stderr).toBe(original.code)
+        const [ours, theirs] = [normalized(bundled.stdout, '/srv/my place'), normalized(original.stdout, '/nowhere')]
+        const named = theirs.map(line => line.replace(`@/pkg/${attribute}-1.0/bin/${program}"`, `@/bin/${program}"`))
+        expect(named.length).toBeGreaterThan(8)
+        const seen = (lines: readonly string[]): string[] => lines.filter(line => !others.test(line))
+        expect(seen(ours)).toEqual(seen(named))
+      },
+    )
+  },
+)
+
+test('a script and what it starts, with a shell launcher, where there is nothing but a /bin/sh', () => {
+  const place = join(directory, 'shell-scripts')
+  mustBundle(['scripts', '--launcher', 'shell', '-f', 'dir', '-o', place])
+  const { stdout, stderr } = inEmptyRoot(place, 'bin/where-sh', [], BUSYBOX)
+  expect(stdout, stderr).toMatch(/^name: where-sh\ndata: one line of data\n/)
 })
 
 test('what a wrapper puts on PATH is there and runs', () => {
