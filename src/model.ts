@@ -68,6 +68,8 @@ export interface ElfFacts {
   /** e_machine, and its name as in Nix system strings (`x86_64`) or `machine-<n>`. */
   readonly machine: number
   readonly arch: string
+  /** The calling convention, where the machine has several and the file says which. */
+  readonly abi: string | null
   /** e_type: 2 is ET_EXEC, 3 is ET_DYN. */
   readonly type: number
   readonly segments: readonly Segment[]

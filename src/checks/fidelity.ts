@@ -31,7 +31,8 @@ export function checkEdited(
   const wanted = editedFacts(facts, edits)
   const got = editable(after)
   for (const key of Object.keys(wanted) as (keyof EditableFacts)[]) expect(key, wanted[key], got[key])
-  for (const key of ['class', 'little', 'machine', 'type', 'flags1'] as const) expect(key, facts[key], after[key])
+  for (const key of ['class', 'little', 'machine', 'abi', 'type', 'flags1'] as const)
+    expect(key, facts[key], after[key])
   expect(
     'verneed versions',
     facts.verneed.map(v => v.versions),
