@@ -194,6 +194,8 @@ export interface LoaderFacts {
   readonly directories: readonly string[]
   /** Whether it knows `--argv0` (glibc 2.33, musl 1.2.0). */
   readonly argv0: boolean
+  /** Whether it is musl's. */
+  readonly musl: boolean
   /** The host paths in it, each with a string of the same length that names nothing. */
   readonly hostPaths: readonly { readonly offset: number; readonly from: string; readonly to: string }[]
 }

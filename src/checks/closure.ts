@@ -23,8 +23,8 @@ export interface BundledProgram {
   readonly missing: readonly string[]
 }
 
-/** No default directory and no cache: nothing of the host is looked at. */
-const NOTHING: LoaderSettings = { directories: [], cache: new Map(), lib: 'lib' }
+/** No default directory and no cache: nothing of the host is looked at. A bundle's own files have RPATH. */
+const NOTHING: LoaderSettings = { directories: [], cache: new Map(), lib: 'lib', inheritsRunpath: false }
 /** Where a relocatable bundle is mounted for the checks: no path in any file leads there, for none holds a NUL. */
 const ANYWHERE = '/\0'
 /** As the kernel: a path of more links than this is a cycle. */

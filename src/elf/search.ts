@@ -38,6 +38,8 @@ export interface LoaderSettings {
   readonly cache: ReadonlyMap<string, readonly string[]>
   /** What `$LIB` stands for. */
   readonly lib: string
+  /** musl: RUNPATH is searched for the libraries of libraries too, as RPATH is. */
+  readonly inheritsRunpath: boolean
 }
 
 /** A search that found something: where, and by which rule (`RUNPATH[0]`). */
@@ -178,7 +180,13 @@ export class Process {
   #search(name: string, by: Loaded): Found | null {
     if (name.includes('/')) return this.#try(this.#expand(name, by), 'path')
     const facts = by.file.facts
-    if (facts.runpath === null) {
+    if (this.#settings.inheritsRunpath) {
+      for (let from: Loaded | null = by; from !== null; from = from.by) {
+        const path = from.file.facts.runpath ?? from.file.facts.rpath
+        const found = path && this.#tryAll(path.value, name, from, path === from.file.facts.rpath ? 'RPATH' : 'RUNPATH')
+        if (found) return found
+      }
+    } else if (facts.runpath === null) {
       for (let from: Loaded | null = by; from !== null; from = from.by) {
         const found = this.#tryRpath(from, name)
         if (found) return found

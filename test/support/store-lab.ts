@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll } from 'vitest'
 import { run, temporary } from './bundle.ts'
@@ -15,11 +15,11 @@ afterAll(() => {
   for (const path of made.splice(0)) rmSync(path, { recursive: true, force: true })
 })
 
-/** A new store path with files in it: contents, or `{ from }` for a copy of another file. */
-export function storePath(
-  name: string,
-  files: Readonly<Record<string, string | Buffer | { readonly from: string }>> = {},
-): string {
+/** What lies in a store path: contents, a copy of another file, or a link. */
+type Contents = string | Buffer | { readonly from: string } | { readonly link: string }
+
+/** A new store path with files in it. */
+export function storePath(name: string, files: Readonly<Record<string, Contents>> = {}): string {
   const hash = [...randomBytes(32)].map(byte => BASE32[byte % 32]).join('')
   const root = `/nix/store/${hash}-${name}`
   mkdirSync(root)
@@ -28,6 +28,7 @@ export function storePath(
     const path = join(root, at)
     mkdirSync(dirname(path), { recursive: true })
     if (typeof contents === 'object' && 'from' in contents) copyFileSync(contents.from, path)
+    else if (typeof contents === 'object' && 'link' in contents) symlinkSync(contents.link, path)
     else writeFileSync(path, contents, { mode: contents.toString().startsWith('#!') ? 0o755 : 0o644 })
   }
   return root
@@ -44,9 +45,9 @@ export interface Toolchain {
   readonly cc: string
   /** Makes of a library one that the loader passes over. */
   readonly spoil: (library: Buffer) => void
-  /** The loader and the libraries of the C library. */
+  /** The name of the loader, and the C library's store path by its names below lib/. */
   readonly loader: string
-  readonly libraries: readonly string[]
+  readonly libc: Readonly<Record<string, Contents>>
 }
 
 const GREETING = `
@@ -87,15 +88,14 @@ const PROGRAM = `
 export const NO_DATA = 'no data'
 
 /** A program, with a script that it interprets, on a library with a plugin, on a C library; each in its store path. */
-export function greeterClosure({ cc, loader, libraries, spoil }: Toolchain): {
+export function greeterClosure({ cc, spoil, loader, libc: files }: Toolchain): {
   libc: string
   library: string
   program: string
 } {
-  const name = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
   const libc = storePath(
     'libc-1.0',
-    Object.fromEntries([loader, ...libraries].map(from => [`lib/${name(from)}`, { from }])),
+    Object.fromEntries(Object.entries(files).map(([name, contents]) => [`lib/${name}`, contents])),
   )
   const library = storePath('libgreeting-1.0')
   const shared = ['-shared', '-fPIC', `-Wl,-rpath,${library}/lib`, `-Wl,-rpath,${libc}/lib`]
@@ -107,7 +107,7 @@ export function greeterClosure({ cc, loader, libraries, spoil }: Toolchain): {
   const program = storePath('greeter-1.0', { 'share/greeter/data': 'a line of data\n' })
   compile(cc, PROGRAM, join(program, 'bin/greeter'), [
     ...['-fPIE', '-pie', `-DDATA="${program}/share/greeter/data"`, join(library, 'lib/libgreeting.so.1')],
-    ...[`-Wl,-rpath,${decoy}/lib:${library}/lib:${libc}/lib`, `-Wl,--dynamic-linker,${libc}/lib/${name(loader)}`],
+    ...[`-Wl,-rpath,${decoy}/lib:${library}/lib:${libc}/lib`, `-Wl,--dynamic-linker,${libc}/lib/${loader}`],
     ...['-Wl,--enable-new-dtags', '-lm', '-pthread', '-ldl'],
   ])
   const shown = join(program, 'bin/shown')
@@ -139,12 +139,22 @@ const cross = (
 ): Cpu => ({
   arch,
   cc: `${triplet}-gcc`,
-  loader: `/usr/${triplet}/lib/${loader}`,
-  libraries: ['libc.so.6', 'libm.so.6', 'libgcc_s.so.1'].map(name => `/usr/${triplet}/lib/${name}`),
+  loader,
+  libc: Object.fromEntries(
+    [loader, 'libc.so.6', 'libm.so.6', 'libgcc_s.so.1'].map(name => [name, { from: `/usr/${triplet}/lib/${name}` }]),
+  ),
   emulator: `/usr/bin/qemu-${emulator}-static`,
   machine,
   spoil,
 })
+
+/** musl of this machine's CPU, in the shape that it has in nixpkgs: its loader is a link to libc.so. */
+export const MUSL: Toolchain = {
+  cc: 'musl-gcc',
+  spoil: ofAnotherMachine,
+  loader: 'ld-musl-x86_64.so.1',
+  libc: { 'libc.so': { from: '/usr/lib/x86_64-linux-musl/libc.so' }, 'ld-musl-x86_64.so.1': { link: 'libc.so' } },
+}
 
 /** Both widths and both byte orders; instruction sets with and without a stub. */
 export const CPUS: readonly Cpu[] = [
@@ -169,14 +179,13 @@ export const PLACE = '/srv/x'
  * but the bundle has libraries there.
  */
 export const inBareRoot = (bundle: string, command: readonly string[], more: readonly string[] = []) =>
-  run(
-    '/usr/bin/bwrap',
-    [
-      ...['--unshare-pid', '--tmpfs', '/', '--proc', '/proc', '--dev', '/dev', '--dir', '/tmp'],
-      ...['--ro-bind', '/bin/busybox', '/bin/sh', '--ro-bind', bundle, PLACE, ...more, '--', ...command],
-    ],
-    { env: { LANG: 'C' } },
-  )
+  run('/usr/bin/bwrap', bareRoot(bundle, command, more), { env: { LANG: 'C' } })
+
+/** The arguments of bwrap for it. */
+export const bareRoot = (bundle: string, command: readonly string[], more: readonly string[] = []): string[] => [
+  ...['--unshare-pid', '--tmpfs', '/', '--proc', '/proc', '--dev', '/dev', '--dir', '/tmp'],
+  ...['--ro-bind', '/bin/busybox', '/bin/sh', '--ro-bind', bundle, PLACE, ...more, '--', ...command],
+]
 
 /** Runs a program of a bundle for another CPU that the kernel starts by itself there: without a launcher. */
 export const emulated = (cpu: Cpu, bundle: string, program: string, args: readonly string[]) =>
@@ -188,7 +197,7 @@ export const emulated = (cpu: Cpu, bundle: string, program: string, args: readon
  * binfmt_misc does in the kernel.
  */
 export function launched(cpu: Cpu, bundle: string, program: string, args: readonly string[]) {
-  const loader = `lib/${cpu.loader.slice(cpu.loader.lastIndexOf('/') + 1)}`
+  const loader = `lib/${cpu.loader}`
   const script = join(temporary(), 'loader')
   writeFileSync(script, '#!/bin/sh\nexec /emulator /loader "$@"\n', { mode: 0o755 })
   const mounts: [from: string, to: string][] = [
