@@ -29,7 +29,8 @@ export function storePath(name: string, files: Readonly<Record<string, Contents>
     mkdirSync(dirname(path), { recursive: true })
     if (typeof contents === 'object' && 'from' in contents) copyFileSync(contents.from, path)
     else if (typeof contents === 'object' && 'link' in contents) symlinkSync(contents.link, path)
-    else writeFileSync(path, contents, { mode: contents.toString().startsWith('#!') ? 0o755 : 0o644 })
+    else
+      writeFileSync(path, contents, { mode: typeof contents === 'object' || contents.startsWith('#!') ? 0o755 : 0o644 })
   }
   return root
 }
@@ -147,6 +148,19 @@ const cross = (
   machine,
   spoil,
 })
+
+/** The C library of this machine. */
+export const GLIBC: Toolchain = {
+  cc: 'gcc',
+  spoil: ofAnotherMachine,
+  loader: 'ld-linux-x86-64.so.2',
+  libc: {
+    'ld-linux-x86-64.so.2': { from: '/lib64/ld-linux-x86-64.so.2' },
+    ...Object.fromEntries(
+      ['libc.so.6', 'libm.so.6', 'libgcc_s.so.1'].map(name => [name, { from: `/lib/x86_64-linux-gnu/${name}` }]),
+    ),
+  },
+}
 
 /** musl of this machine's CPU, in the shape that it has in nixpkgs: its loader is a link to libc.so. */
 export const MUSL: Toolchain = {
