@@ -7,7 +7,6 @@
  */
 import {
   inRoot,
-  type LaunchTemplate,
   launch,
   nativeLauncher,
   type Part,
@@ -54,8 +53,6 @@ export class Launchers {
   readonly #layout: Layout
   readonly #options: PlanOptions
   readonly #targets: ReadonlyMap<string, Target>
-  /** The native launcher for the CPU of the bundle's programs; null when launchers are shell scripts. */
-  readonly #compiled: Buffer | null
 
   /** @param targets where store paths go, by hash */
   constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions, targets: ReadonlyMap<string, Target>) {
@@ -63,10 +60,6 @@ export class Launchers {
     this.#layout = layout
     this.#options = options
     this.#targets = targets
-    const program = [...graph.linkMaps.keys()].map(path => graph.files.get(path)?.facts)[0]
-    const blob = program?.format === 'elf' ? PREBUILT[program.arch] : undefined
-    const native = blob && options.launcher !== 'shell' && options.prefix === null
-    this.#compiled = native ? Buffer.from(blob.launcher, 'base64') : null
   }
 
   /** Where the loader of a program lies; null for what has none. */
@@ -79,20 +72,21 @@ export class Launchers {
   forProgram(program: SourcePath, at: BundlePath): Launcher {
     const loader = this.loaderOf(program)!
     const { argv0, findings } = this.#argv0(program)
-    const bytes = this.#compiled
-      ? this.#native(throughLoader(launch(at, hidden(at)), inRoot(loader), argv0))
+    const compiled = this.#compiledFor(program)
+    const bytes = compiled
+      ? nativeLauncher(throughLoader(launch(at, hidden(at)), inRoot(loader), argv0), compiled)
       : shellLauncher({ loader, program: hidden(at), script: null, argv0 })
     return { bytes, findings }
   }
 
-  /** Whether launchers are native programs, which can do all that a template says. */
-  get native(): boolean {
-    return this.#compiled !== null
+  /** Whether what starts through this program or wrapper has a native launcher, which can do all that a template says. */
+  isNative(path: SourcePath): boolean {
+    return this.#compiledFor(path) !== null
   }
 
   /** Whether what a `#!` line names can be started in the bundle: a program, or what a launcher stands for. */
   runs(interpreter: SourcePath): boolean {
-    return this.loaderOf(interpreter) !== null || (this.native && this.#graph.wrappers.has(interpreter))
+    return this.loaderOf(interpreter) !== null || this.#graph.launched.has(interpreter)
   }
 
   /** Where the interpreter of a `#!` line lies, under the name that the line gives it: `sh` is not `bash`. */
@@ -104,10 +98,11 @@ export class Launchers {
   forScript(facts: ScriptFacts, interpreter: SourcePath, isPerl: boolean, at: BundlePath): Launcher {
     const interpreterAt = this.placeOfInterpreter(facts, interpreter)
     const text = shadow(at)
-    if (this.#compiled) {
+    const compiled = this.#compiledFor(interpreter)
+    if (compiled) {
       const through = isPerl ? throughPerl : throughInterpreter
       const template = through(launch(at, text), inRoot(interpreterAt), facts.argument)
-      return { bytes: this.#native(template), findings: [] }
+      return { bytes: nativeLauncher(template, compiled), findings: [] }
     }
     const stub = this.#options.launcher !== 'shell' && !this.#graph.refusals.has(interpreter)
     const program = stub ? interpreterAt : hidden(this.#layout.placed.get(interpreter)!)
@@ -118,15 +113,21 @@ export class Launchers {
 
   /** In a wrapper's own place; null for what is no wrapper, or wraps nothing that is in the bundle. */
   forWrapper(path: SourcePath, at: BundlePath): Launcher | null {
-    const wrapper = this.#compiled ? this.#graph.wrappers.get(path) : undefined
+    const compiled = this.#graph.launched.has(path) ? this.#compiledFor(path) : null
+    const wrapper = this.#graph.wrappers.get(path)
     const program = wrapper && this.#placeOf(wrapper.program)
-    if (!program) return null
+    if (!compiled || !program) return null
     const template = wrapping(launch(at, program), wrapper, text => this.#filled(text))
-    return { bytes: this.#native(template), findings: [] }
+    return { bytes: nativeLauncher(template, compiled), findings: [] }
   }
 
-  #native(template: LaunchTemplate): Buffer {
-    return nativeLauncher(template, this.#compiled!)
+  /** The native launcher for the CPU of a program or wrapper; null where launchers are shell scripts. */
+  #compiledFor(path: SourcePath): Buffer | null {
+    if (this.#options.launcher === 'shell' || this.#options.prefix !== null) return null
+    const facts = this.#graph.files.get(path)?.facts
+    const cpu = this.#graph.launched.get(path) ?? (facts?.format === 'elf' ? facts.arch : null)
+    const blob = cpu === null ? undefined : PREBUILT[cpu]
+    return blob ? Buffer.from(blob.launcher, 'base64') : null
   }
 
   /** Whether a program's loader can be told its argv[0]. */

@@ -251,6 +251,8 @@ export interface DependencyGraph {
   readonly loaders: ReadonlyMap<SourcePath, LoaderFacts>
   /** Programs and scripts that only set up the environment and arguments of another program. */
   readonly wrappers: ReadonlyMap<SourcePath, Wrapper>
+  /** Wrappers that a native launcher stands in for, each with its CPU. */
+  readonly launched: ReadonlyMap<SourcePath, string>
   /** Programs that cannot get the stub. */
   readonly refusals: ReadonlyMap<SourcePath, StubRefusal>
   /** The text of files in which store paths may become expressions (script/edit.ts), and of all shell scripts. */
@@ -345,7 +347,7 @@ export interface ScanOptions {
   /** Globs on paths without store directory and hash: `glibc-2.36/lib/gconv/*`. Byte strings. */
   readonly include: readonly string[]
   readonly exclude: readonly string[]
-  /** Whether launchers stand in for wrappers, so that their interpreters are not needed. */
+  /** Whether native launchers stand in for wrappers, where there is one for the CPU, so that their interpreters are not needed. */
   readonly launchers: boolean
 }
 

@@ -217,7 +217,7 @@ class Planner {
     this.#shadows.set(directoryOf(at), directoryOf(text))
     // `env perl` starts a perl of the machine's.
     const isPerl = language === 'perl' && baseName(facts.interpreter.value) !== 'env'
-    const isEdited = language !== null && (language !== 'perl' || (isPerl && this.#launchers.native))
+    const isEdited = language !== null && (language !== 'perl' || (isPerl && this.#launchers.isNative(interpreter)))
     const { edits, accounts } = isEdited
       ? this.#accounts.asExpressions(node, text, language)
       : this.#accounts.inPlace(node, text)

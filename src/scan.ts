@@ -40,6 +40,8 @@ import { Verdicts } from './verdicts.ts'
 
 /** A larger script is data. In bytes. */
 const SCRIPT_MAX = 4 << 20
+/** Scripts that the kernel goes through to the program that interprets them (fs/exec.c, exec_binprm). */
+const SCRIPTS_MAX = 5
 
 /**
  * The graph of all that the entries need.
@@ -78,6 +80,7 @@ class Scanner {
   readonly #edgeKeys = new Set<string>()
   readonly #findings: Finding[] = []
   readonly #wrappers = new Map<SourcePath, Wrapper>()
+  readonly #launched = new Map<SourcePath, string>()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
   readonly #queue: FileNode[] = []
   /** Directories that were brought because they are named. */
@@ -154,6 +157,7 @@ class Scanner {
       linkMaps: this.#processes.linkMaps,
       loaders: new Map([...this.#sources.loaders].map(([path, { compiled }]) => [path, compiled])),
       wrappers: this.#wrappers,
+      launched: this.#launched,
       refusals: this.#refusals,
       texts: this.#texts,
       pycs: this.#pycs,
@@ -243,7 +247,9 @@ class Scanner {
       if (refused !== null) this.#refusals.set(path, refused)
       this.#processes.start(path, facts)
     }
-    if (facts.format === 'script' && node.executable && !(wrapper && this.#isLaunched(wrapper)))
+    const cpu = wrapper && this.#options.launchers ? (this.#cpuOf(path) ?? this.#cpuOf(wrapper.program)) : null
+    if (cpu !== null && PREBUILT[cpu]) this.#launched.set(path, cpu)
+    if (facts.format === 'script' && node.executable && !this.#launched.has(path))
       this.#followShebang(path, facts.interpreter.value)
     if (wrapper) {
       this.#edge({ from: path, kind: 'wrapper', name: wrapper.program, to: realPath(wrapper.program), via: 'wrapper' })
@@ -260,10 +266,13 @@ class Scanner {
     }
   }
 
-  /** Whether a native launcher stands in for a wrapper: there is one for some CPUs. */
-  #isLaunched({ program }: Wrapper): boolean {
-    const facts = this.#sources.facts(realPath(program))
-    return this.#options.launchers && (facts.format !== 'elf' || PREBUILT[facts.arch] !== undefined)
+  /** The CPU of what starts at a path: of a script, that of its interpreter, as far as that is in the store. */
+  #cpuOf(path: string, scripts = SCRIPTS_MAX): string | null {
+    if (stat(path)?.type !== 'file') return null
+    const facts = this.#sources.facts(realPath(path))
+    if (facts.format === 'elf') return facts.arch
+    if (facts.format !== 'script' || scripts === 0 || storePathOf(facts.interpreter.value) === null) return null
+    return this.#cpuOf(facts.interpreter.value, scripts - 1)
   }
 
   /** Adds a file, a directory with all below it, or a whole package. */

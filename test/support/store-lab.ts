@@ -88,7 +88,7 @@ const PROGRAM = `
 /** What a fixture's program prints when its data file is out of reach. */
 export const NO_DATA = 'no data'
 
-/** A program, with a script that it interprets, on a library with a plugin, on a C library; each in its store path. */
+/** A program, with a script that it interprets and a wrapper of that, on a library with a plugin, on a C library; each in its store path. */
 export function greeterClosure({ cc, spoil, loader, libc: files }: Toolchain): {
   libc: string
   library: string
@@ -111,8 +111,11 @@ export function greeterClosure({ cc, spoil, loader, libc: files }: Toolchain): {
     ...[`-Wl,-rpath,${decoy}/lib:${library}/lib:${libc}/lib`, `-Wl,--dynamic-linker,${libc}/lib/${loader}`],
     ...['-Wl,--enable-new-dtags', '-lm', '-pthread', '-ldl'],
   ])
-  const shown = join(program, 'bin/shown')
-  writeFileSync(shown, `#!${program}/bin/greeter shows\n`, { mode: 0o755 })
+  const script = (name: string, text: string): void => writeFileSync(join(program, 'bin', name), text, { mode: 0o755 })
+  script('shown', `#!${program}/bin/greeter shows\n`)
+  // As makeWrapper writes it, with the greeter in the shell's place.
+  copyFileSync(join(program, 'bin/greeter'), join(program, 'bin/bash'))
+  script('wrapped', `#! ${program}/bin/bash -e\nexport WRAPPED='1'\nexec -a "$0" "${program}/bin/shown"  "$@" \n`)
   return { libc, library, program }
 }
 

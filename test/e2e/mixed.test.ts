@@ -1,9 +1,20 @@
-/** One closure, several C libraries: each program keeps its own loader and its own libc, under whatever name. */
-import { readFileSync } from 'node:fs'
+/** One closure with several C libraries, or CPUs: each program keeps its own loader and its own libc, under any name. */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { bundle, grep, mustBundle, run, temporary } from '../support/bundle.ts'
-import { compile, GLIBC, inBareRoot, MUSL, PLACE, storePath, type Toolchain } from '../support/store-lab.ts'
+import {
+  CPUS,
+  compile,
+  GLIBC,
+  greeterClosure,
+  inBareRoot,
+  launched,
+  MUSL,
+  PLACE,
+  storePath,
+  type Toolchain,
+} from '../support/store-lab.ts'
 
 /** Prints which libc it runs on, which files are mapped, what a library of the same soname says, and runs others. */
 const PROGRAM = `
@@ -151,5 +162,33 @@ describe.each([
   test('verified, without a store path', () => {
     expect(bundle(['verify', place]).code).toBe(0)
     expect(grep('/nix/store', place)).toBe('')
+  })
+})
+
+describe('two CPUs', () => {
+  const place = join(directory, 'cpus')
+  const i686 = CPUS.find(cpu => cpu.arch === 'i686')!
+  let closures: Record<'own' | 'other', ReturnType<typeof greeterClosure>>
+
+  beforeAll(() => {
+    closures = { own: greeterClosure(GLIBC), other: greeterClosure(i686) }
+    const script = join(closures.own.program, 'bin/other')
+    writeFileSync(script, `#!${closures.other.program}/bin/greeter\n`, { mode: 0o755 })
+    mustBundle([closures.own.program, '-f', 'dir', '-o', place])
+  })
+
+  test('each program finds the libraries of its CPU', () => {
+    const own = run(join(closures.own.program, 'bin/greeter'), ['x'])
+    expect(own).toMatchObject({ code: 3, stderr: '' })
+    expect(inBareRoot(place, [`${PLACE}/bin/greeter`, 'x'])).toEqual(own)
+    const { stdout, stderr } = launched(i686, place, 'bin/other', ['x'])
+    expect({ stdout, stderr }).toMatchObject({ stdout: expect.stringContaining('32 bits'), stderr: '' })
+    expect(stdout).toContain('a plugin speaks')
+  })
+
+  test('each gets the launcher that its CPU has', () => {
+    const head = (name: string): string => readFileSync(join(place, 'bin', name), 'latin1').slice(0, 4)
+    expect(head('shown')).toBe('\x7fELF')
+    expect(head('other')).toBe('#!/b')
   })
 })
