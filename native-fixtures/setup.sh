@@ -66,6 +66,7 @@ test_needs=(
   zstd:zstd
   bsdtar:libarchive-tools
   python3:python3
+  unzip:unzip
   mksh:mksh
   setcap:libcap2-bin
   gdb:gdb

@@ -199,7 +199,7 @@ class Scanner {
         withFile(path, source => source.read(0, PYC_HEAD)),
       )
     const judge = (reference: Reference): Verdict => this.#verdicts.of(path, facts, wrapper !== null, reference)
-    const members = facts.format === 'elf' ? [] : readMembers(path, this.#store, this.#findings)
+    const members = readMembers(path, facts, this.#store, this.#findings)
     const node: FileNode = {
       path,
       size,

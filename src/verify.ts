@@ -140,7 +140,7 @@ async function readContents(
   }
   scanner.end()
   const elf = isElf(head)
-  if (!elf) findings.push(...checkPacked(member, kept, hashes))
+  findings.push(...checkPacked(member, kept, hashes))
   return { sha256: hash.digest('hex'), facts: elf ? elfFacts(member, kept) : null }
 }
 
