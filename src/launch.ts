@@ -18,9 +18,10 @@ import {
 import { PREBUILT } from './entry/prebuilt.ts'
 import { shellLauncher } from './entry/shell.ts'
 import { directoryOf, type Layout } from './layout.ts'
-import type { BundlePath, DependencyGraph, Finding, PlanOptions, ScriptFacts, SourcePath } from './model.ts'
+import type { BundlePath, DependencyGraph, ElfFacts, Finding, PlanOptions, ScriptFacts, SourcePath } from './model.ts'
 import { STORE_DIR, storePathPrefix } from './nix/store-path.ts'
 import { blank, type Target } from './references/rewrite.ts'
+import { SCRIPTS_MAX } from './script/parse.ts'
 import { throughPerl } from './script/perl-edit.ts'
 
 /** What stands in the place of a file, and findings about it. */
@@ -84,9 +85,16 @@ export class Launchers {
     return this.#compiledFor(path) !== null
   }
 
-  /** Whether what a `#!` line names can be started in the bundle: a program, or what a launcher stands for. */
-  runs(interpreter: SourcePath): boolean {
-    return this.loaderOf(interpreter) !== null || this.#graph.launched.has(interpreter)
+  /** Whether a program can be started in the bundle: its loader is there, it needs none, or a launcher stands for it. */
+  runs(program: SourcePath): boolean {
+    const facts = this.#graph.files.get(program)?.facts
+    const isStatic = facts?.format === 'elf' && facts.program && facts.interp === null
+    return isStatic || this.loaderOf(program) !== null || this.#graph.launched.has(program)
+  }
+
+  /** What a script's `#!` line names, if that is in the bundle. */
+  interpreterOf(script: SourcePath): SourcePath | null {
+    return this.#graph.edges.find(edge => edge.kind === 'shebang' && edge.from === script)?.to ?? null
   }
 
   /** Where the interpreter of a `#!` line lies, under the name that the line gives it: `sh` is not `bash`. */
@@ -104,11 +112,16 @@ export class Launchers {
       const template = through(launch(at, text), inRoot(interpreterAt), facts.argument)
       return { bytes: nativeLauncher(template, compiled), findings: [] }
     }
+    const loader = this.loaderOf(interpreter)
+    const script = { at: text, interpreter: interpreterAt, argument: facts.argument }
+    if (loader === null) {
+      const bytes = shellLauncher({ loader, program: interpreterAt, script, argv0: false })
+      return { bytes, findings: [] }
+    }
     const stub = this.#options.launcher !== 'shell' && !this.#graph.refusals.has(interpreter)
     const program = stub ? interpreterAt : hidden(this.#layout.placed.get(interpreter)!)
     const { argv0, findings } = this.#argv0(interpreter)
-    const script = { at: text, argument: facts.argument }
-    return { bytes: shellLauncher({ loader: this.loaderOf(interpreter)!, program, script, argv0 }), findings }
+    return { bytes: shellLauncher({ loader, program, script, argv0 }), findings }
   }
 
   /** In a wrapper's own place; null for what is no wrapper, or wraps nothing that is in the bundle. */
@@ -121,13 +134,21 @@ export class Launchers {
     return { bytes: nativeLauncher(template, compiled), findings: [] }
   }
 
-  /** The native launcher for the CPU of a program or wrapper; null where launchers are shell scripts. */
+  /** The native launcher for the CPU of what is started; null where launchers are shell scripts. */
   #compiledFor(path: SourcePath): Buffer | null {
     if (this.#options.launcher === 'shell' || this.#options.prefix !== null) return null
-    const facts = this.#graph.files.get(path)?.facts
-    const cpu = this.#graph.launched.get(path) ?? (facts?.format === 'elf' ? facts.arch : null)
+    const cpu = this.#cpuOf(path, SCRIPTS_MAX)
     const blob = cpu === null ? undefined : PREBUILT[cpu]
     return blob ? Buffer.from(blob.launcher, 'base64') : null
+  }
+
+  /** The CPU of a program, of what a launcher stands for, or of a script's interpreter. */
+  #cpuOf(path: SourcePath, scripts: number): string | null {
+    const launched = this.#graph.launched.get(path)
+    const facts = this.#graph.files.get(path)?.facts
+    if (launched !== undefined || facts?.format === 'elf') return launched ?? (facts as ElfFacts).arch
+    const interpreter = scripts > 0 ? this.interpreterOf(path) : null
+    return interpreter && this.#cpuOf(interpreter, scripts - 1)
   }
 
   /** Whether a program's loader can be told its argv[0]. */

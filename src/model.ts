@@ -417,6 +417,7 @@ export type Finding = FindingBase &
         readonly detail: string
       }
     | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
+    | { readonly code: 'interpreter-host'; readonly interpreter: string }
     | { readonly code: 'payload' }
     | { readonly code: 'stub-refused'; readonly refusal: StubRefusal; readonly arch: string }
     | {

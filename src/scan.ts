@@ -32,6 +32,7 @@ import { Processes } from './processes.ts'
 import { leftOut } from './references/follow.ts'
 import { globs } from './references/glob.ts'
 import { languageOf } from './script/language.ts'
+import { SCRIPTS_MAX } from './script/parse.ts'
 import { PYC_HEAD } from './script/pyc.ts'
 import type { Wrapper } from './script/wrapper.ts'
 import { Sources, storePaths } from './sources.ts'
@@ -40,8 +41,6 @@ import { Verdicts } from './verdicts.ts'
 
 /** A larger script is data. In bytes. */
 const SCRIPT_MAX = 4 << 20
-/** Scripts that the kernel goes through to the program that interprets them (fs/exec.c, exec_binprm). */
-const SCRIPTS_MAX = 5
 
 /**
  * The graph of all that the entries need.
@@ -292,7 +291,7 @@ class Scanner {
   #followShebang(path: SourcePath, name: string): void {
     if (storePathOf(name) === null) return
     if (stat(name)?.type !== 'file') {
-      this.#processes.missing(name, [path], 'warning')
+      this.#processes.missing(name, [path], 'error')
       return
     }
     this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang' })

@@ -48,7 +48,7 @@ const TEXT = shellLauncher({
 const SCRIPT = shellLauncher({
   loader: at('lib/ld.so'),
   program: at("pkg/a b's/$x/.app-program"),
-  script: { at: at("pkg/a b's/.tool-program"), argument: '-w -x' },
+  script: { at: at("pkg/a b's/.tool-program"), interpreter: at('pkg/bash/bin/sh'), argument: '-w -x' },
   argv0: true,
 })
 
@@ -140,7 +140,7 @@ describe.each(SHELLS)('$name', ({ line, adds }) => {
     expect(call('/', [`${root}/bin/tool`, ...ARGUMENTS], [PATH]).argv).toEqual([
       `${root}/lib/ld.so`,
       '--argv0',
-      `${root}/pkg/a b's/$x/.app-program`,
+      `${root}/pkg/bash/bin/sh`,
       `${root}/pkg/a b's/$x/.app-program`,
       '-w -x',
       `${root}/pkg/a b's/.tool-program`,

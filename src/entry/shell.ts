@@ -12,11 +12,16 @@
 import type { BundlePath } from '../model.ts'
 
 export interface Launch {
-  readonly loader: BundlePath
-  /** The ELF program that the loader runs. */
+  /** null for a program that needs none, or has a launcher of its own. */
+  readonly loader: BundlePath | null
+  /** What the loader runs: an ELF program. */
   readonly program: BundlePath
-  /** A script that the program interprets, with the argument of its `#!` line. */
-  readonly script: { readonly at: BundlePath; readonly argument: string | null } | null
+  /** A script that the program interprets, with the name and the argument that its `#!` line gives it. */
+  readonly script: {
+    readonly at: BundlePath
+    readonly interpreter: BundlePath
+    readonly argument: string | null
+  } | null
   /** Whether the loader knows `--argv0`. */
   readonly argv0: boolean
 }
@@ -25,9 +30,9 @@ export interface Launch {
 export function shellLauncher({ loader, program, script, argv0 }: Launch): Buffer {
   const inRoot = (path: string): string => `"$_storefree_root"${quote(`/${path}`)}`
   const arguments_ = [
-    inRoot(loader),
-    // A script's interpreter is told its own path, as the kernel does for a #! line.
-    ...(argv0 ? ['--argv0', script ? inRoot(program) : '"$0"'] : []),
+    ...(loader === null ? [] : [inRoot(loader)]),
+    // A script's interpreter is told its own path, as the kernel does for a #! line: bash is another as `sh`.
+    ...(argv0 ? ['--argv0', script ? inRoot(script.interpreter) : '"$0"'] : []),
     inRoot(program),
     ...(script?.argument ? [quote(script.argument)] : []),
     ...(script ? [inRoot(script.at)] : []),
