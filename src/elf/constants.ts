@@ -32,13 +32,14 @@ export const DT = {
   verdefnum: 0x6ffffffd,
   verneed: 0x6ffffffe,
   verneednum: 0x6fffffff,
+  mipsRldMapRel: 0x70000035,
   auxiliary: 0x7ffffffd,
   filter: 0x7fffffff,
 } as const
 
 export const DF_1 = { nodeflib: 0x800, pie: 0x08000000 } as const
 
-const EM = { i386: 3, mips: 8, ppc64: 21, s390: 22, arm: 40, riscv: 243 } as const
+export const EM = { i386: 3, mips: 8, ppc64: 21, s390: 22, arm: 40, riscv: 243 } as const
 
 /** e_machine -> the CPU part of a Nix system string, as far as nothing else tells more. */
 const ARCH: Readonly<Record<number, string>> = {
