@@ -1,6 +1,6 @@
 /** CPUs by the numbers of an ELF header: their names, and what one process can hold together. */
 import { describe, expect, test } from 'vitest'
-import { abiName, archName } from '../src/elf/constants.ts'
+import { abiName, archName, platformName } from '../src/elf/constants.ts'
 import { parseElf } from '../src/elf/parse.ts'
 import { sameMachine } from '../src/elf/search.ts'
 import { bufferSource } from '../src/io/bytes.ts'
@@ -44,6 +44,11 @@ describe('one process holds two files', () => {
     ['x86-64 whatever the flags', 62, 64, 0, 6, true],
   ] as const)('%s', (_, machine, bits, a, b, together) => {
     expect(sameMachine(file(machine, bits, a), file(machine, bits, b))).toBe(together)
+  })
+
+  test('$PLATFORM is the name that the kernel has', () => {
+    // AT_PLATFORM, as LD_SHOW_AUXV=1 shows it.
+    expect(['armv7l', 'i686', 'x86_64', 'aarch64'].map(platformName)).toEqual(['v7l', 'i686', 'x86_64', 'aarch64'])
   })
 
   test('that say nothing of floats have no convention to compare', () => {

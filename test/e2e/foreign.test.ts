@@ -81,6 +81,13 @@ describe.each(CPUS)('$arch', cpu => {
       ])
     })
 
+  if (!hasStub)
+    test('the stub is not to be had', () => {
+      const { code, stderr } = bundle([store.program, '--launcher', 'stub', '-f', 'dir', '-o', place('stub')])
+      expect(code).toBe(1)
+      expect(stderr).toContain(`there is no stub for ${cpu.arch}`)
+    })
+
   test('verified, without a store path, and named after its CPU', () => {
     for (const kind of ['relocatable', 'fixed']) {
       expect(bundle(['verify', place(kind)]).code).toBe(0)

@@ -40,6 +40,7 @@ function carrier(name: string, { cc, loader, libc }: Toolchain, kind: 'pie' | 's
 
 const PAYLOAD = '{mark}what the program carries\n'
 const directory = temporary()
+const riscv64 = CPUS.find(cpu => cpu.arch === 'riscv64')!
 const armv7l = CPUS.find(cpu => cpu.arch === 'armv7l')!
 
 describe('a program with a loader', () => {
@@ -78,16 +79,19 @@ describe('a program with a loader', () => {
   })
 })
 
-describe('a static program', () => {
+describe.each([
+  { name: 'x86_64', tools: GLIBC, start: (place: string) => inBareRoot(place, [`${PLACE}/bin/alone`]) },
+  { name: 'riscv64', tools: riscv64, start: (place: string) => emulated(riscv64, place, 'bin/alone', []) },
+])('a static program for $name', ({ name, tools, start }) => {
   test.each([
     ['relocatable', []],
     ['for one place', ['--prefix', PLACE]],
-  ])('finds its payload: it runs as it is (%s)', (name, options) => {
-    const program = carrier('alone', GLIBC, 'static')
+  ])('finds its payload: it runs as it is (%s)', (kind, options) => {
+    const program = carrier('alone', tools, 'static')
     appendFileSync(program, PAYLOAD)
-    const place = join(directory, `alone ${name}`)
+    const place = join(directory, `${name} ${kind}`)
     mustBundle([program, ...options, '-f', 'dir', '-o', place])
-    expect(inBareRoot(place, [`${PLACE}/bin/alone`])).toMatchObject({ code: 3, stdout: 'what the program carries\n' })
+    expect(start(place)).toMatchObject({ code: 3, stdout: 'what the program carries\n' })
   })
 })
 
