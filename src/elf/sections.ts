@@ -100,7 +100,8 @@ function orphanTable(source: ByteSource, facts: ElfFacts, loadedEnd: number): Se
           )
         : offset + size <= at
     if (!rest.some(s => s.flags & SHF_ALLOC) || !rest.every(agrees)) continue
-    if (isCovered(source, rest, loadedEnd, at)) return { sections, end: source.size }
+    // No table begins inside of another: only the first header is empty. So this is it, or none is.
+    return isCovered(source, rest, loadedEnd, at) ? { sections, end: source.size } : NO_TABLE
   }
   return NO_TABLE
 }
