@@ -60,7 +60,7 @@ needs=(
   busybox:busybox-static
 )
 # For the tests, so with the whole set only: what a program opens is traced, other readers of archives, other shells,
-# other users, another CPU.
+# other users, other CPUs.
 test_needs=(
   strace:strace
   zstd:zstd
@@ -69,6 +69,7 @@ test_needs=(
   pgrep:procps
   bsdtar:libarchive-tools
   python3:python3
+  unzip:unzip
   mksh:mksh
   setcap:libcap2-bin
   gdb:gdb
@@ -82,6 +83,14 @@ test_needs=(
   musl-gcc:musl-tools
   aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
   /usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross
+  arm-linux-gnueabihf-gcc:gcc-arm-linux-gnueabihf
+  /usr/arm-linux-gnueabihf/include/stdio.h:libc6-dev-armhf-cross
+  i686-linux-gnu-gcc:gcc-i686-linux-gnu
+  /usr/i686-linux-gnu/include/stdio.h:libc6-dev-i386-cross
+  riscv64-linux-gnu-gcc:gcc-riscv64-linux-gnu
+  /usr/riscv64-linux-gnu/include/stdio.h:libc6-dev-riscv64-cross
+  s390x-linux-gnu-gcc:gcc-s390x-linux-gnu
+  /usr/s390x-linux-gnu/include/stdio.h:libc6-dev-s390x-cross
   qemu-aarch64-static:qemu-user-static
   # Mach-O: a compiler, a linker and the readers that the facts are compared with
   clang-19:clang-19

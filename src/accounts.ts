@@ -92,7 +92,9 @@ export class Accounts {
     const sites: RelocatedSite[] = []
     let split = 0
     const relocated = accounts.map((account): Account => {
-      const { reference, verdict, outcome } = account
+      const { reference, verdict, outcome, inside } = account
+      // What is packed is no part of the image.
+      if (inside !== null) return account
       const target = this.#targetOf(reference)
       // A loader finds nothing in its own directories on purpose: libraries come by search paths.
       if (outcome !== 'blanked' || verdict.rule === 'loader' || target === null || !names(reference, target))

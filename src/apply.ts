@@ -95,10 +95,19 @@ export async function apply(
     else {
       const facts = elfFacts(graph, step)
       const edits = elfEdits(step.edits)
+      // Whoever moves a payload from the end of its file hides it from its program.
+      const isFixed = graph.refusals.get(step.from) === 'payload'
       const { writes, left } =
-        options.patcher === 'patchelf' || facts === null ? { writes: [], left: edits } : editInPlace(facts, edits)
+        facts === null || (options.patcher === 'patchelf' && !isFixed)
+          ? { writes: [], left: edits }
+          : editInPlace(facts, edits)
+      if (isFixed && left.length > 0)
+        throw new BundleError('edit-refused', 'its strings for the loader do not fit, and its payload must not move', {
+          path: step.from,
+          hint: 'choose a shorter --prefix',
+        })
       const rpathLeft = facts !== null && left.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
-      await staging.writePieces(step.at, editedPieces(step, [...writes, ...rpathLeft], count))
+      await staging.writePieces(step.at, editedPieces(step, [...writes, ...rpathLeft], loadedEnd(facts), count))
       if (left.length > 0) {
         // patchelf gets a name that any argument vector can carry.
         const scratch = staging.scratch(`patchelf-${index}`)
@@ -234,11 +243,12 @@ function elfFacts(graph: DependencyGraph, step: Step): ElfFacts | null {
 async function* editedPieces(
   step: Step & { do: 'copy' },
   writes: readonly Write[],
+  loaded: number,
   count: (piece: Uint8Array) => Uint8Array,
 ): AsyncGenerator<Uint8Array> {
   const repack = step.edits.find(e => e.op === 'repack')
   if (repack) {
-    yield count(repacked(step, repack))
+    yield count(repacked(step, repack, writes, loaded))
     return
   }
   const splices = step.edits.filter((e): e is Splice => e.op === 'splice')
@@ -266,8 +276,20 @@ async function* editedPieces(
   if (strip) yield count(strip.tail)
 }
 
-/** A container with its members overwritten, and then what stands around them: offsets there may have changed. */
-function repacked(step: Step & { do: 'copy' }, { members }: Edit & { op: 'repack' }): Buffer {
+/** Bytes of a file that a loader maps: a container behind them does not move them. */
+const loadedEnd = (facts: ElfFacts | null): number =>
+  Math.max(0, ...(facts?.segments ?? []).map(s => s.offset + s.filesz))
+
+/**
+ * A container with its members overwritten, and then what stands around them: offsets there may have changed, but for
+ * those of a program that it is appended to.
+ */
+function repacked(
+  step: Step & { do: 'copy' },
+  { members }: Edit & { op: 'repack' },
+  writes: readonly Write[],
+  loaded: number,
+): Buffer {
   const bytes = withFile(step.from, source => Buffer.from(source.read(0, source.size)))
   const edits = new Map(members.map(m => [m.names.join('\0'), m.edits]))
   const after = rewriteContainer(
@@ -283,9 +305,11 @@ function repacked(step: Step & { do: 'copy' }, { members }: Edit & { op: 'repack
   )
   const result = after === bytes ? bytes : Buffer.from(after)
   for (const edit of step.edits)
-    if (edit.op === 'overwrite')
+    if (edit.op === 'overwrite' && edit.offset < loaded) overlay(result, 0, edit.offset, edit.to, edit.from, step.from)
+    else if (edit.op === 'overwrite')
       for (let at = result.indexOf(edit.from); at >= 0; at = result.indexOf(edit.from, at + edit.to.length))
         result.set(edit.to, at)
+  for (const { offset, bytes } of writes) overlay(result, 0, offset, bytes, null, step.from)
   return result
 }
 

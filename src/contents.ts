@@ -2,6 +2,7 @@
  * What is read of a file's contents when it comes into the graph (scan.ts), besides its facts: references, what is packed
  * in it, what it wraps.
  */
+import { hasPayload } from './elf/payload.ts'
 import { pieces, stat, withFile } from './io/store.ts'
 import { isMachOProgram } from './macho/facts.ts'
 import type { FileFacts, Finding, Reference, SourcePath } from './model.ts'
@@ -64,9 +65,15 @@ function hasPieces(bytes: Buffer, hash: string, wholes: readonly number[]): bool
 }
 
 /** The members of a container that name the store. What cannot be looked into is added to the findings. */
-export function readMembers(path: SourcePath, hashes: HashSet, findings: Finding[]): readonly ContainerMember[] {
+export function readMembers(
+  path: SourcePath,
+  facts: FileFacts,
+  hashes: HashSet,
+  findings: Finding[],
+): readonly ContainerMember[] {
   return withFile(path, source => {
-    const kind = containerKindOf(source)
+    const isCarrier = facts.format === 'elf' && facts.program
+    const kind = containerKindOf(source) ?? (isCarrier && hasPayload(source, facts) ? 'data behind its end' : null)
     if (kind === null) return []
     const isRead = kind === 'gzip' || kind === 'zip' || kind === 'zlib'
     const { members, problems } = !isRead

@@ -5,6 +5,8 @@
  * A launcher is the native one (entry/launcher.c) where there is one for the CPU, else, or when it is asked for, a
  * `/bin/sh` script.
  */
+
+import { isStatic } from './entry/inject.ts'
 import {
   inRoot,
   type LaunchTemplate,
@@ -23,6 +25,7 @@ import { isMachOProgram } from './macho/facts.ts'
 import type { BundlePath, DependencyGraph, Finding, PlanOptions, ScriptFacts, SourcePath } from './model.ts'
 import { STORE_DIR, storePathPrefix } from './nix/store-path.ts'
 import { blank, type Target } from './references/rewrite.ts'
+import { SCRIPTS_MAX } from './script/parse.ts'
 import { throughPerl } from './script/perl-edit.ts'
 import type { Wrapper } from './script/wrapper.ts'
 
@@ -58,8 +61,6 @@ export class Launchers {
   readonly #targets: ReadonlyMap<string, Target>
   /** The files that wrappers start. */
   readonly #wrappedFiles: ReadonlyMap<SourcePath, SourcePath | null>
-  /** The native launcher for the CPU of the bundle's programs; null when launchers are shell scripts. */
-  readonly #compiled: Buffer | null
 
   /** @param targets where store paths go, by hash */
   constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions, targets: ReadonlyMap<string, Target>) {
@@ -68,10 +69,6 @@ export class Launchers {
     this.#options = options
     this.#targets = targets
     this.#wrappedFiles = new Map(graph.edges.filter(e => e.kind === 'wrapper').map(e => [e.from, e.to]))
-    const program = [...graph.linkMaps.keys()].map(path => graph.files.get(path)?.facts)[0]
-    const blob = program?.format === 'elf' ? PREBUILT[program.arch] : undefined
-    const native = blob && options.launcher !== 'shell' && options.prefix === null
-    this.#compiled = native ? Buffer.from(blob.launcher, 'base64') : null
   }
 
   /** Where the loader of a program lies; null for what has none. */
@@ -83,17 +80,22 @@ export class Launchers {
   /** For a program that cannot take the stub and lies hidden behind `at`: its loader runs it. */
   forProgram(program: SourcePath, at: BundlePath): Launcher {
     const { argv0, findings } = this.#argv0(program)
-    return { bytes: this.#render(this.#loaded(program, launch(at, hidden(at)), argv0)), findings }
+    return { bytes: this.#render(this.#loaded(program, launch(at, hidden(at)), argv0), program), findings }
   }
 
-  /** Whether launchers are native programs, which pass argv[0] on from one to the next. */
-  get native(): boolean {
-    return this.#compiled !== null
+  /** Whether what starts through this program or wrapper has a native launcher, which passes argv[0] on to the next. */
+  isNative(path: SourcePath): boolean {
+    return this.#compiledFor(path) !== null
   }
 
-  /** Whether what a `#!` line names can be started in the bundle: a program, or what a launcher stands for. */
-  runs(interpreter: SourcePath): boolean {
-    return this.loaderOf(interpreter) !== null || this.#wrapped(interpreter) !== null || this.#isImage(interpreter)
+  /** Whether a program can be started in the bundle: its loader is there, it needs none, or a launcher stands for it. */
+  runs(program: SourcePath): boolean {
+    return this.#startsAlone(program) || this.loaderOf(program) !== null || this.#wrapped(program) !== null
+  }
+
+  /** What a script's `#!` line names, if that is in the bundle. */
+  interpreterOf(script: SourcePath): SourcePath | null {
+    return this.#graph.edges.find(edge => edge.kind === 'shebang' && edge.from === script)?.to ?? null
   }
 
   /** Where the interpreter of a `#!` line lies, under the name that the line gives it: `sh` is not `bash`. */
@@ -105,20 +107,22 @@ export class Launchers {
   forScript(facts: ScriptFacts, interpreter: SourcePath, isPerl: boolean, at: BundlePath): Launcher {
     const interpreterAt = this.placeOfInterpreter(facts, interpreter)
     const text = shadow(at)
-    const through = isPerl && this.native ? throughPerl : throughInterpreter
+    const isNative = this.isNative(interpreter)
+    const through = isPerl && isNative ? throughPerl : throughInterpreter
     const template = through(launch(at, text), inRoot(interpreterAt), facts.argument)
-    // What stands for a wrapper starts as it lies there, and so does what dyld loads.
-    if (this.native || this.#wrapped(interpreter) || this.#isImage(interpreter))
-      return { bytes: this.#render(template), findings: [] }
+    // What stands for a wrapper starts as it lies there, and so does what needs no loader of the bundle's.
+    if (isNative || this.#wrapped(interpreter) || this.loaderOf(interpreter) === null)
+      return { bytes: this.#render(template, interpreter), findings: [] }
     const { argv0, findings } = this.#argv0(interpreter)
     const program = inRoot(this.#fileOf(interpreter))
-    return { bytes: this.#render(this.#loaded(interpreter, { ...template, program }, argv0)), findings }
+    const loaded = this.#loaded(interpreter, { ...template, program }, argv0)
+    return { bytes: this.#render(loaded, interpreter), findings }
   }
 
   /** In a wrapper's own place; null for what is no wrapper, or wraps nothing that is in the bundle. */
   forWrapper(path: SourcePath, at: BundlePath): Launcher | null {
     const template = this.#wrapping(path, at, new Set())
-    return template && { bytes: this.#render(template), findings: [] }
+    return template && { bytes: this.#render(template, path), findings: [] }
   }
 
   /** @param outer wrappers that this one is wrapped in */
@@ -126,7 +130,7 @@ export class Launchers {
     const wrapped = this.#wrapped(path)
     if (!wrapped) return null
     const { wrapper, program, place } = wrapped
-    const inner = this.native ? null : this.#started(program, at, new Set([...outer, path]))
+    const inner = this.isNative(path) ? null : this.#started(program, at, new Set([...outer, path]))
     // Where both change the directory, the inner one may start from the outer's.
     const start = inner?.directory && wrapper.directory !== null ? null : inner
     return wrapping(start ?? launch(at, place), wrapper, text => this.#filled(text))
@@ -145,7 +149,8 @@ export class Launchers {
   /** A wrapper, what it starts and where that lies; null for what is none that a launcher stands for. */
   #wrapped(path: SourcePath): { wrapper: Wrapper; program: SourcePath; place: BundlePath } | null {
     const wrapper = this.#options.prefix === null ? this.#graph.wrappers.get(path) : undefined
-    if (!wrapper || !(this.native || wrapper.environment.every(({ name }) => isShellVariable(name)))) return null
+    if (!wrapper || !(this.isNative(path) || wrapper.environment.every(({ name }) => isShellVariable(name))))
+      return null
     const program = this.#wrappedFiles.get(path)
     if (!program) return null
     // The name that the wrapper gives it; by way of a linked directory only the file has a place.
@@ -153,17 +158,36 @@ export class Launchers {
     return place === undefined ? null : { wrapper, program, place }
   }
 
-  #render(template: LaunchTemplate): Buffer {
-    return this.#compiled ? nativeLauncher(template, this.#compiled) : shellLauncher(template)
+  /** @param path what is started: it says for which CPU the launcher is */
+  #render(template: LaunchTemplate, path: SourcePath): Buffer {
+    const compiled = this.#compiledFor(path)
+    return compiled ? nativeLauncher(template, compiled) : shellLauncher(template)
+  }
+
+  /** The native launcher for the CPU of what is started; null where launchers are shell scripts. */
+  #compiledFor(path: SourcePath): Buffer | null {
+    if (this.#options.launcher === 'shell' || this.#options.prefix !== null) return null
+    const cpu = this.#cpuOf(path, SCRIPTS_MAX)
+    const blob = cpu === null ? undefined : PREBUILT[cpu]
+    return blob ? Buffer.from(blob.launcher, 'base64') : null
+  }
+
+  /** The CPU of a program for Linux, of what a wrapper starts, or of a script's interpreter. */
+  #cpuOf(path: SourcePath, steps: number): string | null {
+    const next = this.#wrappedFiles.get(path) ?? this.interpreterOf(path)
+    const started = next && steps > 0 ? this.#cpuOf(next, steps - 1) : null
+    const facts = this.#graph.files.get(path)?.facts
+    return started ?? (facts?.format === 'elf' ? facts.arch : null)
   }
 
   #loaded(program: SourcePath, template: LaunchTemplate, argv0: boolean): LaunchTemplate {
     return throughLoader(template, inRoot(this.loaderOf(program)!), argv0)
   }
 
-  #isImage(program: SourcePath): boolean {
+  /** Whether a program needs no loader of the bundle's: a static one, one of macOS. */
+  #startsAlone(program: SourcePath): boolean {
     const facts = this.#graph.files.get(program)?.facts
-    return facts !== undefined && isMachOProgram(facts)
+    return facts !== undefined && (facts.format === 'elf' ? isStatic(facts) : isMachOProgram(facts))
   }
 
   #takesStub(program: SourcePath): boolean {

@@ -78,6 +78,8 @@ export interface ElfFacts {
   /** e_machine, and its name as in Nix system strings (`x86_64`) or `machine-<n>`. */
   readonly machine: number
   readonly arch: string
+  /** The calling convention, where the machine has several and the file says which. */
+  readonly abi: string | null
   /** e_type: 2 is ET_EXEC, 3 is ET_DYN. */
   readonly type: number
   readonly segments: readonly Segment[]
@@ -222,6 +224,8 @@ export interface LoaderFacts {
   readonly directories: readonly string[]
   /** Whether it knows `--argv0` (glibc 2.33, musl 1.2.0). */
   readonly argv0: boolean
+  /** Whether it is musl's. */
+  readonly musl: boolean
   /** The host paths in it, each with a string of the same length that names nothing. */
   readonly hostPaths: readonly { readonly offset: number; readonly from: string; readonly to: string }[]
 }
@@ -490,6 +494,7 @@ export type Finding = FindingBase &
         readonly detail: string
       }
     | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
+    | { readonly code: 'interpreter-host'; readonly interpreter: string }
     | { readonly code: 'payload' }
     | { readonly code: 'stub-refused'; readonly refusal: StubRefusal; readonly arch: string }
     /** Of a static program, with the number of store paths in it that would have relocated themselves. */

@@ -36,6 +36,7 @@ import type { Target } from './references/rewrite.ts'
 import { linkAt, Relocations } from './relocate.ts'
 import { LoaderStrings } from './rpath.ts'
 import { type Language, languageOf } from './script/language.ts'
+import { SCRIPTS_MAX } from './script/parse.ts'
 import { mendPyc, pycSource } from './script/pyc.ts'
 import { sourcedNames } from './script/shell-edit.ts'
 
@@ -264,9 +265,11 @@ class Planner {
       return
     }
     const inStore = storePathOf(facts.interpreter.value) !== null
-    const interpreter = this.#graph.edges.find(edge => edge.kind === 'shebang' && edge.from === node.path)?.to ?? null
-    const isLost = inStore && node.executable && (interpreter === null || !this.#launchers.runs(interpreter))
-    if (isLost) this.#losesInterpreter(node.path, facts, 'warning')
+    const interpreter = this.#launchers.interpreterOf(node.path)
+    const isLost = inStore && node.executable && (interpreter === null || !this.#runs(interpreter))
+    // One that is not on this machine either has been told of.
+    if (isLost && interpreter !== null) this.#losesInterpreter(node.path, facts, 'warning')
+    else if (node.executable) this.#noteHostInterpreter(node.path, facts)
     if (this.#options.prefix !== null || !inStore || !node.executable || isLost || interpreter === null) {
       this.#planData(node, at)
       return
@@ -287,7 +290,7 @@ class Planner {
     this.#shadows.set(directoryOf(at), directoryOf(text))
     // `env perl` starts a perl of the machine's.
     const isPerl = language === 'perl' && baseName(facts.interpreter.value) !== 'env'
-    const isEdited = language !== null && (language !== 'perl' || (isPerl && this.#launchers.native))
+    const isEdited = language !== null && (language !== 'perl' || (isPerl && this.#launchers.isNative(interpreter)))
     const { edits, accounts } = isEdited
       ? this.#accounts.asExpressions(node, text, language)
       : this.#accounts.inPlace(node, text)
@@ -307,6 +310,26 @@ class Planner {
   /** Whether a shell script is, by its name or by what other scripts say, one that shells read as a part of others. */
   #mayBeSourced(path: SourcePath): boolean {
     return /\.(?:ba)?sh$/.test(path) || this.#sourced.has(baseName(path))
+  }
+
+  /** Whether what a `#!` line names can be started in the bundle: it may be a script, and that one's too. */
+  #runs(interpreter: SourcePath, scripts = SCRIPTS_MAX): boolean {
+    if (this.#launchers.runs(interpreter)) return true
+    const { facts, executable } = this.#graph.files.get(interpreter)!
+    if (facts.format !== 'script' || !executable || scripts === 0) return false
+    if (storePathOf(facts.interpreter.value) === null) return true
+    const next = this.#launchers.interpreterOf(interpreter)
+    const hasLauncher = this.#options.prefix !== null || !this.#isModule(interpreter)
+    return next !== null && hasLauncher && this.#runs(next, scripts - 1)
+  }
+
+  /** A script that starts only where the machine has its interpreter: /bin/sh is everywhere, others are not. */
+  #noteHostInterpreter(file: SourcePath, { interpreter, argument }: ScriptFacts): void {
+    const isEnv = baseName(interpreter.value) === 'env'
+    if (storePathOf(interpreter.value) !== null && !isEnv) return
+    const isCommon = interpreter.value === '/bin/sh' || !this.#entrySources.has(file)
+    const name = isEnv ? `env ${argument ?? ''}`.trimEnd() : interpreter.value
+    this.#findings.push({ code: 'interpreter-host', severity: isCommon ? 'note' : 'warning', file, interpreter: name })
   }
 
   #losesInterpreter(file: SourcePath, { interpreter }: ScriptFacts, severity: Severity): void {

@@ -34,6 +34,8 @@ export function describe(finding: Finding): string {
       return `${finding.member === '' ? '' : `${t(finding.member)}: `}${PROBLEMS[finding.problem]}${finding.detail === '' ? '' : ` (${t(finding.detail)})`}: store paths in it are not seen`
     case 'interpreter-unreachable':
       return `its #! line names ${t(finding.interpreter)}, which a relocatable bundle cannot; run it through that interpreter, or bundle with --prefix`
+    case 'interpreter-host':
+      return `its #! line leaves its interpreter to the machine where it runs (${t(finding.interpreter)})`
     case 'payload':
       return 'carries data behind its end that it reads from its own file (a self-extractor, PyInstaller, Bun, .NET single file): it cannot be made relocatable; bundle it with --prefix'
     case 'stub-refused':

@@ -266,8 +266,7 @@ class Scanner {
         withFile(path, source => source.read(0, PYC_HEAD)),
       )
     const judge = (reference: Reference): Verdict => this.#verdicts.of(path, facts, wrapper !== null, reference)
-    const members =
-      facts.format === 'elf' || facts.format === 'macho' ? [] : readMembers(path, this.#store, this.#findings)
+    const members = facts.format === 'macho' ? [] : readMembers(path, facts, this.#store, this.#findings)
     return {
       path,
       size,
@@ -354,7 +353,7 @@ class Scanner {
   #followShebang(path: SourcePath, name: string): void {
     if (storePathOf(name) === null) return
     if (stat(name)?.type !== 'file') {
-      this.#processes.missing(name, [path], 'warning')
+      this.#processes.missing(name, [path], 'error')
       return
     }
     this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang' })

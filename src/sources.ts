@@ -179,7 +179,10 @@ export function loaderSettings(path: SourcePath, compiled: LoaderFacts): LoaderS
     ? [own, ...compiled.directories.filter(d => storePathOf(d) !== null && d !== own)]
     : compiled.directories
   const cache =
-    !inStore && stat(LD_SO_CACHE)?.type === 'file' ? withFile(LD_SO_CACHE, parseCache) : new Map<string, string[]>()
+    !inStore && !compiled.musl && stat(LD_SO_CACHE)?.type === 'file'
+      ? withFile(LD_SO_CACHE, parseCache)
+      : new Map<string, string[]>()
   const multiarch = compiled.directories.find(d => /^\/lib\/[^/]+-linux-[^/]+$/.test(d))
-  return { directories, cache, lib: multiarch?.slice(1) ?? (compiled.directories.includes('/lib64') ? 'lib64' : 'lib') }
+  const lib = multiarch?.slice(1) ?? (compiled.directories.includes('/lib64') ? 'lib64' : 'lib')
+  return { directories, cache, lib, inheritsRunpath: compiled.musl }
 }

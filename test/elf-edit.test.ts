@@ -267,6 +267,20 @@ async function edit(file: string, edits: readonly ElfEdit[]): Promise<{ left: re
   return { left }
 }
 
+// patchelf 0.14.3 on a program of mips-linux-gnu-gcc: --set-interpreter, and it dies at its start.
+test('a MIPS debug map that an editor moved is found', () => {
+  const root = temporaryDirectory()
+  const image = buildElf({ bits: 32, little: false })
+  const [original, copy] = [`${root}/original`, `${root}/copy`]
+  const rldMap = { e_machine: 8, 'dyn.flags1.tag': 0x70000035 }
+  writeFileSync(original, image.with({ ...rldMap, 'dyn.flags1.val': -64 }))
+  writeFileSync(copy, image.with({ ...rldMap, 'dyn.flags1.val': 0x680106b4 }))
+  expect(checkEdited(original, original, factsOf(original), [], false)).toEqual([])
+  expect(checkEdited(original, copy, factsOf(original), [], false)).toMatchObject([
+    { fact: 'the place of the debug map' },
+  ])
+})
+
 // patchelf renames the symbol `b` to `X`.
 test('patchelf#162: a symbol is the tail of RUNPATH', async () => {
   const runpath = `/nix/store/${HASH}-x/lib`

@@ -67,9 +67,14 @@ test('imports are counted whatever hash table there is', async () => {
   const variants = ['bfd', 'gold'].flatMap(linker =>
     ['sysv', 'gnu', 'both'].flatMap(hash => ['-pie', '-no-pie'].map(pie => [linker, hash, pie] as const)),
   )
-  await eachOf(variants, async ([linker, hash, pie]) => {
-    const file = `${directory}/${linker}-${hash}${pie}`
-    await output('gcc', [pie, `-fuse-ld=${linker}`, `-Wl,--hash-style=${hash}`, `${directory}/a.c`, '-o', file])
+  const compiled = variants.map(([linker, hash, pie]) => ['gcc', linker, hash, pie] as const)
+  // 32 bits, and a hash table of 64-bit words.
+  const others = ['i686', 's390x'].flatMap(cpu =>
+    ['sysv', 'gnu', 'both'].map(hash => [`${cpu}-linux-gnu-gcc`, 'bfd', hash, '-pie'] as const),
+  )
+  await eachOf([...compiled, ...others], async ([cc, linker, hash, pie]) => {
+    const file = `${directory}/${cc}-${linker}-${hash}${pie}`
+    await output(cc, [pie, `-fuse-ld=${linker}`, `-Wl,--hash-style=${hash}`, `${directory}/a.c`, '-o', file])
     const names = withFile(file, source => symbolNames(source, file))
     expect(names, file).toEqual(expect.arrayContaining(['puts', '__libc_start_main']))
     const theirs = readelfReport(await output('readelf', [...READELF, file]))

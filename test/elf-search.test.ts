@@ -420,7 +420,7 @@ function randomGraph(lab: Lab, top: string, random: Random): string {
 
 // ---- In memory: what the disk here has not ---------------------------------------------------------------------
 
-const SETTINGS: LoaderSettings = { directories: ['/lib'], cache: new Map(), lib: 'lib' }
+const SETTINGS: LoaderSettings = { directories: ['/lib'], cache: new Map(), lib: 'lib', inheritsRunpath: false }
 const BASE = parseElf(bufferSource(buildElf().bytes), 'base')
 
 const located = (value: string): Located => ({ value, offset: 0, capacity: value.length + 1 })

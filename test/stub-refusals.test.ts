@@ -83,13 +83,53 @@ describe('refused', () => {
     expect(refusal(append('payload before zeros', 'x', Buffer.alloc(200_000)))).toBe('payload')
   })
 
-  test('sections that no header names any more are as good as a payload', () => {
-    const headless = changed('headless', bytes => {
-      bytes.writeBigUInt64LE(0n, 40)
-      bytes.writeUInt32LE(0, 60)
-      return undefined
+  const withoutTable = (bytes: Buffer): Buffer => {
+    const copy = Buffer.from(bytes)
+    copy.writeBigUInt64LE(0n, 40)
+    copy.writeUInt32LE(0, 60)
+    return copy
+  }
+
+  test('sections that no header names any more are no payload: it gets the stub, and runs', async () => {
+    const headless = changed('headless', withoutTable)
+    expect(refusal(headless)).toBeNull()
+    const place = layOut(at('headless-bundle'), '/lib64/ld-linux-x86-64.so.2', ['/lib/x86_64-linux-gnu/libc.so.6'])
+    copyFileSync(headless, at('headless-bundle/bin/prog'))
+    inject(at('headless-bundle/bin/prog'), place)
+    const library = ['--ro-bind', at('headless-bundle/lib/libc.so.6'), '/lib/x86_64-linux-gnu/libc.so.6']
+    expect(await sayInEmptyRoot(at('headless-bundle'), [`${ROOT}/bin/prog`], {}, library)).toMatchObject({ end: 3 })
+  })
+
+  test('but a payload is one with such sections too: behind them, before them, in the place of one', () => {
+    expect(refusal(changed('behind', bytes => Buffer.concat([withoutTable(bytes), Buffer.from('x')])))).toBe('payload')
+    const loadedEnd = (bytes: Buffer): number =>
+      Math.max(...parseElf(bufferSource(bytes), '').segments.map(s => s.offset + s.filesz))
+    const between = changed('between', bytes => {
+      const end = loadedEnd(bytes)
+      // The table says where its sections lie: they all move.
+      const table = Number(bytes.readBigUInt64LE(40))
+      const moved = withoutTable(bytes)
+      for (let header = table; header + 64 <= bytes.length; header += 64) {
+        const offset = bytes.readBigUInt64LE(header + 24)
+        if (offset >= end) moved.writeBigUInt64LE(offset + 16n, header + 24)
+      }
+      return Buffer.concat([moved.subarray(0, end), Buffer.from('sixteen bytes...'), moved.subarray(end)])
     })
-    expect(refusal(headless)).toBe('payload')
+    expect(refusal(between)).toBe('payload')
+    const alien = changed('alien', bytes => {
+      // A table that does not agree with the segments: of another file.
+      const copy = withoutTable(bytes)
+      const table = Number(bytes.readBigUInt64LE(40))
+      copy.writeBigUInt64LE(bytes.readBigUInt64LE(table + 64 + 16) + 16n, table + 64 + 16)
+      return copy
+    })
+    expect(refusal(alien)).toBe('payload')
+  })
+
+  test.each(['32', 'be'])('a payload is found whatever the CPU (%s)', name => {
+    const bytes = readFileSync(at(name))
+    writeFileSync(at(`${name}-payload`), Buffer.concat([bytes, Buffer.from('x')]))
+    expect(refusal(at(`${name}-payload`))).toBe('payload')
   })
 
   test('zeros behind the end are padding: it gets the stub, and runs', async () => {

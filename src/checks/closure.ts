@@ -27,8 +27,8 @@ export interface BundledProgram {
   readonly missing: readonly string[]
 }
 
-/** No default directory and no cache: nothing of the host is looked at. */
-const NOTHING: LoaderSettings = { directories: [], cache: new Map(), lib: 'lib' }
+/** No default directory and no cache: nothing of the host is looked at. A bundle's own files have RPATH. */
+const NOTHING: LoaderSettings = { directories: [], cache: new Map(), lib: 'lib', inheritsRunpath: false }
 /** Of a tree that is no bundle: it is taken for a root directory, in which loaders look where distributions have them. */
 const AS_ROOT = ['/lib64', '/usr/lib64', '/lib', '/usr/lib', '/usr/local/lib']
 const MULTIARCH: Readonly<Record<string, string>> = { i686: 'i386-linux-gnu', armv7l: 'arm-linux-gnueabihf' }

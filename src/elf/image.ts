@@ -38,6 +38,7 @@ export interface Header {
   readonly type: number
   readonly machine: number
   readonly entry: number
+  readonly flags: number
   readonly phoff: number
   readonly phentsize: number
   readonly phnum: number
@@ -59,6 +60,7 @@ function readHeader(source: ByteSource, path: string): Header {
     type: view.u16(16),
     machine: view.u16(18),
     entry: wide ? view.u64(24) : view.u32(24),
+    flags: view.u32(wide ? 48 : 36),
     phoff: wide ? view.u64(32) : view.u32(28),
     phentsize: view.u16(wide ? 54 : 42),
     phnum: view.u16(wide ? 56 : 44),

@@ -3,7 +3,8 @@
  *
  * glibc's ld.so carries its default directories as one run of NUL-terminated strings that begin and end with a slash
  * (elf/dl-load.c, `system_dirs`), and the names of its cache and preload files. nixpkgs' loader has store paths there,
- * any other has the host's.
+ * any other has the host's. musl's loader has them as one list with colons, and finds `/etc/ld-musl-<cpu>.path` from its
+ * own place (ldso/dynlink.c).
  */
 
 import type { ByteSource } from '../io/bytes.ts'
@@ -16,6 +17,8 @@ const LOADER_MAX = 16 << 20
 /** In bytes. */
 const PATH_MAX = 4096
 const DIRECTORY = /^\/(?:[^/]+\/)+$/
+const DIRECTORY_LIST = /\0((?:\/[^/:\0]+)*\/lib[^/:\0]*(?::(?:\/[^/:\0]+)*\/lib[^/:\0]*)+)(?=\0)/g
+const MUSL_PATH_FILE = '/etc/ld-musl-'
 const HOST_FILES = /\0(\/etc\/ld\.so\.(?:cache|preload|nohwcap))(?=\0)/g
 
 /** The facts of a loader. */
@@ -23,6 +26,7 @@ export function readLoader(source: ByteSource, facts: ElfFacts): LoaderFacts {
   const directories = new Set<string>()
   const hostPaths: LoaderFacts['hostPaths'][number][] = []
   let argv0 = false
+  let musl = false
   let budget = LOADER_MAX
   for (const segment of facts.segments) {
     if (segment.type !== PT.load || segment.flags & PF.w || segment.filesz > budget) continue
@@ -34,10 +38,17 @@ export function readLoader(source: ByteSource, facts: ElfFacts): LoaderFacts {
       if (isHostPath(directory))
         hostPaths.push({ offset: segment.offset + offset, from: directory, to: nowhere(directory) })
     }
-    for (const match of text.matchAll(HOST_FILES))
+    const hostStrings = [...text.matchAll(HOST_FILES)]
+    if (text.includes(MUSL_PATH_FILE)) {
+      musl = true
+      const lists = [...text.matchAll(DIRECTORY_LIST)]
+      for (const match of lists) for (const d of match[1]!.split(':')) directories.add(d)
+      hostStrings.push(...lists.filter(match => match[1]!.split(':').some(isHostPath)))
+    }
+    for (const match of hostStrings)
       hostPaths.push({ offset: segment.offset + match.index + 1, from: match[1]!, to: nowhere(match[1]!) })
   }
-  return { directories: [...directories], argv0, hostPaths }
+  return { directories: [...directories], argv0, musl, hostPaths }
 }
 
 /**

@@ -15,7 +15,7 @@
 import { readStub, STUB_MAX } from '../entry/inject.ts'
 import { type ByteSource, malformed, type View, viewAt } from '../io/bytes.ts'
 import type { ElfFacts, LoaderPlace, Located } from '../model.ts'
-import { archName, DF_1, DT, ET, PT } from './constants.ts'
+import { abiName, archName, DF_1, DT, ET, PT } from './constants.ts'
 import { type Image, pointee, readImage, value } from './image.ts'
 import { readDlopenNotes } from './notes.ts'
 import { NO_VERSIONS, readVersions, symbolNameOffsets, type Versions } from './symbols.ts'
@@ -55,7 +55,8 @@ export function parseElf(source: ByteSource, path: string): ElfFacts {
     class: header.class,
     little: header.little,
     machine: header.machine,
-    arch: archName(header.machine, header.class),
+    arch: archName(header.machine, header.class, header.little, header.flags),
+    abi: abiName(header.machine, header.flags),
     type: header.type,
     segments,
     interp,

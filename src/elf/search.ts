@@ -7,15 +7,15 @@
  * then of the object that loaded that one, and so on up to the program (all of it only if the object that asks has no
  * RUNPATH; an object's RPATH counts for nothing when it has a RUNPATH too); RUNPATH of the object that asks;
  * ld.so.cache; the loader's own directories (with DF_1_NODEFLIB neither these nor what the cache has from them).
- * LD_LIBRARY_PATH and LD_PRELOAD belong to a run, not to a program, and are not looked at. A file of another class or
- * machine is passed over. Two names of one file are one object.
+ * LD_LIBRARY_PATH and LD_PRELOAD belong to a run, not to a program, and are not looked at. A file of another class,
+ * machine or calling convention is passed over. Two names of one file are one object.
  *
  * `glibc-hwcaps` subdirectories hold variants of the same library for newer CPUs; the model takes the baseline and
  * scan.ts adds the variants beside it.
  */
 
 import type { ElfFacts, LinkMap, LoadedObject, SourcePath } from '../model.ts'
-import { DF_1, ET } from './constants.ts'
+import { DF_1, ET, platformName } from './constants.ts'
 
 /** A file as the loader sees it. */
 export interface Opened {
@@ -38,6 +38,8 @@ export interface LoaderSettings {
   readonly cache: ReadonlyMap<string, readonly string[]>
   /** What `$LIB` stands for. */
   readonly lib: string
+  /** musl: RUNPATH is searched for the libraries of libraries too, as RPATH is. */
+  readonly inheritsRunpath: boolean
 }
 
 /** A search that found something: where, and by which rule (`RUNPATH[0]`). */
@@ -178,7 +180,13 @@ export class Process {
   #search(name: string, by: Loaded): Found | null {
     if (name.includes('/')) return this.#try(this.#expand(name, by), 'path')
     const facts = by.file.facts
-    if (facts.runpath === null) {
+    if (this.#settings.inheritsRunpath) {
+      for (let from: Loaded | null = by; from !== null; from = from.by) {
+        const path = from.file.facts.runpath ?? from.file.facts.rpath
+        const found = path && this.#tryAll(path.value, name, from, path === from.file.facts.rpath ? 'RPATH' : 'RUNPATH')
+        if (found) return found
+      }
+    } else if (facts.runpath === null) {
       for (let from: Loaded | null = by; from !== null; from = from.by) {
         const found = this.#tryRpath(from, name)
         if (found) return found
@@ -234,14 +242,17 @@ export class Process {
     const origin = owner.opened.slice(0, owner.opened.lastIndexOf('/')) || '/'
     return text.replace(/\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))/g, (_, a, b) => {
       const token = a ?? b
-      return token === 'ORIGIN' ? origin : token === 'LIB' ? this.#settings.lib : owner.file.facts.arch
+      return token === 'ORIGIN' ? origin : token === 'LIB' ? this.#settings.lib : platformName(owner.file.facts.arch)
     })
   }
 }
 
-/** Whether one process can hold both files: class, byte order and machine agree. */
+/** Whether one process can hold both files: class, byte order, machine and, where both tell it, calling convention agree. */
 export const sameMachine = (a: ElfFacts, b: ElfFacts): boolean =>
-  a.class === b.class && a.little === b.little && a.machine === b.machine
+  a.class === b.class &&
+  a.little === b.little &&
+  a.machine === b.machine &&
+  (a.abi === b.abi || a.abi === null || b.abi === null)
 
 /** Without empty and `.` components. `..` stays: behind a symbolic link it is not what it looks like. */
 const normalizePath = (path: string): string => path.replace(/\/(?:\.?(?:\/|$))+/g, '/')

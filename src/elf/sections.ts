@@ -1,14 +1,25 @@
 /**
  * The section headers of an ELF file (elf(5), Elf32_Shdr and Elf64_Shdr). No program needs them to run, so they may be
- * absent or nonsense: then there are none.
+ * absent or nonsense: then there are none. But they say what the bytes are that no segment has.
  */
 import { type ByteSource, View } from '../io/bytes.ts'
 import type { ElfFacts } from '../model.ts'
 
-export const SHT = { null: 0, progbits: 1, strtab: 3, nobits: 8 } as const
+export const SHT = {
+  null: 0,
+  progbits: 1,
+  symtab: 2,
+  strtab: 3,
+  rela: 4,
+  nobits: 8,
+  rel: 9,
+  dynsym: 11,
+  symtabShndx: 18,
+} as const
 export const SHF = { alloc: 2 } as const
 
 export interface Section {
+  /** Empty where the file has no names. */
   readonly name: string
   readonly type: number
   readonly flags: number
@@ -22,6 +33,14 @@ export interface Section {
   readonly entsize: number
 }
 
+/** A section header table and where it ends in the file. */
+export interface SectionTable {
+  readonly sections: readonly Section[]
+  readonly end: number
+}
+
+type Shape = Pick<ElfFacts, 'class' | 'little'>
+
 /** Where the fields of the file header lie that name the table, by class; and the size of one section header. */
 export const SECTION_TABLE = {
   32: { offset: 32, entry: 46, count: 48, names: 50, size: 40, header: 52 },
@@ -29,38 +48,66 @@ export const SECTION_TABLE = {
 } as const
 
 /** The sections in the order of their numbers; empty when there is no table that lies in the file. */
-export function readSections(source: ByteSource, facts: Pick<ElfFacts, 'class' | 'little'>): Section[] {
-  const place = SECTION_TABLE[facts.class]
-  const header = new View(source.read(0, place.header), facts.little, 'ELF header', '')
-  if (header.size < place.header) return []
-  const word = (view: View, at: number): number => (facts.class === 64 ? view.u64(at) : view.u32(at))
-  const offset = word(header, place.offset)
-  const count = header.u16(place.count)
-  if (offset === 0 || header.u16(place.entry) !== place.size || !(offset + count * place.size <= source.size)) return []
-  const table = new View(source.read(offset, count * place.size), facts.little, 'section headers', '')
-  const raw = Array.from({ length: count }, (_, i) => {
-    const at = i * place.size
-    const [step, flags] = [facts.class / 8, at + 8]
-    const after = flags + 4 * step
-    return {
-      name: table.u32(at),
-      type: table.u32(at + 4),
-      flags: word(table, flags),
-      address: word(table, flags + step),
-      offset: word(table, flags + 2 * step),
-      size: word(table, flags + 3 * step),
-      link: table.u32(after),
-      info: table.u32(after + 4),
-      align: word(table, after + 8),
-      entsize: word(table, after + 8 + step),
-    }
-  })
-  const strings = raw[header.u16(place.names)]
+export function readSections(source: ByteSource, shape: Shape): readonly Section[] {
+  const { sections } = sectionTable(source, shape)
+  const place = SECTION_TABLE[shape.class]
+  const strings = sections[headerOf(source, shape).u16(place.names)]
   const names =
     strings?.type === SHT.strtab && strings.offset + strings.size <= source.size && strings.size <= NAMES_MAX
       ? source.read(strings.offset, strings.size)
       : Buffer.alloc(0)
-  return raw.map(section => ({ ...section, name: stringAt(names, section.name) }))
+  const table = sections.length === 0 ? null : tableView(source, offsetOf(source, shape), sections.length, shape)
+  return sections.map((section, i) => ({ ...section, name: stringAt(names, table!.u32(i * place.size)) }))
+}
+
+/** The table that the ELF header names, without the sections' names. */
+export function sectionTable(source: ByteSource, shape: Shape): SectionTable {
+  const none = { sections: [], end: 0 }
+  const place = SECTION_TABLE[shape.class]
+  const header = headerOf(source, shape)
+  if (header.size < place.header) return none
+  const [offset, count] = [offsetOf(source, shape), header.u16(place.count)]
+  const end = offset + count * place.size
+  if (offset === 0 || count === 0 || header.u16(place.entry) !== place.size || !(end <= source.size)) return none
+  return { sections: sectionsAt(source, offset, count, shape), end }
+}
+
+/** The section headers at an offset, all of which lie in the file; without the sections' names. */
+export function sectionsAt(source: ByteSource, offset: number, count: number, shape: Shape): Section[] {
+  const table = tableView(source, offset, count, shape)
+  const step = shape.class / 8
+  const word = (at: number): number => (step === 8 ? table.u64(at) : table.u32(at))
+  return Array.from({ length: count }, (_, i) => {
+    const at = i * SECTION_TABLE[shape.class].size
+    const flags = at + 8
+    // sh_link and sh_info have 32 bits each in both classes.
+    const after = flags + 4 * step
+    return {
+      name: '',
+      type: table.u32(at + 4),
+      flags: word(flags),
+      address: word(flags + step),
+      offset: word(flags + 2 * step),
+      size: word(flags + 3 * step),
+      link: table.u32(after),
+      info: table.u32(after + 4),
+      align: word(after + 8),
+      entsize: word(after + 8 + step),
+    }
+  })
+}
+
+const headerOf = (source: ByteSource, shape: Shape): View =>
+  new View(source.read(0, SECTION_TABLE[shape.class].header), shape.little, 'ELF header', '')
+
+const tableView = (source: ByteSource, offset: number, count: number, shape: Shape): View =>
+  new View(source.read(offset, count * SECTION_TABLE[shape.class].size), shape.little, 'section headers', '')
+
+function offsetOf(source: ByteSource, shape: Shape): number {
+  const header = headerOf(source, shape)
+  const { offset, header: size } = SECTION_TABLE[shape.class]
+  if (header.size < size) return 0
+  return shape.class === 64 ? header.u64(offset) : header.u32(offset)
 }
 
 /** In bytes. */

@@ -43,11 +43,19 @@ export function definedSymbol(image: Image, name: string): number {
   return 0
 }
 
+/** Machines whose DT_HASH has words of 64 bits where their files do: s390x and Alpha (glibc's Elf_Symndx). */
+const WIDE_HASH: ReadonlySet<number> = new Set([22, 0x9026])
+
 /** ELF has no count of dynamic symbols: it is read off the tables that point to them, as by the loader. */
 export function symbolCount(image: Image): number {
   const { source, header, path } = image
   const sysv = pointee(image, DT.hash, 'the hash table')
-  if (sysv !== undefined) return viewAt(source, sysv, 8, header.little, 'the hash table', path).u32(4)
+  if (sysv !== undefined) {
+    // Two words: the number of buckets, and that of symbols.
+    const isWide = header.class === 64 && WIDE_HASH.has(header.machine)
+    const head = viewAt(source, sysv, isWide ? 16 : 8, header.little, 'the hash table', path)
+    return isWide ? head.u64(8) : head.u32(4)
+  }
   const gnu = pointee(image, DT.gnuHash, 'the GNU hash table')
   return gnu === undefined ? relocatedSymbolCount(image) : gnuHashSymbolCount(image, gnu)
 }

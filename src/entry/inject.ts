@@ -15,6 +15,8 @@
  * Sources: elf(5), the System V gABI ch. 4 and 5, fs/binfmt_elf.c.
  */
 import { ET, PF, PT } from '../elf/constants.ts'
+import { hasPayload } from '../elf/payload.ts'
+import { type Section, SHT, sectionTable } from '../elf/sections.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
 import type { ElfFacts, LoaderPlace, Segment, StubRefusal } from '../model.ts'
 
@@ -24,7 +26,6 @@ const CONFIG = 32
 /** In the place of a program's number plus one: there is a table, but this program is not in it. */
 const NO_SITES = 0xffffffff
 const ALIGN = 16
-const HEADER = 64
 const PHENT = 56
 const SHENT = 64
 
@@ -33,7 +34,6 @@ const PAGE: Readonly<Record<number, number>> = { 62: 0x1000, 183: 0x10000 }
 export const STUB_ARCH: Readonly<Record<number, string>> = { 62: 'x86_64', 183: 'aarch64' }
 
 const SECTION_NAME = '.ldstub'
-const SHT = { progbits: 1, symtab: 2, rela: 4, nobits: 8, rel: 9, dynsym: 11, symtabShndx: 18 } as const
 const SHF = { alloc: 2, exec: 4, infoLink: 0x40 } as const
 const SHN_LORESERVE = 0xff00
 
@@ -66,54 +66,16 @@ export function spareHeader(facts: ElfFacts): number {
 
 /** Why this program cannot get the stub; null when it can. */
 export function stubRefusal(source: ByteSource, facts: ElfFacts): StubRefusal | null {
-  if (facts.class !== 64 || !facts.little || STUB_ARCH[facts.machine] === undefined) return 'cpu'
   if ((facts.interp === null && !isStatic(facts)) || (facts.type !== ET.exec && facts.type !== ET.dyn))
     return 'no-interpreter'
+  // Through a launcher it does not work either, whatever the CPU.
+  if (hasPayload(source, facts)) return 'payload'
+  if (facts.class !== 64 || !facts.little || STUB_ARCH[facts.machine] === undefined) return 'cpu'
   const loads = facts.segments.filter(s => s.type === PT.load)
-  if (loads.length === 0 || loads.some((s, i) => i > 0 && s.vaddr < loads[i - 1]!.vaddr)) return 'segment-order'
-  if (spareHeader(facts) < 0) return 'no-slot'
-  return hasPayload(source, facts) ? 'payload' : null
+  const isAscending = loads.every((s, i) => i === 0 || s.vaddr >= loads[i - 1]!.vaddr)
+  if (loads.length === 0 || !isAscending) return 'segment-order'
+  return spareHeader(facts) < 0 ? 'no-slot' : null
 }
-
-/** One section header, as far as it is needed. */
-interface Section {
-  readonly type: number
-  readonly flags: number
-  readonly offset: number
-  readonly size: number
-  readonly entsize: number
-}
-
-/** The section header table of a file; empty when there is none, or none that lies in the file. */
-function sections(source: ByteSource): Section[] {
-  const head = source.read(0, HEADER)
-  const at = Number(head.readBigUInt64LE(40))
-  const count = head.readUInt16LE(60)
-  if (at === 0 || count === 0 || head.readUInt16LE(58) !== SHENT || at + count * SHENT > source.size) return []
-  const bytes = source.read(at, count * SHENT)
-  return Array.from({ length: count }, (_, i) => {
-    const header = i * SHENT
-    return {
-      type: bytes.readUInt32LE(header + 4),
-      flags: bytes.readUInt32LE(header + 8),
-      offset: Number(bytes.readBigUInt64LE(header + 24)),
-      size: Number(bytes.readBigUInt64LE(header + 32)),
-      entsize: Number(bytes.readBigUInt64LE(header + 56)),
-    }
-  })
-}
-
-/** Whether bytes lie behind everything that the headers describe. Zeros are padding. */
-function hasPayload(source: ByteSource, facts: ElfFacts): boolean {
-  let end = HEADER
-  for (const s of facts.segments) end = Math.max(end, s.offset + s.filesz)
-  const table = sections(source)
-  if (table.length > 0) end = Math.max(end, Number(source.read(40, 8).readBigUInt64LE()) + table.length * SHENT)
-  for (const s of table) if (s.type !== SHT.nobits) end = Math.max(end, s.offset + s.size)
-  for (let at = end; at < source.size; at += PIECE) if (source.read(at, PIECE).some(byte => byte !== 0)) return true
-  return false
-}
-const PIECE = 64 * 1024
 
 /** That a program's bundle has a table of relocations, and the program's number in it: null without sites of its own. */
 export interface ProgramRelocations {
@@ -206,7 +168,7 @@ function replaceHeader(
 
 /** Appends the section's name and a section header table with the section in it. */
 function addSection(bytes: Buffer, offset: number, vaddr: number, size: number): Buffer {
-  const table = sections(bufferSource(bytes))
+  const table = sectionTable(bufferSource(bytes), { class: 64, little: true }).sections
   const namesIndex = bytes.readUInt16LE(62)
   const names = table[namesIndex]
   if (table.length === 0 || names === undefined || names.offset + names.size > bytes.length) return bytes

@@ -4,6 +4,9 @@
  */
 import type { ScriptFacts } from '../model.ts'
 
+/** Scripts that the kernel goes through to the program that interprets them (fs/exec.c, exec_binprm). */
+export const SCRIPTS_MAX = 5
+
 /** The kernel reads this many bytes of a script (BINPRM_BUF_SIZE). */
 export const SHEBANG_MAX = 256
 
