@@ -292,7 +292,6 @@ describe('options', () => {
     expectRefusal(bundle(['--no-such-option', 'x'], { cwd }), 'unknown option')
     expectRefusal(bundle([probe(), '-f', 'rar'], { cwd }), 'rar', 'dir, tar, tar.gz, tar.zst')
     expectRefusal(bundle([], { cwd }), 'missing required argument')
-    expectRefusal(bundle([probe(), probe()], { cwd }), 'too many arguments')
   })
 
   test('with --json the error is a document too', () => {
