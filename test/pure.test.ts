@@ -39,7 +39,9 @@ const PURE = [
   'src/checks/parts.ts',
   'src/checks/references.ts',
   'src/pack/tar.ts',
-  ...readdirSync('src/macho').map(name => `src/macho/${name}`),
+  ...readdirSync('src/macho')
+    .filter(name => name !== 'codesign.ts' && name !== 'install-name-tool.ts')
+    .map(name => `src/macho/${name}`),
   ...readdirSync('src/references').map(name => `src/references/${name}`),
   ...readdirSync('src/script').map(name => `src/script/${name}`),
 ]

@@ -50,14 +50,15 @@ export const SECTION_TABLE = {
 /** The sections in the order of their numbers; empty when there is no table that lies in the file. */
 export function readSections(source: ByteSource, shape: Shape): readonly Section[] {
   const { sections } = sectionTable(source, shape)
+  if (sections.length === 0) return []
   const place = SECTION_TABLE[shape.class]
   const strings = sections[headerOf(source, shape).u16(place.names)]
   const names =
     strings?.type === SHT.strtab && strings.offset + strings.size <= source.size && strings.size <= NAMES_MAX
       ? source.read(strings.offset, strings.size)
       : Buffer.alloc(0)
-  const table = sections.length === 0 ? null : tableView(source, offsetOf(source, shape), sections.length, shape)
-  return sections.map((section, i) => ({ ...section, name: stringAt(names, table!.u32(i * place.size)) }))
+  const table = tableView(source, offsetOf(source, shape), sections.length, shape)
+  return sections.map((section, i) => ({ ...section, name: stringAt(names, table.u32(i * place.size)) }))
 }
 
 /** The table that the ELF header names, without the sections' names. */

@@ -442,6 +442,11 @@ static void compose(char *to, u64 length, const struct state *s, u64 target)
 		*--at = '/';
 }
 
+/* Eight bytes anywhere. */
+struct word {
+	u64 value;
+} __attribute__((packed));
+
 /*
  * The length of the placeholder at a site, if there is one, and room for what is to be there: else 0. Within the segment
  * all is readable; the name must be one, so that a table for another file does no harm.
@@ -457,12 +462,15 @@ static u64 placeholder(const struct state *s, const struct phdr *p, u64 bias, u6
 	if (length <= STORE_PATH || length >= LENGTH_MAX || s->root_length + 3 + digits > length ||
 	    address < p->vaddr || p->memsz < length || address - p->vaddr > p->memsz - length)
 		return 0;
-	const char *text = (const char *)(bias + address), *prefix = "/var/empty/";
-	for (u64 i = 0; i < length; i++) {
-		char wanted = i < 11 ? prefix[i] : i == STORE_PATH - 1 ? '-' : 'e';
-		if (i < STORE_PATH ? text[i] != wanted : !text[i] || text[i] == '/')
+	const char *text = (const char *)(bias + address), *wanted = "/var/empty/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-";
+	for (u64 i = 0; i < STORE_PATH; i += 8) {
+		u64 n = i < STORE_PATH - 8 ? i : STORE_PATH - 8;
+		if (((const struct word *)(text + n))->value != ((const struct word *)(wanted + n))->value)
 			return 0;
 	}
+	for (u64 i = STORE_PATH; i < length; i++)
+		if (!text[i] || text[i] == '/')
+			return 0;
 	return length;
 }
 
@@ -475,7 +483,10 @@ static int by_mem(int *mem, u64 at, const char *from, u64 length)
 
 static void copy(u64 at, const char *from, u64 length)
 {
-	for (u64 i = 0; i < length; i++)
+	u64 i = 0;
+	for (; i + 8 <= length; i += 8)
+		((volatile struct word *)(at + i))->value = ((const struct word *)(from + i))->value;
+	for (; i < length; i++)
 		((volatile char *)at)[i] = from[i];
 }
 
