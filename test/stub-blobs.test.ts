@@ -74,6 +74,6 @@ describe.each([
 
   test('the paths in it are those of /proc, and the placeholder that it writes over', () => {
     const strings = blob.toString('latin1').match(/\/[\w.+-]+\/[\x20-\x7e]*/g) ?? []
-    expect(strings.sort()).toEqual(['/proc/self/exe', '/proc/self/mem', '/var/empty/'])
+    expect(strings.sort()).toEqual(['/proc/self/exe', '/proc/self/mem', `/var/empty/${'e'.repeat(32)}-`])
   })
 })

@@ -61,11 +61,11 @@ describe('targets that are none', () => {
 
   test('a text file', () => {
     const path = file('text', 'Hello\n', 0o755)
-    expectRefusal(bundle([path], { cwd }), `${path}: neither an ELF program nor a script`)
+    expectRefusal(bundle([path], { cwd }), `${path}: neither an ELF or Mach-O program nor a script`)
   })
 
   test('an empty file', () => {
-    expectRefusal(bundle([file('empty', '', 0o755)], { cwd }), 'neither an ELF program nor a script')
+    expectRefusal(bundle([file('empty', '', 0o755)], { cwd }), 'neither an ELF or Mach-O program nor a script')
   })
 
   test('a directory without programs', () => {
