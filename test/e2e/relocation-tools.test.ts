@@ -9,8 +9,9 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { fixture, grep, mustBundle, run, temporary } from '../support/bundle.ts'
 import { SUPPORT } from '../support/stub-lab.ts'
 
-const env = { PATH: '/usr/bin:/bin', LANG: 'C' }
 const directory = temporary()
+// perf keeps a cache in HOME.
+const env = { PATH: '/usr/bin:/bin', LANG: 'C', HOME: directory }
 const place = join(directory, 'bundle')
 const program = join(place, 'bin/app')
 const size = readFileSync(join(fixture('nginx'), 'html/index.html')).length
