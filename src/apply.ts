@@ -4,7 +4,7 @@
  * again and compared with what was planned.
  */
 import { createHash } from 'node:crypto'
-import { checkEdited, checkInjected, checkMachO } from './checks/fidelity.ts'
+import { checkEdited, checkInjected, checkMachO, untouched } from './checks/fidelity.ts'
 import { editInPlace, elfEdits, emptyRpath, type Write } from './elf/edit.ts'
 import { parseElf } from './elf/parse.ts'
 import { type PatchelfJob, patchelf } from './elf/patchelf.ts'
@@ -172,22 +172,28 @@ async function signed(
     const machO = step.do === 'copy' ? machOEdits(step) : null
     if (machO === null || step.do !== 'copy') continue
     const path = staging.path(step.at)
+    const facts = graph.files.get(step.from)!.facts as MachOFacts
+    const known = (inPlace: boolean) => withFile(path, source => untouched(source, facts, inPlace))
     const rewrite = (edits: readonly MachOEdit[]): void =>
       withFile(path, source => staging.rewrite(path, chunks(rewriteMachO(source, edits, machO.name, step.from))))
     const throughTool = async (): Promise<void> => {
       // A tool gets a name that any argument vector can carry.
       const scratch = staging.scratch('install-names')
       staging.move(path, scratch)
-      await installNameTool(scratch, machO.edits, step.from)
+      const left = await installNameTool(scratch, facts, machO.edits, step.from)
       staging.move(scratch, path)
-      rewrite([])
+      rewrite(left)
     }
-    if (patcher === 'install_name_tool') await throughTool()
+    let inPlace = patcher !== 'install_name_tool'
+    let before = known(inPlace)
+    if (!inPlace) await throughTool()
     else
       try {
         rewrite(machO.edits)
       } catch (error) {
         if (!onMacOS || !(error instanceof BundleError) || error.code !== 'edit-refused') throw error
+        inPlace = false
+        before = known(inPlace)
         await throughTool()
       }
     if (onMacOS && signer === 'auto') {
@@ -197,8 +203,7 @@ async function signed(
       staging.move(scratch, path)
     }
     files[index] = { ...files[index]!, ...digestOf(path) }
-    const facts = graph.files.get(step.from)!.facts as MachOFacts
-    findings.push(...withFile(path, source => checkMachO(step.from, facts, machO.edits, source)))
+    findings.push(...withFile(path, source => checkMachO(step.from, facts, before, machO.edits, inPlace, source)))
   }
   return findings
 }

@@ -260,15 +260,15 @@ async function main(): Promise<void> {
     await program.parseAsync(words)
     finished = true
   } catch (error) {
-    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.failed
-    else if (loaded !== undefined && error instanceof loaded.BundleError) {
-      const { errorText, toJson } = loaded
-      if (process.argv.includes('--json'))
-        print(
-          toJson({
-            error: { code: error.code, path: error.path ?? null, message: error.message, hint: error.hint ?? null },
-          }),
-        )
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.failed
+      // What was said of it stands on standard error.
+      const message = error.message.replace(/^error: /, '')
+      if (error.exitCode !== 0 && words.includes('--json'))
+        print((await load()).jsonError({ code: 'usage', message, hint: 'bundle --help for the options' }))
+    } else if (loaded !== undefined && error instanceof loaded.BundleError) {
+      const { errorText, jsonError } = loaded
+      if (words.includes('--json')) print(jsonError(error))
       process.stderr.write(`${errorText(error)}\n`)
       process.exitCode = error.code === 'interrupted' ? EXIT.interrupted : EXIT.failed
     } else throw error

@@ -29,22 +29,23 @@ export function licences(packages: readonly Package[]): { brought: Brought[]; fi
     const texts =
       hash === null ? [] : [...walkTree(root, () => true)].filter(m => m.type === 'file' && isLicence(m.path))
     if (texts.length === 0) without.push(name)
-    for (const { path } of texts)
-      brought.push({
-        from: path,
-        link: null,
-        under: 'share/licenses',
-        package: root,
-        path: path.slice(root.length + 1).replace(/^share\/(?:licen[cs]es|doc)\/(?:[^/]+\/(?=.))?/, ''),
-      })
+    const places = placesOf(texts.map(({ path }) => path.slice(root.length + 1)))
+    for (const [i, { path }] of texts.entries())
+      brought.push({ from: path, link: null, under: 'share/licenses', package: root, path: places[i]! })
   }
-  const seen = new Set<string>()
-  const unique = brought.filter(b => !seen.has(`${b.package}/${b.path}`) && seen.add(`${b.package}/${b.path}`))
   const findings: Finding[] =
     without.length === 0
       ? []
       : [{ code: 'licence-missing', severity: 'warning', file: 'share/licenses', packages: without }]
-  return { brought: unique, findings }
+  return { brought, findings }
+}
+
+/** Where the texts of a package go, by their paths in it: without the directories of licences, where that is unambiguous. */
+function placesOf(paths: readonly string[]): readonly string[] {
+  const short = paths.map(path => path.replace(/^share\/(?:licen[cs]es|doc)\/(?:[^/]+\/(?=.))?/, ''))
+  const taken = new Set(short)
+  const isDirectory = (path: string): boolean => short.some(other => other.startsWith(`${path}/`))
+  return taken.size < short.length || short.some(isDirectory) ? paths : short
 }
 
 /** Whether a file is a licence text by its name, or by the directory of licences that it lies in. */

@@ -54,6 +54,7 @@ export type Finding = FindingBase &
     | { readonly code: 'reference-left'; readonly rule: string; readonly target: string; readonly count: number }
     | { readonly code: 'include-nothing'; readonly glob: string }
     | { readonly code: 'disallowed'; readonly name: string; readonly chain: readonly string[] }
+    | { readonly code: 'strip-nothing'; readonly count: number }
     | { readonly code: 'machine-data'; readonly paths: readonly string[] }
     | { readonly code: 'licence-missing'; readonly packages: readonly string[] }
     | { readonly code: 'with-missing'; readonly looked: readonly string[] }

@@ -11,6 +11,7 @@ import { BundleError } from './errors.ts'
 import { InstallNames } from './install-names.ts'
 import { hidden, Launchers, shadow } from './launch.ts'
 import { directoryOf, finder, type Layout, layOut, relativeLink } from './layout.ts'
+import { editedCommands } from './macho/edit.ts'
 import { isMachOProgram, type MachOFacts } from './macho/facts.ts'
 import type {
   Account,
@@ -222,8 +223,8 @@ class Planner {
       return
     }
     const loadCommands = this.#installNames.edits(node.path, facts, at)
-    // Every store path there is in a string that is set anew.
-    const replaced = facts.slices.flatMap(s => s.commands.map(({ offset, size }) => ({ offset, length: size })))
+    // A store path in a string that is set anew goes with it; other commands, such as LC_LINKER_OPTION, keep their bytes.
+    const replaced = editedCommands(facts, loadCommands).map(({ offset, size }) => ({ offset, length: size }))
     const { edits, accounts } = this.#accounts.inPlace(node, at, replaced)
     const changed = loadCommands.length > 0 || edits.length > 0
     const own: Edit[] = changed

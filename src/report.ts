@@ -58,6 +58,8 @@ export function describe(finding: Finding): string {
       return 'no file of the packages that the program refers to matches --include'
     case 'disallowed':
       return `is ${t(finding.name)}, which --disallow keeps out; ${finding.chain.length === 1 ? 'it is an own file of the target' : `it comes by ${finding.chain.map(shortPath).join(' -> ')}`}`
+    case 'strip-nothing':
+      return `not done for Mach-O (${finding.count} files): symbols and debug information stay`
     case 'machine-data':
       return `names files of this machine, which stay here (only programs and libraries come along): ${finding.paths.slice(0, SHOWN).map(t).join(', ')}${finding.paths.length > SHOWN ? ` and ${finding.paths.length - SHOWN} more` : ''}`
     case 'licence-missing':
@@ -193,6 +195,15 @@ export const plannedLines = (report: BundleReport): string =>
 /** A value as a JSON document; byte strings in findings become text. */
 export const toJson = (value: object): string =>
   JSON.stringify({ schema: JSON_SCHEMA, ...value }, (_, v: unknown) => (v instanceof Map ? undefined : v), 2)
+
+/** An error as a JSON document. */
+export const jsonError = ({
+  code,
+  path,
+  message,
+  hint,
+}: Pick<BundleError, 'code' | 'message'> & Partial<BundleError>) =>
+  toJson({ error: { code, path: path === undefined ? null : toText(path), message, hint: hint ?? null } })
 
 /** A finding with its words, for JSON. */
 export const jsonFinding = (finding: Finding): object => ({

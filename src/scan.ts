@@ -149,7 +149,8 @@ class Scanner {
     const to = realPath(file)
     this.#add(inRealDirectory(file))
     const facts = this.#sources.facts(to)
-    const from = program === null ? to : realPath(program)
+    // A program that is gone by now, such as one that a test has made, opened what it opened.
+    const from = program === null || stat(program) === null ? to : realPath(program)
     // What a loader finds by its soname lies in lib/; all else where its path says.
     const bySoname =
       facts.format === 'elf' && !facts.program && facts.soname !== null && /\/lib(?:64|32)?$/.test(directoryOf(file))
@@ -190,7 +191,7 @@ class Scanner {
       add(
         provide(
           kind,
-          this.#store.values(),
+          [...this.#packages().map(p => p.root), ...this.#store.values()],
           [...this.#files.values()].flatMap(({ references }) => references),
         ),
       )
@@ -223,6 +224,7 @@ class Scanner {
         ...this.#findings,
         ...this.#processes.findings(started),
         ...this.#images.findings(started),
+        ...(this.#options.strip ? this.#notStripped() : []),
       ],
     }
   }
@@ -279,11 +281,11 @@ class Scanner {
     }
   }
 
-  /** A library of a framework comes with all of it: dyld finds the library, and the library its resources. */
+  /** What lies in a framework or an application comes with all of it: its resources are found from there. */
   #addImage(path: SourcePath): void {
     this.#addFile(path)
-    const framework = /^.*\.framework(?=\/)/.exec(path)?.[0]
-    if (framework !== undefined) this.#bring(framework as SourcePath)
+    const whole = /^.*?\.(?:framework|app)(?=\/)/.exec(path)?.[0]
+    if (whole !== undefined && storePathOf(whole) !== null) this.#bring(whole as SourcePath)
   }
 
   #addLink(path: SourcePath): void {
@@ -407,6 +409,11 @@ class Scanner {
       if (how !== null) strips.set(path, how)
     }
     return strips
+  }
+
+  #notStripped(): Finding[] {
+    const count = [...this.#files.values()].filter(({ facts }) => facts.format === 'macho').length
+    return count === 0 ? [] : [{ code: 'strip-nothing', severity: 'warning', file: '--strip', count }]
   }
 
   // ---- Book-keeping --------------------------------------------------------------------------------------------

@@ -73,6 +73,11 @@ function pathTarget(word: string, cwd: string): Target {
   const label = storePathOf(realPath(path)) ? 'store path' : 'path'
   if (status.type === 'directory') {
     const real = realPath(path)
+    if (real === '/')
+      throw new BundleError('not-a-program', 'the root of the file system is no package', {
+        path,
+        hint: 'give a program or its package',
+      })
     return merge([directoryEntries(real)], real, `${label} ${word}`, word)
   }
   return fileTarget(path, status, `${label} ${word}`)

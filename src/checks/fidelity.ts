@@ -3,15 +3,19 @@
  * compared; a difference that is not in the plan is an error. This is what makes an imperfect tool safe to use.
  */
 
+import { createHash } from 'node:crypto'
 import { DT, EM, PT } from '../elf/constants.ts'
 import { type EditableFacts, type ElfEdit, editable, editedFacts } from '../elf/edit.ts'
 import { parseElf, symbolNames } from '../elf/parse.ts'
 import { spareHeader } from '../entry/inject.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
+import { LC } from '../macho/constants.ts'
 import { editedStrings, type MachOEdit } from '../macho/edit.ts'
-import type { MachOFacts, MachOSegment, MachOSlice } from '../macho/facts.ts'
+import type { LoadCommand, MachOFacts, MachOSegment, MachOSlice } from '../macho/facts.ts'
+import { headerSize } from '../macho/image.ts'
 import { parseMachO } from '../macho/parse.ts'
+import { chunks } from '../macho/patch.ts'
 import { checkSignature, isIntact } from '../macho/signature.ts'
 import type { ElfFacts, Finding, LoaderPlace } from '../model.ts'
 
@@ -88,12 +92,16 @@ export function checkInjected(path: string, before: Buffer, after: Buffer, loade
 
 /**
  * Compares an edited and signed Mach-O file with what it was: of each slice the strings as planned, all segments but the
- * size of the one that holds the signature, and a signature that is right.
+ * size of the one that holds the signature, all other load commands and all bytes behind, and a signature that is right.
+ * @param before what it was before its load commands were edited, as `untouched` gives it
+ * @param inPlace as for `untouched`
  */
 export function checkMachO(
   original: string,
   was: MachOFacts,
+  before: readonly Untouched[],
   edits: readonly MachOEdit[],
+  inPlace: boolean,
   source: ByteSource,
 ): Finding[] {
   const is = parseMachO(source, original)
@@ -103,19 +111,65 @@ export function checkMachO(
     ['the kind of container', was.container, is.container],
     ['the number of slices', was.slices.length, is.slices.length],
     ...is.slices.flatMap((slice, i): [string, unknown, unknown][] => {
-      const before = was.slices[i]
-      if (!before) return []
+      const old = was.slices[i]
+      if (!old) return []
+      const other = untouchedOf(source, slice, old, inPlace)
       return [
         [`the strings of ${slice.arch}`, plan[i], found[i]],
-        [`the header of ${slice.arch}`, header(before), header(slice)],
-        [`the segments of ${slice.arch}`, before.segments.map(extent), slice.segments.map(extent)],
-        [`the versions of ${slice.arch}`, before.versions, slice.versions],
+        [`the header of ${slice.arch}`, header(old), header(slice)],
+        [`the segments of ${slice.arch}`, old.segments.map(extent), slice.segments.map(extent)],
+        [`the versions of ${slice.arch}`, old.versions, slice.versions],
+        [`other load commands of ${slice.arch}`, before[i]?.commands, other.commands],
+        [`the contents of ${slice.arch}`, before[i]?.contents, other.contents],
         [`the signature of ${slice.arch}`, true, checkSignature(source, slice, original).every(isIntact)],
       ]
     }),
   ]
   return facts.flatMap(([fact, expected, found]) => difference(original, fact, expected, found))
 }
+
+/** What of a slice stays as it is when strings of its load commands are edited and it is signed. */
+interface Untouched {
+  /** Every other load command, in hexadecimal. */
+  readonly commands: readonly string[]
+  /** SHA-256 of the bytes behind the room for load commands. */
+  readonly contents: string
+}
+
+/**
+ * What no edit may change, by slice. LLVM's install_name_tool writes load commands and code over each other where the
+ * former do not fit, and exits 0.
+ * @param inPlace true when nothing may have moved; else __LINKEDIT may have been laid out anew
+ */
+export const untouched = (source: ByteSource, { slices }: MachOFacts, inPlace: boolean): Untouched[] =>
+  slices.map(slice => untouchedOf(source, slice, slice, inPlace))
+
+/** @param was the slice before the edit, which says where its contents lie */
+function untouchedOf(source: ByteSource, slice: MachOSlice, was: MachOSlice, inPlace: boolean): Untouched {
+  const strings = [slice.id, slice.dylinker, ...slice.dylibs.map(d => d.name), ...slice.rpaths, ...slice.environment]
+  const linkedit = was.segments.find(s => s.name === '__LINKEDIT')
+  const own = slice.segments.find(s => s.name === '__LINKEDIT')?.command
+  const isOther = ({ cmd, offset, size }: LoadCommand): boolean =>
+    cmd !== LC.codeSignature &&
+    offset !== own &&
+    (inPlace || !LINKEDIT_DATA.has(cmd)) &&
+    !strings.some(s => s !== null && s.offset >= offset && s.offset < offset + size)
+  const start = headerSize(was) + was.sizeofcmds + was.room
+  const signature = was.signature === null ? was.size : was.signature.offset - was.offset
+  const end = Math.min(inPlace || !linkedit ? signature : linkedit.fileoff, slice.size)
+  const hash = createHash('sha256')
+  for (const piece of chunks(source, slice.offset + start, slice.offset + end)) hash.update(piece)
+  return {
+    commands: slice.commands.filter(isOther).map(({ offset, size }) => source.read(offset, size).toString('hex')),
+    contents: hash.digest('hex'),
+  }
+}
+
+/** Load commands that say where something lies in __LINKEDIT. */
+const LINKEDIT_DATA: ReadonlySet<number> = new Set([
+  ...[LC.symtab, LC.dysymtab, LC.dyldInfo, LC.dyldInfoOnly, LC.segmentSplitInfo, LC.functionStarts, LC.dataInCode],
+  ...[LC.dylibCodeSignDrs, LC.linkerOptimizationHint, LC.dyldExportsTrie, LC.dyldChainedFixups],
+])
 
 const header = ({ class: bits, little, cputype, cpusubtype, filetype, flags }: MachOSlice) => ({
   bits,

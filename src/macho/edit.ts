@@ -95,6 +95,13 @@ export function editedStrings(facts: MachOFacts, edits: readonly MachOEdit[]): E
   })
 }
 
+/** The load commands of a file whose strings the edits set. */
+export const editedCommands = ({ slices }: MachOFacts, edits: readonly MachOEdit[]): LoadCommand[] =>
+  slices.flatMap((slice, i) => {
+    const set = strings(slice).filter(string => edits.some(edit => concerns(edit, i) && matches(edit, string)))
+    return slice.commands.filter(c => set.some(({ at }) => at.offset >= c.offset && at.offset < c.offset + c.size))
+  })
+
 const concerns = (edit: MachOEdit, slice: number): boolean => edit.slice === undefined || edit.slice === slice
 
 // ---- Strings ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { bundle, grep, mustBundle, run, temporary } from '../support/bundle.ts'
 import { application, DarwinClosure, type Target } from '../support/darwin-closure.ts'
+import { tool } from '../support/root.ts'
 
 /** All Mach-O files below a directory, each once, without links. */
 const machOFiles = (directory: string): string[] =>
@@ -149,6 +150,64 @@ describe.each<[Target, string, readonly string[]]>([
 
     test('a library that may be missing is no error', () => {
       expect(made.stderr).toMatch(/note: .*gone-0\/lib\/libgone\.dylib is not found/)
+    })
+  })
+})
+
+describe('what stands for wrappers and scripts does what they did', () => {
+  // Nothing here runs Mach-O: in the place of the two programs lie scripts that say what they were given.
+  const out = join(temporary(), 'a b\'s "$x"')
+  const SHELLS = { dash: [tool('dash')], bash: [tool('bash'), '--posix'], busybox: [tool('busybox'), 'sh'] } as const
+  const say = (name: string) =>
+    `#!/bin/sh\nprintf '%s\\n' "${name}" "$0" "$@"\nprintf '%s\\n' "G=$GREETING" "P=$PATH"\n`
+
+  beforeAll(() => {
+    const { app } = application('arm64')
+    mustBundle([app, '-f', 'dir', '-o', out])
+    writeFileSync(join(out, 'pkg/app-1.0/bin/app'), say('app'))
+    writeFileSync(join(out, 'pkg/bash-5.2/bin/bash'), say('bash'))
+  })
+
+  describe.each(Object.entries(SHELLS))('%s', (_, [shell, ...options]) => {
+    // As the kernel starts a script, by this shell.
+    const start = (name: string, ...args: string[]): string[] => {
+      const result = run(shell, [...options, join(out, 'bin', name), ...args], {
+        cwd: '/',
+        env: { PATH: '/usr/bin:/bin' },
+      })
+      expect(result).toMatchObject({ code: 0, stderr: '' })
+      return result.stdout.trimEnd().split('\n')
+    }
+    const pkg = join(out, 'pkg/app-1.0')
+
+    test('a wrapper script: environment, flags, arguments', () => {
+      const said = start('wrapped', 'x y', '', '$z')
+      expect(said).toEqual([
+        'app',
+        `${pkg}/bin/app`,
+        '--quiet',
+        'x y',
+        '',
+        '$z',
+        `G=${pkg}/share/greeting`,
+        'P=/usr/bin:/bin',
+      ])
+    })
+
+    test('a compiled wrapper: the same, and a list', () => {
+      const said = start('compiled', 'x y')
+      const path = `P=${out}/pkg/bash-5.2/bin:/usr/bin:/bin`
+      expect(said).toEqual(['app', `${pkg}/bin/app`, '--from', 'a b', 'x y', `G=${pkg}/share/greeting`, path])
+    })
+
+    test('a script: its interpreter gets its text, whose last line names the program in the bundle', () => {
+      const [name, interpreter, text, ...rest] = start('greet', 'x y')
+      expect([name, interpreter]).toEqual(['bash', join(out, 'pkg/bash-5.2/bin/bash')])
+      expect(rest).toEqual(['x y', 'G=', 'P=/usr/bin:/bin'])
+      const ran = run(tool('bash'), [text!, 'x y'], { env: { PATH: '/usr/bin:/bin' } })
+      expect(ran).toMatchObject({ code: 0, stderr: '' })
+      expect(realpathSync(ran.stdout.split('\n')[1]!)).toBe(join(pkg, 'bin/app'))
+      expect(ran.stdout.split('\n')[2]).toBe('x y')
     })
   })
 })

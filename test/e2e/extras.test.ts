@@ -1,8 +1,9 @@
 /** `--with` and `--licenses` on packages that have little to do with them. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { bundle, mustBundle, temporary } from '../support/bundle.ts'
+import { storePath } from '../support/store-lab.ts'
 
 test('data that nothing looks for lies at a place of its own, and the variable that names it is said', () => {
   const package_ = join(temporary(), 'package')
@@ -21,4 +22,20 @@ test('a kind that is none', () => {
   const result = bundle(['nginx', '--with', 'fonts'])
   expect(result).toMatchObject({ code: 2, stdout: '' })
   expect(result.stderr).toContain('one or more of ca-certificates, locales, tzdata is wanted')
+})
+
+test('two licence texts that would share a name keep their directories; none is lost', () => {
+  const texts = {
+    COPYING: 'one',
+    'share/doc/a/COPYING': 'two',
+    'share/doc/b/COPYING/LICENSE': 'three',
+    'share/licenses/c/GPL': 'four',
+  }
+  const package_ = storePath('many-1', { 'bin/app': '#!/bin/sh\n', ...texts })
+  const plain = storePath('plain-1', { 'bin/plain': '#!/bin/sh\n', 'share/licenses/plain/GPL': 'five' })
+  const out = join(temporary(), 'out')
+  mustBundle([package_, plain, '-f', 'dir', '-o', out, '--licenses'])
+  for (const [path, text] of Object.entries(texts))
+    expect(readFileSync(join(out, 'share/licenses/many-1', path), 'utf8')).toBe(text)
+  expect(readFileSync(join(out, 'share/licenses/plain-1/GPL'), 'utf8')).toBe('five')
 })

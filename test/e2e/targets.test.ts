@@ -119,6 +119,15 @@ describe('a Nix file', () => {
     expect(run(join(cwd, 'out/bin/app'), []).stdout).toBe('riscv64-linux\n')
   })
 
+  test('the root of the file system, by any name, is no package', () => {
+    symlinkSync('/', join(cwd, 'root'))
+    for (const word of ['/', './root', '/usr/..'])
+      expect(bundle([word, '--dry-run'], { cwd })).toMatchObject({
+        code: 2,
+        stderr: /: the root of the file system is/,
+      })
+  })
+
   test('a file that is not there: Nix says so', () => {
     expect(bundle(['app', '--file', './no.nix'], { cwd })).toMatchObject({ code: 2, stderr: /no\.nix/ })
   })

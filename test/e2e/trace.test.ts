@@ -60,6 +60,13 @@ test('a file of another package comes along, also from a child of the command', 
   expect(readdirSync(join(cwd, 'out/pkg', nginx))).toEqual(['conf'])
 })
 
+test('what a program has opened that is gone by now', () => {
+  const data = `${fixture('nginx')}/conf/mime.types`
+  const shell = `cp /bin/cat "$PWD/gone" && "$PWD/gone" ${data} > /dev/null; rm "$PWD/gone"`
+  mustBundle([opener, '-f', 'dir', '-o', 'out', '--trace', '--', 'sh', '-c', shell], { cwd })
+  expect(existsSync(join(cwd, `out/pkg/${data.split('/')[3]!.slice(33)}/conf/mime.types`))).toBe(true)
+})
+
 test('what --exclude names stays out', () => {
   const shell = `DATA=${fixture('nginx')}/conf/mime.types opener libz.so.1`
   mustBundle([opener, '-f', 'dir', '-o', 'out', '--exclude', '*/conf/*', '--trace', '--', 'sh', '-c', shell], { cwd })

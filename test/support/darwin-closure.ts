@@ -19,7 +19,7 @@ current-version: 1351
 compatibility-version: 1
 exports:
   - targets: [ x86_64-macos, arm64-macos ]
-    symbols: [ _puts, _fopen, dyld_stub_binder ]
+    symbols: [ _puts, _fopen, _execv, _setenv, _strstr, dyld_stub_binder ]
 ...
 `
 const ALPHABET = '0123456789abcdfghijklmnpqrsvwxyz'
@@ -159,9 +159,23 @@ export function application(target: Target) {
   closure.build(`${bash}/bin/bash`, 'int main(void) { return 0; }')
   closure.text(`${app}/bin/script`, `#!${bash}/bin/bash\nexec ${app}/bin/app "$@"\n`, 0o755)
   closure.text(
+    `${app}/bin/greet`,
+    `#!${bash}/bin/bash\n[ -s ${app}/share/greeting ] || exit 3\nexec ${app}/bin/app "$@"\n`,
+    0o755,
+  )
+  closure.text(
     `${app}/bin/wrapped`,
     `#! ${bash}/bin/bash -e\nexport GREETING='${app}/share/greeting'\nexec -a "$0" "${app}/bin/app"  --quiet "$@" \n`,
     0o755,
+  )
+  closure.build(
+    `${app}/bin/compiled`,
+    `extern int execv(const char *, char *const *), setenv(const char *, const char *, int);
+     extern char *strstr(const char *, const char *);
+     const char *docs = "# This binary wrapper has been generated using the following command:\\n\\n\\n"
+       "makeCWrapper '${app}/bin/app' \\\\\\n    --inherit-argv0 \\\\\\n    --set 'GREETING' '${app}/share/greeting' \\\\\\n"
+       "    --prefix 'PATH' ':' '${bash}/bin' \\\\\\n    --add-flag '--from' \\\\\\n    --add-flag 'a b'\\n\\n\\n# (Use \`nix-shell -p makeBinaryWrapper\` to get access to makeCWrapper)\\n";
+     int main(int argc, char **argv) { return setenv("A", docs, 1) + (strstr(docs, argv[0]) != 0) + execv("${app}/bin/app", argv); }`,
   )
   if (!existsSync(program)) throw new Error('nothing was built')
   return { app, foo, bar, sub, data, one, two, kit, bash }
