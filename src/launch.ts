@@ -30,7 +30,7 @@ import { throughPerl } from './script/perl-edit.ts'
 import type { Wrapper } from './script/wrapper.ts'
 
 /** What stands in the place of a file, and findings about it. */
-interface Launcher {
+export interface Launcher {
   readonly bytes: Buffer
   readonly findings: readonly Finding[]
 }

@@ -9,7 +9,7 @@ import type { Strip } from './elf/strip.ts'
 import { isStatic } from './entry/inject.ts'
 import { BundleError } from './errors.ts'
 import { InstallNames } from './install-names.ts'
-import { hidden, Launchers, shadow } from './launch.ts'
+import { hidden, type Launcher, Launchers } from './launch.ts'
 import { directoryOf, finder, type Layout, layOut, relativeLink } from './layout.ts'
 import { editedCommands } from './macho/edit.ts'
 import { isMachOProgram, type MachOFacts } from './macho/facts.ts'
@@ -27,19 +27,13 @@ import type {
   Package,
   PlannedProgram,
   PlanOptions,
-  ScriptFacts,
-  Severity,
   SourcePath,
   Step,
 } from './model.ts'
-import { storePathOf } from './nix/store-path.ts'
 import type { Target } from './references/rewrite.ts'
 import { linkAt, Relocations } from './relocate.ts'
 import { LoaderStrings } from './rpath.ts'
-import { type Language, languageOf } from './script/language.ts'
-import { SCRIPTS_MAX } from './script/parse.ts'
-import { mendPyc, pycSource } from './script/pyc.ts'
-import { sourcedNames } from './script/shell-edit.ts'
+import { Texts } from './texts.ts'
 
 /**
  * The plan for a graph.
@@ -66,22 +60,18 @@ class Planner {
   readonly #accounts: Accounts
   readonly #kept: Account[] = []
   #hostPaths = 0
-  /** Directories of scripts whose text lies apart -> where the texts lie. */
-  readonly #shadows = new Map<string, string>()
-  readonly #sourced = new Set<string>()
-  readonly #entrySources: ReadonlySet<SourcePath>
   readonly #packageOf: (path: string) => Package
   readonly #launchers: Launchers
   readonly #strings: LoaderStrings
   readonly #installNames: InstallNames
   readonly #relocations: Relocations
+  readonly #texts: Texts
 
   constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions) {
     this.#graph = graph
     this.#layout = layout
     this.#options = options
     this.#findings = [...graph.findings, ...layout.findings]
-    this.#entrySources = new Set(graph.entries.map(entry => graph.links.get(entry.source)?.target ?? entry.source))
     const known = targets(graph, layout, options.prefix)
     this.#accounts = new Accounts(graph, known, options.prefix)
     this.#packageOf = finder(graph.packages)
@@ -89,9 +79,12 @@ class Planner {
     this.#strings = new LoaderStrings(graph, layout, options.prefix)
     this.#installNames = new InstallNames(graph, layout, options.prefix)
     this.#relocations = new Relocations(graph, options)
-    if (options.prefix === null)
-      for (const [path, text] of graph.texts)
-        if (this.#languageOf(path) === 'shell') for (const name of sourcedNames(text)) this.#sourced.add(name)
+    this.#texts = new Texts(graph, layout, options, this.#accounts, this.#launchers, {
+      copy: (at, node, rewritten) => this.#copy(at, node, rewritten),
+      launch: (at, launcher) => this.#launch(at, launcher),
+      standIn: (node, at, launcher) => this.#standIn(node, at, launcher),
+      finding: finding => void this.#findings.push(finding),
+    })
   }
 
   plan(): BundlePlan {
@@ -128,8 +121,8 @@ class Planner {
     if (this.#steps.has(at)) return
     if (node.facts.format === 'elf') this.#planElf(node, node.facts, at)
     else if (node.facts.format === 'macho') this.#planMachO(node, node.facts, at)
-    else if (node.facts.format === 'script') this.#planScript(node, node.facts, at)
-    else this.#planData(node, at)
+    else if (node.facts.format === 'script') this.#texts.script(node, node.facts, at)
+    else this.#texts.data(node, at)
   }
 
   #planElf(node: FileNode, facts: ElfFacts, at: BundlePath): void {
@@ -254,128 +247,6 @@ class Planner {
     return refusal === undefined
   }
 
-  /**
-   * A script. For one place its text says it all. Where the bundle may lie anywhere, a `#!` line cannot: a launcher stands
-   * in the script's place, and the text lies beside, under its own name (launch.ts, `shadow`). A shell script that others
-   * may source has to stay a text: its first lines find the interpreter (script/shell-edit.ts).
-   */
-  #planScript(node: FileNode, facts: ScriptFacts, at: BundlePath): void {
-    const wrapper = this.#launchers.forWrapper(node.path, at)
-    if (wrapper) {
-      this.#standIn(node, at, wrapper)
-      return
-    }
-    const inStore = storePathOf(facts.interpreter.value) !== null
-    const interpreter = this.#launchers.interpreterOf(node.path)
-    const isLost = inStore && node.executable && (interpreter === null || !this.#runs(interpreter))
-    // One that is not on this machine either has been told of.
-    if (isLost && interpreter !== null) this.#losesInterpreter(node.path, facts, 'warning')
-    else if (node.executable) this.#noteHostInterpreter(node.path, facts)
-    if (this.#options.prefix !== null || !inStore || !node.executable || isLost || interpreter === null) {
-      this.#planData(node, at)
-      return
-    }
-    const language = this.#languageOf(node.path)
-    if (language !== 'shell' && this.#isModule(node.path)) {
-      this.#losesInterpreter(node.path, facts, 'note')
-      this.#planData(node, at)
-      return
-    }
-    if (language === 'shell' && this.#mayBeSourced(node.path)) {
-      const place = this.#launchers.placeOfInterpreter(facts, interpreter)
-      const polyglot = { interpreter: place, argument: facts.argument }
-      this.#copy(at, node, this.#accounts.asExpressions(node, at, 'shell', polyglot))
-      return
-    }
-    const text = shadow(at)
-    this.#shadows.set(directoryOf(at), directoryOf(text))
-    // `env perl` starts a perl of the machine's.
-    const isPerl = language === 'perl' && baseName(facts.interpreter.value) !== 'env'
-    const isEdited = language !== null && (language !== 'perl' || (isPerl && this.#launchers.isNative(interpreter)))
-    const { edits, accounts } = isEdited
-      ? this.#accounts.asExpressions(node, text, language)
-      : this.#accounts.inPlace(node, text)
-    // The launcher names the interpreter of the `#!` line.
-    const stoodFor = (a: Account): Account => (a.verdict.rule === 'shebang' ? { ...a, outcome: 'templated' } : a)
-    this.#copy(text, node, { edits, accounts: accounts.map(stoodFor) })
-    this.#launch(at, this.#launchers.forScript(facts, interpreter, isPerl, at))
-  }
-
-  /** The language of a text: what shell scripts source is shell, whatever it is called. */
-  #languageOf(path: SourcePath): Language | null {
-    const facts = this.#graph.files.get(path)?.facts
-    if (!facts || !this.#graph.texts.has(path)) return null
-    return languageOf(path, facts) ?? (facts.format === 'data' && this.#sourced.has(baseName(path)) ? 'shell' : null)
-  }
-
-  /** Whether a shell script is, by its name or by what other scripts say, one that shells read as a part of others. */
-  #mayBeSourced(path: SourcePath): boolean {
-    return /\.(?:ba)?sh$/.test(path) || this.#sourced.has(baseName(path))
-  }
-
-  /** Whether what a `#!` line names can be started in the bundle: it may be a script, and that one's too. */
-  #runs(interpreter: SourcePath, scripts = SCRIPTS_MAX): boolean {
-    if (this.#launchers.runs(interpreter)) return true
-    const { facts, executable } = this.#graph.files.get(interpreter)!
-    if (facts.format !== 'script' || !executable || scripts === 0) return false
-    if (storePathOf(facts.interpreter.value) === null) return true
-    const next = this.#launchers.interpreterOf(interpreter)
-    const hasLauncher = this.#options.prefix !== null || !this.#isModule(interpreter)
-    return next !== null && hasLauncher && this.#runs(next, scripts - 1)
-  }
-
-  /** A script that starts only where the machine has its interpreter: /bin/sh is everywhere, others are not. */
-  #noteHostInterpreter(file: SourcePath, { interpreter, argument }: ScriptFacts): void {
-    const isEnv = baseName(interpreter.value) === 'env'
-    if (storePathOf(interpreter.value) !== null && !isEnv) return
-    const isCommon = interpreter.value === '/bin/sh' || !this.#entrySources.has(file)
-    const name = isEnv ? `env ${argument ?? ''}`.trimEnd() : interpreter.value
-    this.#findings.push({ code: 'interpreter-host', severity: isCommon ? 'note' : 'warning', file, interpreter: name })
-  }
-
-  #losesInterpreter(file: SourcePath, { interpreter }: ScriptFacts, severity: Severity): void {
-    this.#findings.push({ code: 'interpreter-unreachable', severity, file, interpreter: interpreter.value })
-  }
-
-  /** Whether a script is what others load, by its ending and place: many modules can be run too, few ever are. */
-  #isModule(path: SourcePath): boolean {
-    const inPackage = path.slice(this.#packageOf(path).root.length)
-    return /\.[A-Za-z]+$/.test(path) && !PROGRAM_PLACE.test(inPackage) && !this.#entrySources.has(path)
-  }
-
-  /** What is read and not started: modules, parts of scripts, data. */
-  #planData(node: FileNode, at: BundlePath): void {
-    if (node.path.endsWith('.pyc')) this.#planPyc(node, at)
-    else this.#copy(at, node, this.#textEdits(node, at))
-  }
-
-  #textEdits(node: FileNode, at: BundlePath): Rewritten {
-    // What has members is packed, even where no byte of it happens to be NUL.
-    const isText = node.text && node.members.length === 0
-    if (this.#options.prefix !== null && isText) return this.#accounts.atAnyLength(node, at)
-    const language = this.#options.prefix === null && isText ? this.#languageOf(node.path) : null
-    // Perl's needs a launcher's help.
-    if (language === 'shell' || language === 'python') return this.#accounts.asExpressions(node, at, language)
-    return this.#accounts.inPlace(node, at)
-  }
-
-  /** A compiled Python module: it has to agree with its source, which may have become longer or other code. */
-  #planPyc(node: FileNode, at: BundlePath): void {
-    const source = this.#graph.files.get(pycSource(node.path) as SourcePath)
-    const head = this.#graph.pycs.get(node.path)
-    const { edits, accounts } = this.#accounts.inPlace(node, at)
-    if (!source || !head) {
-      this.#copy(at, node, { edits, accounts })
-      return
-    }
-    const changed = this.#textEdits(source, this.#layout.placed.get(source.path)!)
-    // Its code holds paths where the source has expressions: Python compiles it anew.
-    if (changed.accounts.some(a => a.outcome === 'templated')) return
-    const growth = changed.edits.reduce((sum, e) => sum + (e.op === 'splice' ? e.to.length - e.length : 0), 0)
-    const mended = changed.edits.length === 0 ? null : mendPyc(head, source.size + growth)
-    this.#copy(at, node, { accounts, edits: mended === null ? edits : [...edits, { op: 'overwrite', ...mended }] })
-  }
-
   /** What was asked for by kind: what is there already stays. */
   #planExtra({ node, link, under, package: root, path }: Extra): void {
     const directory = root === null ? '' : `${this.#layout.directories.get(root)!}/`
@@ -384,7 +255,7 @@ class Planner {
     ) as BundlePath
     if (this.#isPlanned(at)) return
     if (node === null) this.#symlink(at, link!)
-    else this.#copy(at, node, this.#textEdits(node, at))
+    else this.#copy(at, node, this.#texts.edits(node, at))
   }
 
   // ---- Links and steps -----------------------------------------------------------------------------------------
@@ -424,7 +295,7 @@ class Planner {
 
   /** Beside a script's text the names of its neighbours lead to these. */
   #linkSiblings(): void {
-    for (const [directory, texts] of this.#shadows) {
+    for (const [directory, texts] of this.#texts.shadows) {
       if (directory === 'pkg') continue
       const names = new Set<string>()
       for (const at of this.#steps.keys())
@@ -436,12 +307,12 @@ class Planner {
     }
   }
 
-  #launch(at: BundlePath, { bytes, findings }: { bytes: Buffer; findings: readonly Finding[] }): void {
+  #launch(at: BundlePath, { bytes, findings }: Launcher): void {
     this.#add({ do: 'write', at, bytes, executable: true })
     this.#findings.push(...findings)
   }
 
-  #standIn(node: FileNode, at: BundlePath, launcher: { bytes: Buffer; findings: readonly Finding[] }): void {
+  #standIn(node: FileNode, at: BundlePath, launcher: Launcher): void {
     this.#launch(at, launcher)
     this.#kept.push(...this.#accounts.standIn(node, at))
   }
@@ -493,9 +364,6 @@ function targets(graph: DependencyGraph, layout: Layout, prefix: string | null):
     )
   return result
 }
-
-/** Where programs lie in a package. */
-const PROGRAM_PLACE = /^\/(?:bin|sbin|libexec)\//
 
 const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 

@@ -4,6 +4,8 @@ import { expect, test } from 'vitest'
 
 const PURE = [
   'src/plan.ts',
+  'src/texts.ts',
+  'src/install-names.ts',
   'src/graph.ts',
   'src/accounts.ts',
   'src/relocate.ts',
