@@ -22,6 +22,7 @@ import type { MachOFacts } from './macho/facts.ts'
 import { installNameTool } from './macho/install-name-tool.ts'
 import { chunks } from './macho/patch.ts'
 import { rewriteMachO } from './macho/rewrite.ts'
+import { isSigned } from './macho/sign.ts'
 import type {
   BundlePath,
   BundlePlan,
@@ -184,9 +185,12 @@ async function signed(
       staging.move(scratch, path)
       rewrite(left)
     }
-    let inPlace = patcher !== 'install_name_tool'
+    // An object file it would sign in extended attributes; and what needed no signature needs none now.
+    const byCodesign = onMacOS && signer === 'auto' && facts.slices.some(isSigned)
+    // Apple's tools may lay out __LINKEDIT anew, to make room.
+    let inPlace = patcher !== 'install_name_tool' && !byCodesign
     let before = known(inPlace)
-    if (!inPlace) await throughTool()
+    if (patcher === 'install_name_tool') await throughTool()
     else
       try {
         rewrite(machO.edits)
@@ -196,7 +200,7 @@ async function signed(
         before = known(inPlace)
         await throughTool()
       }
-    if (onMacOS && signer === 'auto') {
+    if (byCodesign) {
       const scratch = staging.scratch('signed')
       staging.move(path, scratch)
       await codesign(scratch)

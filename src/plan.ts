@@ -3,6 +3,7 @@
  * from its input. Pure: nothing is read or written here.
  */
 
+import { posix } from 'node:path'
 import { Accounts, type Rewritten } from './accounts.ts'
 import { editInPlace } from './elf/edit.ts'
 import type { Strip } from './elf/strip.ts'
@@ -250,12 +251,26 @@ class Planner {
   /** What was asked for by kind: what is there already stays. */
   #planExtra({ node, link, under, package: root, path }: Extra): void {
     const directory = root === null ? '' : `${this.#layout.directories.get(root)!}/`
-    const at = (
-      under === 'share/licenses' ? `${under}/${directory.slice('pkg/'.length)}${path}` : directory + path
-    ) as BundlePath
-    if (this.#isPlanned(at)) return
+    const at = this.#throughLinks(
+      under === 'share/licenses' ? `${under}/${directory.slice('pkg/'.length)}${path}` : directory + path,
+    )
+    if (at === null || this.#isPlanned(at)) return
     if (node === null) this.#symlink(at, link!)
     else this.#copy(at, node, this.#texts.edits(node, at))
+  }
+
+  /** A place with the links on its way followed; null where a file is in the way, or links lead in a circle. */
+  #throughLinks(path: string): BundlePath | null {
+    const parts = path.split('/')
+    for (let i = 1, links = 0; i < parts.length; i++) {
+      const step = this.#steps.get(parts.slice(0, i).join('/') as BundlePath)
+      if (!step) continue
+      if (step.do !== 'symlink' || ++links > LINKS_MAX) return null
+      const target = posix.join(directoryOf(step.at), step.to)
+      parts.splice(0, i, ...target.split('/'))
+      i = 0
+    }
+    return parts.join('/') as BundlePath
   }
 
   // ---- Links and steps -----------------------------------------------------------------------------------------
@@ -364,6 +379,9 @@ function targets(graph: DependencyGraph, layout: Layout, prefix: string | null):
     )
   return result
 }
+
+/** As many as Linux follows in one path (path_resolution(7)). */
+const LINKS_MAX = 40
 
 const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 

@@ -97,7 +97,8 @@ export function sliceFor(
  * Loads a program, or a library or bundle as if by itself, and all that it needs.
  * @param slice of `program`
  * @throws BundleError('malformed') when LC_RPATHs and names are more than any linker's doing
- * @param executable whose directory is `@executable_path`; null when no program is known: such names are then missing
+ * @param executable whose directory is `@executable_path`, and whose LC_RPATHs are asked last; null when no program is
+ * known: names that need one are then missing
  */
 export function loadImages(
   program: MachOFile,
@@ -167,7 +168,17 @@ class MachOProcess {
     this.#disk = disk
     this.#cpu = slice
     this.#executable = executable
-    this.#loadAll({ image: this.#add(program.path, slice, null, null), previous: null })
+    this.#loadAll({ image: this.#add(program.path, slice, null, null), previous: this.#opener(program) })
+  }
+
+  /** The program that opens what is loaded by itself: its LC_RPATHs are asked too, as in dlopen. */
+  #opener(opened: MachOFile): Chain | null {
+    if (this.#executable === null || this.#executable === opened.path) return null
+    const program = this.#disk.open(this.#executable)
+    const slice = program && sliceFor(program.facts, this.#cpu)
+    if (!program || !slice) return null
+    const rpaths = slice.rpaths.map(rpath => this.#directory(rpath.value, program.path))
+    return { image: { path: program.path, slice, name: null, by: null, rpaths }, previous: null }
   }
 
   /** dyld recurses; a stack of our own has no end. */

@@ -68,6 +68,23 @@ test.each([
   expect(existsSync(join(out, 'pkg/app-1/lib/plugin.so'))).toBe(true)
 })
 
+test('a plugin finds its libraries by the search paths of the program that opens it', () => {
+  const closure = new DarwinClosure('arm64')
+  const [app, kit] = [closure.package('app-1'), closure.package('kit-1')]
+  const framework = `${kit}/lib/Kit.framework/Versions/A/Kit`
+  const libkit = closure.build(framework, 'int kit(void) { return 1; }', { id: '@rpath/Kit.framework/Versions/A/Kit' })
+  closure.build(`${app}/bin/app`, 'int main(void) { return 0; }', { flags: ['-rpath', `${kit}/lib`] })
+  closure.build(`${app}/lib/plugin.so`, 'int kit(void); int plugin(void) { return kit(); }', {
+    bundle: true,
+    libraries: [libkit],
+  })
+  const { out, stderr } = made(app)
+  expect(stderr).not.toContain('not found')
+  const place = '@loader_path/../../kit-1/lib/Kit.framework/Versions/A/Kit'
+  expect(loadCommands(join(out, 'pkg/app-1/lib/plugin.so'))).toContain(place)
+  expect(existsSync(join(out, 'pkg/kit-1/lib/Kit.framework/Versions/A/Kit'))).toBe(true)
+})
+
 test('names and search paths that reach other packages from their own, by hash', () => {
   const closure = new DarwinClosure('arm64')
   const [app, one] = [closure.package('app-1'), closure.package('one-1')]

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { codesign } from '../../src/macho/codesign.ts'
-import { bundle, fixtureEnv, mustBundle, run, temporary } from '../support/bundle.ts'
+import { bundle, command, fixtureEnv, mustBundle, run, temporary } from '../support/bundle.ts'
 import { application, DarwinClosure } from '../support/darwin-closure.ts'
 import { tool } from '../support/root.ts'
 
@@ -144,6 +144,86 @@ describe('--patcher install_name_tool', () => {
     expect(result.code).toBe(2)
     expect(result.stderr).toMatch(/^error: .*\/(?:bin\/tight|l\/l): install_name_tool broke it/)
     expect(result.stderr).not.toMatch(/^ +at /m)
+    expect(existsSync(out)).toBe(false)
+  })
+})
+
+describe('on macOS, as this machine pretends to be', () => {
+  const pretending = temporary()
+  writeFileSync(join(pretending, 'macos.mjs'), "Object.defineProperty(process, 'platform', { value: 'darwin' })\n")
+
+  /** Runs `bundle` where the only programs of /usr/bin are these two, scripts for Node. */
+  function onMacOS(args: readonly string[], codesign: string, installNameTool = 'process.exit(9)') {
+    const directory = temporary()
+    const log = join(directory, 'log')
+    const programs = { codesign, install_name_tool: installNameTool }
+    const binds = Object.entries(programs).flatMap(([name, then]) => {
+      const script = `#!/usr/bin/node
+        const fs = require('node:fs'), file = process.argv.at(-1)
+        fs.appendFileSync(${JSON.stringify(log)}, JSON.stringify(process.argv.slice(2, -1)) + '\\n')
+        ${then}`
+      writeFileSync(join(directory, name), script, { mode: 0o755 })
+      return ['--ro-bind', join(directory, name), `/usr/bin/${name}`]
+    })
+    const environment = { ...fixtureEnv, PATH: '/usr/bin', NODE_OPTIONS: `--import=${join(pretending, 'macos.mjs')}` }
+    const root = ['--bind', '/', '/', '--dev', '/dev', '--proc', '/proc', '--tmpfs', '/usr/bin']
+    const node = ['--ro-bind', process.execPath, '/usr/bin/node']
+    const result = run('bwrap', [...root, ...node, ...binds, '--', '/usr/bin/node', command, ...args], {
+      env: environment,
+    })
+    const called = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : []
+    return { result, called: called.map(line => JSON.parse(line) as string[]) }
+  }
+
+  function application_(flags: readonly string[] = []) {
+    const closure = new DarwinClosure('arm64')
+    const [app, foo] = [closure.package('app-1'), closure.package('foo-1')]
+    const libfoo = closure.build(`${foo}/lib/libfoo.dylib`, 'int foo(void) { return 1; }', {
+      id: `${foo}/lib/libfoo.dylib`,
+    })
+    closure.build(`${app}/bin/app`, 'int foo(void); int main(void) { return foo(); }', { libraries: [libfoo], flags })
+    closure.text(`${app}/lib/part.c`, `const char *place = "${foo}/lib";`)
+    run('clang-19', ['-target', 'arm64-apple-macos11', '-c', `${app}/lib/part.c`, '-o', `${app}/lib/part.o`])
+    return app
+  }
+
+  test('codesign signs what was edited and has a signature, and no object file', () => {
+    const out = join(temporary(), 'out')
+    const { result, called } = onMacOS([application_(), '-f', 'dir', '-o', out], '')
+    expect(result).toMatchObject({ code: 0 })
+    const keep = '--preserve-metadata=identifier,entitlements,requirements,flags,runtime'
+    expect(called).toEqual([1, 2].map(() => ['--force', '--sign', '-', keep]))
+  })
+
+  test('--signer builtin asks nobody', () => {
+    const out = join(temporary(), 'out')
+    const { result, called } = onMacOS([application_(), '-f', 'dir', '-o', out, '--signer', 'builtin'], '')
+    expect([result.code, called]).toEqual([0, []])
+  })
+
+  test('a signature of other contents is found; a codesign that fails is an error', () => {
+    const out = join(temporary(), 'out')
+    const spoil = 'const b = fs.readFileSync(file); b[b.length - 200] ^= 1; fs.writeFileSync(file, b)'
+    const spoilt = onMacOS([application_(), '-f', 'dir', '-o', out], spoil).result
+    expect(spoilt).toMatchObject({ code: 1, stdout: '', stderr: /editing it changed the signature of arm64/ })
+    const failed = onMacOS([application_(), '-f', 'dir', '-o', out], "console.error('unsuitable'); process.exit(1)")
+    expect(failed.result).toMatchObject({
+      code: 2,
+      stderr: /codesign failed: unsuitable\n {2}try: use --signer builtin/,
+    })
+    expect(existsSync(out)).toBe(false)
+  })
+
+  test('install_name_tool is asked for what has no room', () => {
+    const out = join(temporary(), 'out')
+    const prefix = `/opt/${'x'.repeat(20)}`
+    const { result, called } = onMacOS(
+      [tight(), '-f', 'dir', '-o', out, '--prefix', prefix],
+      '',
+      "console.error('larger updated load commands do not fit'); process.exit(1)",
+    )
+    expect(result).toMatchObject({ code: 2, stderr: /bin\/tight: install_name_tool failed: larger updated/ })
+    expect(called.at(-1)).toEqual(expect.arrayContaining(['-change', '@rpath/l', `${prefix}/pkg/t/l/l`]))
     expect(existsSync(out)).toBe(false)
   })
 })

@@ -1,5 +1,5 @@
 /** `--with` and `--licenses` on packages that have little to do with them. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { bundle, mustBundle, temporary } from '../support/bundle.ts'
@@ -38,4 +38,21 @@ test('two licence texts that would share a name keep their directories; none is 
   for (const [path, text] of Object.entries(texts))
     expect(readFileSync(join(out, 'share/licenses/many-1', path), 'utf8')).toBe(text)
   expect(readFileSync(join(out, 'share/licenses/plain-1/GPL'), 'utf8')).toBe('five')
+})
+
+test('data for a directory that is a link lies where the link leads; a file in the way stays', () => {
+  const package_ = storePath('linked-1', {
+    'share/ssl/openssl.cnf': 'x',
+    'etc/ssl': { link: '../share/ssl' },
+    'share/zoneinfo': 'a file',
+  })
+  mkdirSync(join(package_, 'bin'))
+  const names = `cat ${package_}/etc/ssl/cert.pem ${package_}/share/zoneinfo`
+  writeFileSync(join(package_, 'bin/app'), `#!/bin/sh\n${names}\n`, { mode: 0o755 })
+  const out = join(temporary(), 'out')
+  mustBundle([package_, '-f', 'dir', '-o', out, '--with', 'ca-certificates,tzdata'])
+  expect(readlinkSync(join(out, 'pkg/linked-1/etc/ssl'))).toBe('../share/ssl')
+  expect(readFileSync(join(out, 'pkg/linked-1/share/ssl/cert.pem'), 'latin1')).toContain('BEGIN CERTIFICATE')
+  expect(readFileSync(join(out, 'pkg/linked-1/share/zoneinfo'), 'utf8')).toBe('a file')
+  expect(bundle(['verify', out]).code).toBe(0)
 })
