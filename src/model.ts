@@ -512,6 +512,7 @@ export type Finding = FindingBase &
     | { readonly code: 'include-nothing'; readonly glob: string }
     | { readonly code: 'disallowed'; readonly name: string; readonly chain: readonly string[] }
     | { readonly code: 'machine-data'; readonly paths: readonly string[] }
+    | { readonly code: 'set-id-dropped' }
     | { readonly code: 'licence-missing'; readonly packages: readonly string[] }
     | { readonly code: 'with-missing'; readonly looked: readonly string[] }
     | { readonly code: 'with-host'; readonly from: string }

@@ -45,6 +45,9 @@ import { Sources, storePaths } from './sources.ts'
 import { walkTree } from './tree.ts'
 import { Verdicts } from './verdicts.ts'
 
+/** The bits of a file's mode by which a program runs with the rights of its owner or group. */
+const SET_ID = 0o6000
+
 /** A larger script is data. In bytes. */
 const SCRIPT_MAX = 4 << 20
 
@@ -135,6 +138,9 @@ class Scanner {
       const paths = machinePaths(path)
       if (paths.length > 0) this.#findings.push({ code: 'machine-data', severity: 'warning', file: path, paths })
     }
+    // A store has none of these, a machine has.
+    if (((stat(path)?.mode ?? 0) & SET_ID) !== 0)
+      this.#findings.push({ code: 'set-id-dropped', severity: 'warning', file: path })
     // What is typed has to run: here a damaged file is an error, in a tree it is data with a finding.
     if (node.facts.format === 'data')
       withFile(path, source => {
