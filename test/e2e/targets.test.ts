@@ -227,6 +227,18 @@ describe('where there is no Nix', () => {
     expect([...opened].filter(name => /^\/(?:usr\/)?lib|ld\.so/.test(name))).toEqual([])
   })
 
+  test("files of the machine that a program's library names are a note", () => {
+    writeFileSync(join(cwd, 'data.c'), 'const char *data(void) { return "/usr/include"; }\n')
+    writeFileSync(join(cwd, 'main.c'), 'const char *data(void); int main(void) { return *data() != 47; }\n')
+    execFileSync('gcc', ['-shared', '-fPIC', 'data.c', '-o', 'libdata.so'], { cwd })
+    execFileSync('gcc', ['main.c', '-L.', '-ldata', '-Wl,-rpath,$ORIGIN', '-o', 'tool'], { cwd })
+    const told = (...more: string[]): string => mustBundle(['./tool', '--dry-run', ...more], { cwd, env }).stderr
+    expect(told('-v')).toMatch(
+      /^note: .*\/libdata\.so: names files of this machine, which stay here .*: \/usr\/include$/m,
+    )
+    expect(told()).not.toContain('names files of this machine')
+  })
+
   test('a set-uid program: the bit stays behind, and that is said', () => {
     const program = join(cwd, 'tool')
     copyFileSync('/bin/true', program)
