@@ -73,6 +73,7 @@ test_needs=(
   mksh:mksh
   setcap:libcap2-bin
   gdb:gdb
+  go:golang-go         # its linker lays programs out in a way that patchelf gets wrong
   git:git
   /usr/share/zoneinfo/Europe/Berlin:tzdata
   /etc/ssl/certs/ca-certificates.crt:ca-certificates

@@ -383,21 +383,18 @@ function reportOn(
     closure: number | null = null,
   ): BundleReport => {
     const size = files.reduce((sum, f) => sum + (f.type === 'file' ? f.size : 0), 0)
-    const libraries = plan.steps.filter(
-      s =>
-        s.do === 'copy' &&
-        /^(?:elf|macho)$/.test(graph.files.get(s.from)?.facts.format ?? '') &&
-        !plan.programs.some(p => p.elf === s.at),
-    ).length
+    const copies = plan.steps.flatMap(s => (s.do === 'copy' ? [graph.files.get(s.from)?.facts] : []))
+    const objects = copies.filter(facts => facts?.format === 'elf' || facts?.format === 'macho')
+    // A static program is among no loader's programs, and no library either.
+    const libraries = objects.filter(o => !isMachOProgram(o) && !(o.format === 'elf' && o.program)).length
     const programs = new Set(graph.entries.map(e => e.at)).size
-    const copies = plan.steps.filter(s => s.do === 'copy').length
     return {
       ...title,
       label: target.label,
       prefix: prefix === null ? null : toText(prefix),
       output: output === null ? null : toText(output),
       format,
-      counts: { programs, libraries, data: copies - libraries - plan.programs.length },
+      counts: { programs, libraries, data: copies.length - objects.length },
       references: countOutcomes(plan),
       rootLimit: plan.relocations?.rootLimit ?? null,
       sizes: { closure, bundle: size, output: packed === null || output === null ? size : (stat(output)?.size ?? 0) },

@@ -55,6 +55,7 @@ export type Finding = FindingBase &
     | { readonly code: 'include-nothing'; readonly glob: string }
     | { readonly code: 'disallowed'; readonly name: string; readonly chain: readonly string[] }
     | { readonly code: 'strip-nothing'; readonly count: number }
+    | { readonly code: 'set-id-dropped' }
     | { readonly code: 'machine-data'; readonly paths: readonly string[] }
     | { readonly code: 'licence-missing'; readonly packages: readonly string[] }
     | { readonly code: 'with-missing'; readonly looked: readonly string[] }

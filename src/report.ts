@@ -62,6 +62,8 @@ export function describe(finding: Finding): string {
       return `not done for Mach-O (${finding.count} files): symbols and debug information stay`
     case 'machine-data':
       return `names files of this machine, which stay here (only programs and libraries come along): ${finding.paths.slice(0, SHOWN).map(t).join(', ')}${finding.paths.length > SHOWN ? ` and ${finding.paths.length - SHOWN} more` : ''}`
+    case 'set-id-dropped':
+      return 'is set-uid or set-gid here, and its copy is not: it runs with the rights of its caller (bundle it with --prefix, and set the bit where it is unpacked)'
     case 'licence-missing':
       return `no licence text is found in ${finding.packages.map(t).join(', ')}`
     case 'with-missing':

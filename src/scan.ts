@@ -45,6 +45,12 @@ import { Sources, storePaths } from './sources.ts'
 import { walkTree } from './tree.ts'
 import { Verdicts } from './verdicts.ts'
 
+/** The bits of a file's mode by which a program runs with the rights of its owner or group. */
+const SET_ID = 0o6000
+
+/** What every program has and does without: locales, character sets. */
+const C_LIBRARY = /\/(?:ld-[^/]*|libc)\.so[^/]*$/
+
 /** A larger script is data. In bytes. */
 const SCRIPT_MAX = 4 << 20
 
@@ -131,10 +137,9 @@ class Scanner {
     this.#add(entry.source)
     const path = realPath(entry.source)
     const node = this.#addFile(path)
-    if (node.facts.format === 'elf' && node.facts.interp && storePathOf(node.facts.interp.value) === null) {
-      const paths = machinePaths(path)
-      if (paths.length > 0) this.#findings.push({ code: 'machine-data', severity: 'warning', file: path, paths })
-    }
+    // A store has none of these, a machine has.
+    if (((stat(path)?.mode ?? 0) & SET_ID) !== 0)
+      this.#findings.push({ code: 'set-id-dropped', severity: 'warning', file: path })
     // What is typed has to run: here a damaged file is an error, in a tree it is data with a finding.
     if (node.facts.format === 'data')
       withFile(path, source => {
@@ -199,6 +204,7 @@ class Scanner {
 
   graph(entries: readonly Entry[]): DependencyGraph {
     const started = new Set(entries.map(entry => realPath(entry.source)))
+    const machineData = this.#machineData(started)
     for (const { kind, to } of this.#edges)
       if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
     return {
@@ -222,11 +228,29 @@ class Scanner {
       findings: [
         ...this.#sources.findings,
         ...this.#findings,
+        ...machineData,
         ...this.#processes.findings(started),
         ...this.#images.findings(started),
         ...(this.#options.strip ? this.#notStripped() : []),
       ],
     }
+  }
+
+  /** What programs of this machine name of its files; what their libraries name is much, and seldom missed: a note. */
+  #machineData(started: ReadonlySet<SourcePath>): Finding[] {
+    const files = new Set<SourcePath>()
+    for (const path of started) {
+      const facts = this.#files.get(path)?.facts
+      if (facts?.format !== 'elf' || !facts.interp || storePathOf(facts.interp.value) !== null) continue
+      files.add(path)
+      for (const object of this.#processes.linkMaps.get(path)?.objects ?? [])
+        if (!C_LIBRARY.test(object.path)) files.add(object.path)
+    }
+    return [...files].flatMap((file): Finding[] => {
+      const paths = machinePaths(file)
+      const severity = started.has(file) ? 'warning' : 'note'
+      return paths.length === 0 ? [] : [{ code: 'machine-data', severity, file, paths }]
+    })
   }
 
   // ---- Files and links -----------------------------------------------------------------------------------------

@@ -437,3 +437,27 @@ test('what has no RPATH, RUNPATH or interpreter is left to patchelf', () => {
   ]
   expect(editInPlace({ ...facts, interp: null }, edits)).toEqual({ writes: [], left: edits })
 })
+
+test('a program of the Go linker: its dynamic section stays writable', async () => {
+  const root = temporaryDirectory()
+  const program = `${root}/program`
+  writeFileSync(
+    `${root}/main.go`,
+    'package main\nimport ("fmt"; "os/user")\nfunc main() { u, err := user.LookupId("0"); fmt.Println(u.Uid, err) }\n',
+  )
+  const env = { HOME: root, GOCACHE: `${root}/cache`, GO111MODULE: 'off', CGO_ENABLED: '1' }
+  await output('go', ['build', '-ldflags=-linkmode=internal', '-o', program, `${root}/main.go`], { env })
+  expect(await output(program, [])).toBe('0 <nil>\n')
+
+  const facts = parseElf(bufferSource(readFileSync(program)), program)
+  const edits: ElfEdit[] = [{ op: 'set-rpath', to: '$ORIGIN/../lib' }]
+  const [bare, ours] = ['bare', 'ours'].map(name => `${root}/${name}`)
+  for (const copy of [bare!, ours!]) await cp(program, copy)
+  await output('patchelf', ['--force-rpath', '--set-rpath', '$ORIGIN/../lib', bare!])
+  expect(checkEdited(program, bare!, facts, edits, false)).toMatchObject([
+    { code: 'edit-outside-plan', fact: 'that the dynamic section can be written to' },
+  ])
+  await patchelf([{ file: ours!, edits, about: program }])
+  expect(checkEdited(program, ours!, facts, edits, false)).toEqual([])
+  expect(await output(ours!, [])).toBe('0 <nil>\n')
+})

@@ -462,6 +462,22 @@ test('a plugin whose library no program has loaded is a warning', async () => {
     expect(told(await verify(forms[form])), form).toEqual(['warning needed-unresolved pkg/app/lib/lonely.so'])
 })
 
+test('a library that several plugins need and that lacks another is told once', async () => {
+  const gone = (root: string): void => {
+    gcc('-shared', '-o', 'libonly.so', '-Wl,-soname,libonly.so', 'empty.c')
+    gcc('-shared', '-o', 'libshared.so', '-Wl,-soname,libshared.so', '-Wl,--no-as-needed', 'empty.c', 'libonly.so')
+    gcc('-shared', '-o', 'one.so', '-Wl,--no-as-needed,-rpath,$ORIGIN', 'empty.c', 'libshared.so')
+    for (const [from, to] of [
+      ['libshared.so', 'libshared.so'],
+      ['one.so', 'one.so'],
+      ['one.so', 'two.so'],
+    ])
+      fs.copyFileSync(`${objects}/${from}`, `${root}/pkg/app/lib/${to}`)
+  }
+  const { directory } = inForms(gone, () => {}, null)
+  expect(told(await verify(directory))).toEqual(['warning needed-unresolved pkg/app/lib/libshared.so'])
+})
+
 describe('archives only', () => {
   /** Packs a good bundle, then appends what no directory can hold. */
   function tampered(name: string, change: (directory: string, tar: string) => void): string {

@@ -236,7 +236,8 @@ function plugins(
   disk: BundleDisk,
   processes: readonly Process[],
 ): Finding[] {
-  const findings: Finding[] = []
+  // One library may lack another for several plugins; it is told once.
+  const findings = new Map<string, Finding>()
   const starts = programs.flatMap(({ elf, loader }) => {
     const [program, ld] = [disk.open(`${disk.root}/${elf}`), disk.open(`${disk.root}/${loader}`)]
     return program && ld ? [{ program, ld }] : []
@@ -251,9 +252,9 @@ function plugins(
       ({ name }) => !processes.some(p => p.loaded(name) !== undefined),
     )
     if (missing.length === 0 || hosts.some(host => opens(host.program, host.ld, path, disk))) continue
-    for (const one of missing) findings.push(unresolved(disk, one, 'warning', null))
+    for (const one of missing) findings.set(`${one.by}\0${one.name}`, unresolved(disk, one, 'warning', null))
   }
-  return findings
+  return [...findings.values()]
 }
 
 /** Whether a program can open an object with all that it needs. */

@@ -6,8 +6,12 @@
  * parsed and compared afterwards (checks/fidelity.ts), because it has been wrong with exit code 0 before.
  */
 import { BundleError } from '../errors.ts'
+import { withFile } from '../io/store.ts'
 import { runTool } from '../io/tool.ts'
+import type { ElfFacts } from '../model.ts'
+import { PT } from './constants.ts'
 import type { ElfEdit } from './edit.ts'
+import { parseElf } from './parse.ts'
 
 /** 0.13 and before misplace segments (patchelf#244, patchelf#319). */
 const MINIMUM = [0, 14] as const
@@ -37,14 +41,42 @@ export async function patchelf(jobs: readonly PatchelfJob[]): Promise<void> {
       if (call) call.files.push(file)
       else calls.set(args.join('\0'), { args, files: [file] })
     }
-  for (const { args, files } of calls.values()) {
+  const call = async (args: readonly string[], files: readonly string[]): Promise<void> => {
     const result = await runTool('patchelf', [...args, ...files])
     if (result.code !== 0)
       throw new BundleError('tool-failed', `patchelf ${args.join(' ')} failed: ${result.stderr.trim()}`, {
         path: first.about,
       })
   }
+  for (const { args, files } of calls.values()) await call(args, files)
+  for (const { file, edits } of jobs) {
+    const rpath = edits.find(e => e.op === 'set-rpath')
+    const facts = withFile(file, source => parseElf(source, file))
+    if (rpath === undefined || isDynamicWritable(facts)) continue
+    await call(operation({ op: 'set-rpath', to: 'X'.repeat(pageOf(facts)) }), [file])
+    await call(operation(rpath), [file])
+  }
 }
+
+/**
+ * Whether the loader can write to the dynamic section, as it does to DT_DEBUG. Of a program at a fixed address patchelf
+ * moves the section to the start, as far as there is room: for Go's linker that is the segment of the code, and the
+ * program dies of SIGSEGV. A RPATH longer than a page does not fit there, so that it makes a segment of its own, which
+ * is writable, and which stays when the RPATH becomes shorter again.
+ */
+export function isDynamicWritable({ dynamic, segments }: ElfFacts): boolean {
+  const at = dynamic[0]?.offset
+  if (at === undefined) return true
+  const load = segments.find(s => s.type === PT.load && s.offset <= at && at < s.offset + s.filesz)
+  return load !== undefined && (load.flags & PF_W) !== 0
+}
+const PF_W = 2
+
+/** The largest page that the file is laid out for, in bytes; an argument holds no more than 128 KiB. */
+const pageOf = ({ segments }: ElfFacts): number =>
+  Math.min(Math.max(PAGE, ...segments.map(s => (s.type === PT.load ? s.align : 0))), LARGEST_PAGE)
+const PAGE = 4096
+const LARGEST_PAGE = 65_536
 
 /** An edit in a person's words. */
 const describeEdit = (edit: ElfEdit): string =>

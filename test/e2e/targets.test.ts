@@ -1,6 +1,17 @@
 /** Every kind of target that a person types, made into a bundle whose programs run. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -223,5 +234,39 @@ describe('where there is no Nix', () => {
     const own = [...opened].filter(name => name.startsWith('/srv/git/'))
     expect(own.map(name => name.replace(/.*\//, ''))).toEqual(expect.arrayContaining(['git', 'libc.so.6', 'libz.so.1']))
     expect([...opened].filter(name => /^\/(?:usr\/)?lib|ld\.so/.test(name))).toEqual([])
+  })
+
+  test("files of the machine that a program's library names are a note", () => {
+    writeFileSync(join(cwd, 'data.c'), 'const char *data(void) { return "/usr/include"; }\n')
+    writeFileSync(join(cwd, 'main.c'), 'const char *data(void); int main(void) { return *data() != 47; }\n')
+    execFileSync('gcc', ['-shared', '-fPIC', 'data.c', '-o', 'libdata.so'], { cwd })
+    execFileSync('gcc', ['main.c', '-L.', '-ldata', '-Wl,-rpath,$ORIGIN', '-o', 'tool'], { cwd })
+    const told = (...more: string[]): string => mustBundle(['./tool', '--dry-run', ...more], { cwd, env }).stderr
+    expect(told('-v')).toMatch(
+      /^note: .*\/libdata\.so: names files of this machine, which stay here .*: \/usr\/include$/m,
+    )
+    expect(told()).not.toContain('names files of this machine')
+  })
+
+  test('a set-uid program: the bit stays behind, and that is said', () => {
+    const program = join(cwd, 'tool')
+    copyFileSync('/bin/true', program)
+    for (const [mode, said] of [
+      [0o755, 0],
+      [0o4755, 1],
+      [0o2755, 1],
+    ] as const) {
+      chmodSync(program, mode)
+      const made = mustBundle([program, '-f', 'dir', '-o', `out-${mode}`], { cwd, env })
+      expect(made.stderr.match(/set-uid or set-gid here, and its copy is not/g)?.length ?? 0).toBe(said)
+      expect(statSync(join(cwd, `out-${mode}/bin/tool`)).mode & 0o7777).toBe(0o755)
+    }
+  })
+
+  test('a static program is counted as a program, not as a library', () => {
+    writeFileSync(join(cwd, 'main.c'), 'int main(void) { return 0; }\n')
+    execFileSync('gcc', ['-static', 'main.c', '-o', 'tool'], { cwd })
+    const made = mustBundle(['./tool', '-f', 'dir', '-o', 'out'], { cwd, env })
+    expect(made.stdout).toContain('programs 1   libraries 0   data files 0\n')
   })
 })
