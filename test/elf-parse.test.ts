@@ -94,6 +94,7 @@ const READELF = ['--file-header', '--segments', '--sections', '--dynamic', '--ve
 
 /** readelf's names of e_machine. */
 const MACHINES: Readonly<Record<number, string>> = {
+  0: 'None',
   3: 'Intel 80386',
   62: 'Advanced Micro Devices X86-64',
   183: 'AArch64',
