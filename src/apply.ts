@@ -4,7 +4,7 @@
  * again and compared with what was planned.
  */
 import { createHash } from 'node:crypto'
-import { checkEdited, checkInjected, checkMachO, untouched } from './checks/fidelity.ts'
+import { checkEdited, checkInjected } from './checks/fidelity.ts'
 import { editInPlace, elfEdits, emptyRpath, type Write } from './elf/edit.ts'
 import { parseElf } from './elf/parse.ts'
 import { type PatchelfJob, patchelf } from './elf/patchelf.ts'
@@ -16,13 +16,7 @@ import { bufferSource } from './io/bytes.ts'
 import type { Progress } from './io/progress.ts'
 import type { Staging } from './io/staging.ts'
 import { filePieces, pieces, withFile } from './io/store.ts'
-import { codesign } from './macho/codesign.ts'
-import type { MachOEdit } from './macho/edit.ts'
 import type { MachOFacts } from './macho/facts.ts'
-import { installNameTool } from './macho/install-name-tool.ts'
-import { chunks } from './macho/patch.ts'
-import { rewriteMachO } from './macho/rewrite.ts'
-import { isSigned } from './macho/sign.ts'
 import type {
   BundlePath,
   BundlePlan,
@@ -36,6 +30,7 @@ import type {
 } from './model.ts'
 import { rewriteContainer } from './references/containers.ts'
 import { relocationTable } from './relocation-table.ts'
+import { editAndSign } from './sign.ts'
 
 /** The table of strings that relocate themselves, where the stub looks for it. */
 const RELOCATIONS = RELOCATIONS_PATH as BundlePath
@@ -137,7 +132,12 @@ export async function apply(
     findings.push(...checkEdited(step.from, staging.path(at), elfFacts(graph, step)!, elfEdits(step.edits), false))
   }
 
-  findings.push(...(await signed(plan, graph, options, staging, files)))
+  for (const [index, step] of plan.steps.entries()) {
+    if (step.do !== 'copy' || !step.edits.some(e => e.op === 'sign')) continue
+    const facts = graph.files.get(step.from)!.facts as MachOFacts
+    findings.push(...(await editAndSign(step, facts, options, staging)))
+    files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
+  }
 
   // Last: patchelf may have moved what the stub has to know.
   for (const [index, step] of plan.steps.entries()) {
@@ -157,65 +157,6 @@ export async function apply(
     findings.push(...table.findings)
   }
   return { files, refused, findings }
-}
-
-/** Edits the load commands of the staged Mach-O files, and signs them. */
-async function signed(
-  plan: BundlePlan,
-  graph: DependencyGraph,
-  { patcher, signer }: PlanOptions,
-  staging: Staging,
-  files: WrittenFile[],
-): Promise<Finding[]> {
-  const findings: Finding[] = []
-  const onMacOS = process.platform === 'darwin'
-  for (const [index, step] of plan.steps.entries()) {
-    const machO = step.do === 'copy' ? machOEdits(step) : null
-    if (machO === null || step.do !== 'copy') continue
-    const path = staging.path(step.at)
-    const facts = graph.files.get(step.from)!.facts as MachOFacts
-    const known = (inPlace: boolean) => withFile(path, source => untouched(source, facts, inPlace))
-    const rewrite = (edits: readonly MachOEdit[]): void =>
-      withFile(path, source => staging.rewrite(path, chunks(rewriteMachO(source, edits, machO.name, step.from))))
-    const throughTool = async (): Promise<void> => {
-      // A tool gets a name that any argument vector can carry.
-      const scratch = staging.scratch('install-names')
-      staging.move(path, scratch)
-      const left = await installNameTool(scratch, facts, machO.edits, step.from)
-      staging.move(scratch, path)
-      rewrite(left)
-    }
-    // An object file it would sign in extended attributes; and what needed no signature needs none now.
-    const byCodesign = onMacOS && signer === 'auto' && facts.slices.some(isSigned)
-    // Apple's tools may lay out __LINKEDIT anew, to make room.
-    let inPlace = patcher !== 'install_name_tool' && !byCodesign
-    let before = known(inPlace)
-    if (patcher === 'install_name_tool') await throughTool()
-    else
-      try {
-        rewrite(machO.edits)
-      } catch (error) {
-        if (!onMacOS || !(error instanceof BundleError) || error.code !== 'edit-refused') throw error
-        inPlace = false
-        before = known(inPlace)
-        await throughTool()
-      }
-    if (byCodesign) {
-      const scratch = staging.scratch('signed')
-      staging.move(path, scratch)
-      await codesign(scratch)
-      staging.move(scratch, path)
-    }
-    files[index] = { ...files[index]!, ...digestOf(path) }
-    findings.push(...withFile(path, source => checkMachO(step.from, facts, before, machO.edits, inPlace, source)))
-  }
-  return findings
-}
-
-/** How the load commands of a Mach-O file change, and the name it is signed by; null for what is not to be signed. */
-function machOEdits({ edits }: Step & { do: 'copy' }): { edits: readonly MachOEdit[]; name: string } | null {
-  const sign = edits.find(e => e.op === 'sign')
-  return sign ? { edits: edits.find(e => e.op === 'load-commands')?.edits ?? [], name: sign.name } : null
 }
 
 /** Puts the stub into a staged program. */

@@ -6,7 +6,6 @@ import { availableParallelism } from 'node:os'
 import { withoutRelocation } from './accounts.ts'
 import { apply, type WrittenFile } from './apply.ts'
 import { compareChoices } from './checks/choices.ts'
-import type { DataKind } from './data-kinds.ts'
 import { BundleError } from './errors.ts'
 import { disallowed } from './graph.ts'
 import { fromText, toText } from './io/bytes.ts'
@@ -15,84 +14,19 @@ import { assertFree, Staging, writeFile } from './io/staging.ts'
 import { sameContents, stat } from './io/store.ts'
 import { isMachOProgram } from './macho/facts.ts'
 import { countOutcomes, fullReport, MANIFEST, makeManifest, manifestBytes } from './manifest.ts'
-import type {
-  BundlePlan,
-  DependencyGraph,
-  FileFacts,
-  Finding,
-  Outcome,
-  PlanOptions,
-  ScanOptions,
-  Target,
-  Traced,
-} from './model.ts'
+import type { BundlePlan, DependencyGraph, FileFacts, Finding, Outcome, PlanOptions, Target } from './model.ts'
 import { closureOf } from './nix/build.ts'
 import { storePathOf } from './nix/store-path.ts'
+import { type BundleOptions, formatOf, outputPath, planOptions, scanOptions } from './options.ts'
 import { type Packed, pack } from './pack/archive.ts'
 import type { Compression } from './pack/compress.ts'
-import { FORMATS, type Format } from './pack/format.ts'
+import type { Format } from './pack/format.ts'
 import { plan as makePlan } from './plan.ts'
 import { scan } from './scan.ts'
 import { resolveTargets } from './target.ts'
 import { trace } from './trace.ts'
 import { verify } from './verify.ts'
 import { VERSION } from './version.ts'
-
-export interface BundleOptions {
-  /** Where the bundle goes; by default `./<name>-<version>-<system>` with the format's ending. */
-  output?: string
-  /** By default what `output` ends in, else `tar.gz`. */
-  format?: Format
-  /** Make a bundle for one fixed absolute place instead of a relocatable one. */
-  prefix?: string
-  /** How programs find their loader; `auto` is the best there is for the CPU. */
-  launcher?: 'auto' | 'stub' | 'shell'
-  /**
-   * Who edits ELF and Mach-O files: `auto` works in place and asks patchelf, or on macOS install_name_tool, only for what
-   * does not fit.
-   */
-  patcher?: 'auto' | 'patchelf' | 'install_name_tool'
-  /** Who signs Mach-O files: `auto` is codesign on macOS, and elsewhere our own signer. */
-  signer?: 'auto' | 'builtin'
-  /** Which files come along besides programs and libraries: what is referenced, nothing, or the whole closure. */
-  data?: 'auto' | 'none' | 'all'
-  /** Globs on paths without store directory and hash, such as `glibc-2.36/lib/gconv/*`: brought, or left out. */
-  include?: readonly string[]
-  exclude?: readonly string[]
-  /** Gather licence texts of what is shipped in `share/licenses/`. */
-  licenses?: boolean
-  /** Data to bring by kind, from the store or, with a warning, from this machine. */
-  with?: readonly DataKind[]
-  /** Leave out symbols and debug information that only debuggers read. */
-  strip?: boolean
-  /** A command to run under strace, the targets' programs first on its PATH: what it opens in a store comes along. */
-  trace?: readonly string[]
-  /** Packages and libraries, by name, that must not be in the bundle. */
-  disallow?: readonly string[]
-  /** Where the full account of all references goes, with store paths. Never inside the bundle. */
-  report?: string
-  /** The Nix file that attributes are taken from, instead of nixpkgs. */
-  file?: string
-  /** The Nix system that Nix builds for, such as `aarch64-linux`. */
-  system?: string
-  /** Further arguments for Nix. */
-  nixArg?: readonly string[]
-  /** Only these programs of the targets, by name. */
-  program?: readonly string[]
-  /** Replaces the target's own name. */
-  name?: string
-  /** Replace what is at `output`. */
-  force?: boolean
-  /** Plan only: nothing is written. */
-  dryRun?: boolean
-  /** Files that are written at a time. */
-  jobs?: number
-  /** Directory that relative paths start from. */
-  cwd?: string
-  progress?: Progress
-  /** Show what Nix prints while it builds. */
-  showNix?: boolean
-}
 
 /** A file or link of a bundle that is planned. */
 export interface PlannedFile {
@@ -136,7 +70,7 @@ export async function bundle(
   options: BundleOptions = {},
 ): Promise<BundleReport> {
   const progress = options.progress ?? silent
-  const planOptions = checkOptions(options)
+  const how = planOptions(options)
   const cwd = options.cwd ?? process.cwd()
 
   const format = formatOf(options)
@@ -161,15 +95,15 @@ export async function bundle(
   const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
   const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
   // All that is run of the target has run.
-  const scanned = scan(target.entries, target.roots, scanOptions(options, planOptions, seen.traced), progress)
+  const scanned = scan(target.entries, target.roots, scanOptions(options, how, seen.traced), progress)
   const graph = { ...scanned, findings: [...seen.findings, ...scanned.findings] }
   // No input is read for facts after this point.
-  const made = makePlan(graph, planOptions, sameContents)
+  const made = makePlan(graph, how, sameContents)
   const unwanted = disallowed(graph, (options.disallow ?? []).map(fromText))
   const planned = { ...made, findings: [...unwanted, ...made.findings] }
   // Every byte that will differ from its input is named in the plan.
   const title = titleOf(target, graph, options.name)
-  const reportOf = (plan: BundlePlan) => reportOn(title, target, plan, planOptions, graph, format)
+  const reportOf = (plan: BundlePlan) => reportOn(title, target, plan, how, graph, format)
   if (planned.findings.some(f => f.severity === 'error')) {
     await closure
     return reportOf(planned)(null, planned.findings, [], null)
@@ -185,7 +119,7 @@ export async function bundle(
   const destination = destinationOf(title, options, format, cwd)
   const staging = new Staging(destination, force)
   try {
-    const written = await apply(planned, graph, planOptions, options.jobs ?? availableParallelism(), staging, progress)
+    const written = await apply(planned, graph, how, options.jobs ?? availableParallelism(), staging, progress)
     // Staging holds exactly the plan's steps.
     const plan = { ...planned, accounts: withoutRelocation(planned.accounts, written.refused, graph) }
     const report = reportOf(plan)
@@ -195,7 +129,7 @@ export async function bundle(
         { ...title, tool: `storefree ${VERSION}` },
         graph,
         plan,
-        planOptions,
+        how,
         known?.hashes ?? new Set(),
         written.files,
       ),
@@ -284,41 +218,6 @@ function systemOf(facts: FileFacts): string | null {
   return `${another === undefined ? only : 'universal'}-darwin`
 }
 
-function checkOptions({ prefix, patcher = 'auto', launcher = 'auto', signer = 'auto' }: BundleOptions): PlanOptions {
-  if (prefix === undefined) return { prefix: null, patcher, launcher, signer }
-  const bytes = fromText(prefix.replace(/(?<=.)\/+$/, ''))
-  const wrong = !bytes.startsWith('/')
-    ? 'is not absolute'
-    : bytes === '/' || bytes.split('/').some((part, i) => part === '.' || part === '..' || (part === '' && i > 0))
-      ? 'is no plain directory name'
-      : /[\s:$"'\\\x00-\x1f]/.test(bytes)
-        ? 'holds a character that a search path or a #! line cannot hold'
-        : bytes.startsWith('/nix/store')
-          ? 'lies in the store'
-          : null
-  if (wrong !== null)
-    throw new BundleError('prefix-unusable', wrong, {
-      path: bytes,
-      hint: 'give a plain absolute directory, such as --prefix /opt/app',
-    })
-  return { prefix: bytes, patcher, launcher, signer }
-}
-
-const scanOptions = (
-  { data = 'auto', include = [], exclude = [], strip = false, licenses = false, with: kinds = [] }: BundleOptions,
-  { prefix }: PlanOptions,
-  traced: readonly Traced[],
-): ScanOptions => ({
-  traced,
-  strip,
-  licenses,
-  with: kinds,
-  data,
-  include: include.map(fromText),
-  exclude: exclude.map(fromText),
-  launchers: prefix === null,
-})
-
 /** The full account: every reference with its file, offset, target and outcome, in the input's own terms. */
 function writeReport(
   path: string,
@@ -330,21 +229,6 @@ function writeReport(
   writeFile(path, `${JSON.stringify(fullReport(target, graph, plan, findings), null, 1)}\n`)
 }
 
-/** The format that the options ask for. */
-function formatOf({ output, format }: BundleOptions): Format {
-  if (format !== undefined) return format
-  if (output === undefined) return 'tar.gz'
-  const ending = FORMATS.find(f => f !== 'dir' && output.endsWith(`.${f}`))
-  if (ending !== undefined) return ending
-  if (output.endsWith('.tgz')) return 'tar.gz'
-  // What looks like the ending of some other format is a mistake; a version is none.
-  if (/\.[a-z0-9]{1,4}$/i.test(output) && !/\.\d+$/.test(output))
-    throw new BundleError('usage', `${output}: its ending names none of the formats ${FORMATS.join(', ')}`, {
-      hint: 'give the format with -f',
-    })
-  return 'dir'
-}
-
 /** The absolute destination: what the options say; in a directory that is there, under the bundle's own name. */
 function destinationOf(title: Title, { output }: BundleOptions, format: Format, cwd: string): string {
   const name = `${fullName(title)}-${title.system}${format === 'dir' ? '' : `.${format}`}`
@@ -353,9 +237,6 @@ function destinationOf(title: Title, { output }: BundleOptions, format: Format, 
   const inDirectory = output.endsWith('/') && format !== 'dir' && stat(path)?.type === 'directory'
   return inDirectory ? `${path}/${fromText(name)}` : path
 }
-
-const outputPath = (output: string, cwd: string): string =>
-  fromText(output.startsWith('/') ? output : `${cwd}/${output}`).replace(/(?<=.)\/+$/, '')
 
 function plannedFiles(plan: BundlePlan): PlannedFile[] {
   return plan.steps.map((step): PlannedFile => {

@@ -4,11 +4,11 @@
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { Audited, AuditOptions } from './audit.ts'
-import type { BundleOptions } from './bundle.ts'
 import { DATA_KINDS, type DataKind } from './data-kinds.ts'
 import { EXIT } from './exit.ts'
 import type { Progress } from './io/progress.ts'
 import type { Finding } from './model.ts'
+import type { BundleOptions } from './options.ts'
 import { FORMATS } from './pack/format.ts'
 import type * as Pipeline from './pipeline.ts'
 import type { TryOptions } from './try.ts'
