@@ -213,6 +213,14 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
     rmSync(join(cwd, 'out'), { recursive: true })
     return refused
   },
+  'A directory where an archive should go, with `--force`': () => {
+    mkdirSync(join(cwd, 'out.tar'))
+    writeFileSync(join(cwd, 'out.tar/precious'), '')
+    const refused = here([probe(), '-o', 'out.tar', '--force'])
+    expect(readdirSync(join(cwd, 'out.tar'))).toEqual(['precious'])
+    rmSync(join(cwd, 'out.tar'), { recursive: true })
+    return refused
+  },
   'A destination in a directory that is not there': () => here([probe(), '-o', 'no/such/out.tar']),
   'A destination below a file': () => here([probe(), '-o', `${file('file', '')}/out.tar`]),
   'A destination that may not be written to': () => asNobody([probe()]),
