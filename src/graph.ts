@@ -1,6 +1,7 @@
 /**
  * Questions to a dependency graph. Pure.
  */
+import { baseName } from './layout.ts'
 import type { Dependency, DependencyGraph, Finding, SourcePath } from './model.ts'
 import { parseName, storePathOf } from './nix/store-path.ts'
 
@@ -53,5 +54,3 @@ export function disallowed(graph: DependencyGraph, names: readonly string[]): Fi
     return [{ code: 'disallowed', severity: 'error', file: found.file, name, chain }]
   })
 }
-
-const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)

@@ -96,6 +96,9 @@ export function relativePath(fromDirectory: string, to: string): string {
 /** The directory that a bundle path lies in; empty for the bundle's root. */
 export const directoryOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')))
 
+/** The last component of a path. */
+export const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
 /** Finds the package that a path of the graph belongs to. */
 export function finder(packages: readonly Package[]): (path: string) => Package {
   const byRoot = new Map<string, Package>(packages.map(p => [p.root, p]))

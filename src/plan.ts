@@ -11,7 +11,7 @@ import { isStatic } from './entry/inject.ts'
 import { BundleError } from './errors.ts'
 import { InstallNames } from './install-names.ts'
 import { hidden, type Launcher, Launchers } from './launch.ts'
-import { directoryOf, finder, type Layout, layOut, relativeLink } from './layout.ts'
+import { baseName, directoryOf, finder, type Layout, layOut, relativeLink } from './layout.ts'
 import { editedCommands } from './macho/edit.ts'
 import { isMachOProgram, type MachOFacts } from './macho/facts.ts'
 import type {
@@ -382,7 +382,5 @@ function targets(graph: DependencyGraph, layout: Layout, prefix: string | null):
 
 /** As many as Linux follows in one path (path_resolution(7)). */
 const LINKS_MAX = 40
-
-const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')

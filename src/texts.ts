@@ -3,7 +3,7 @@
  */
 import type { Accounts, Rewritten } from './accounts.ts'
 import { type Launcher, type Launchers, shadow } from './launch.ts'
-import { directoryOf, finder, type Layout } from './layout.ts'
+import { baseName, directoryOf, finder, type Layout } from './layout.ts'
 import type {
   Account,
   BundlePath,
@@ -195,5 +195,3 @@ export class Texts {
 
 /** Where programs lie in a package. */
 const PROGRAM_PLACE = /^\/(?:bin|sbin|libexec)\//
-
-const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)

@@ -3,12 +3,10 @@
  * knows; and no hash that is forbidden.
  */
 import type { Member } from '../archive/members.ts'
-import type { ByteSource } from '../io/bytes.ts'
 import type { Finding, Reference } from '../model.ts'
 import { LIMITS } from '../references/containers.ts'
 import { type HashSet, ReferenceScanner, WIDTH } from '../references/scan.ts'
 import { DirectoryScanner } from '../references/store-dir.ts'
-import { partsOf } from './parts.ts'
 
 type Where = 'contents' | 'name' | 'link' | 'header'
 
@@ -90,12 +88,6 @@ export function checkNames(
   )
   // A header repeats the name and the link's text: it counts when they do not show it.
   return found.length > 0 ? found : grouped(file, 'header', referencesIn(member.header, forbidden))
-}
-
-/** The findings for references in a file's contents, with the parts they lie in where the file can be read at random. */
-export function contentsFindings(file: string, references: readonly Reference[], source: ByteSource | null): Finding[] {
-  if (references.length === 0) return []
-  return grouped(file, 'contents', references, source === null ? undefined : partsOf(source, file))
 }
 
 /** One finding for each text in each place, with its first offset. */

@@ -8,20 +8,11 @@ import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } 
 import { dirname, join } from 'node:path'
 import { afterAll } from 'vitest'
 import { temporary } from './bundle.ts'
+import { systemLibrary } from './macho-lab.ts'
 
 export type Target = 'arm64' | 'x86_64' | 'universal'
 
-const TBD = `--- !tapi-tbd
-tbd-version:     4
-targets:         [ x86_64-macos, arm64-macos ]
-install-name:    '/usr/lib/libSystem.B.dylib'
-current-version: 1351
-compatibility-version: 1
-exports:
-  - targets: [ x86_64-macos, arm64-macos ]
-    symbols: [ _puts, _fopen, _execv, _setenv, _strstr, dyld_stub_binder ]
-...
-`
+const SYMBOLS = ['_puts', '_fopen', '_execv', '_setenv', '_strstr']
 const ALPHABET = '0123456789abcdfghijklmnpqrsvwxyz'
 const hash = (): string => [...randomBytes(32)].map(byte => ALPHABET[byte % 32]).join('')
 
@@ -47,7 +38,7 @@ export class DarwinClosure {
   constructor(target: Target) {
     this.#target = target
     mkdirSync('/nix/store', { recursive: true })
-    writeFileSync(join(this.#work, 'libSystem.tbd'), TBD)
+    writeFileSync(join(this.#work, 'libSystem.tbd'), systemLibrary(SYMBOLS))
   }
 
   /** A new store path. */

@@ -15,7 +15,8 @@ export interface Fixture {
 
 export const STORE = '/nix/store/4x5ks0dq9ky1i2q3w4v5g6h7j8k9l0mn'
 
-const TBD = `--- !tapi-tbd
+/** A stub of the system's library, for the linker, in the place of an SDK. */
+export const systemLibrary = (symbols: readonly string[]): string => `--- !tapi-tbd
 tbd-version:     4
 targets:         [ x86_64-macos, arm64-macos ]
 install-name:    '/usr/lib/libSystem.B.dylib'
@@ -23,7 +24,7 @@ current-version: 1351
 compatibility-version: 1
 exports:
   - targets: [ x86_64-macos, arm64-macos ]
-    symbols: [ _puts, _exit, dyld_stub_binder ]
+    symbols: [ ${[...symbols, 'dyld_stub_binder'].join(', ')} ]
 ...
 `
 const SOURCES = {
@@ -43,7 +44,7 @@ export class MachOLab {
 
   constructor(directory: string) {
     this.directory = directory
-    writeFileSync(this.at('libSystem.tbd'), TBD)
+    writeFileSync(this.at('libSystem.tbd'), systemLibrary(['_puts', '_exit']))
     for (const [name, text] of Object.entries(SOURCES)) {
       writeFileSync(this.at(`${name}.c`), text)
       for (const arch of ARCHS)
