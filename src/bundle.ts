@@ -2,63 +2,36 @@
  * The pipeline: a target becomes entries, entries become a graph, the graph becomes a plan, the plan becomes a staged
  * tree, the tree is verified, and only a verified tree is published.
  */
+
 import { availableParallelism } from 'node:os'
-import { withoutRelocation } from './accounts.ts'
-import { apply, type WrittenFile } from './apply.ts'
-import { compareChoices } from './checks/choices.ts'
+import { apply, type WrittenFile } from './apply/apply.ts'
+import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manifest.ts'
+import type { Compression } from './archive/compress.ts'
 import { BundleError } from './errors.ts'
-import { disallowed } from './graph.ts'
-import { fromText, toText } from './io/bytes.ts'
+import { disallowed } from './explain/why.ts'
 import { type Progress, silent } from './io/progress.ts'
 import { assertFree, Staging, writeFile } from './io/staging.ts'
 import { sameContents, stat } from './io/store.ts'
 import { isMachOProgram } from './macho/facts.ts'
-import { countOutcomes, fullReport, MANIFEST, makeManifest, manifestBytes } from './manifest.ts'
-import type { BundlePlan, DependencyGraph, FileFacts, Finding, Outcome, PlanOptions, Target } from './model.ts'
+import type { Finding } from './model/findings.ts'
+import type { DependencyGraph, FileFacts } from './model/graph.ts'
+import type { BundlePlan } from './model/plan.ts'
+import type { Target } from './model/target.ts'
 import { closureOf } from './nix/build.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type BundleOptions, formatOf, outputPath, planOptions, scanOptions } from './options.ts'
 import { type Packed, pack } from './pack/archive.ts'
-import type { Compression } from './pack/compress.ts'
 import type { Format } from './pack/format.ts'
-import { plan as makePlan } from './plan.ts'
-import { scan } from './scan.ts'
-import { resolveTargets } from './target.ts'
-import { trace } from './trace.ts'
-import { verify } from './verify.ts'
+import { fromText, toText } from './paths.ts'
+import { withoutRelocation } from './plan/accounts.ts'
+import { plan as makePlan } from './plan/plan.ts'
+import { type BundleReport, plannedFiles, reportOn, type Title } from './report/bundle.ts'
+import { scan } from './scan/scan.ts'
+import { resolveTargets } from './target/target.ts'
+import { trace } from './target/trace.ts'
+import { compareChoices } from './verify/checks/choices.ts'
+import { verify } from './verify/verify.ts'
 import { VERSION } from './version.ts'
-
-/** A file or link of a bundle that is planned. */
-export interface PlannedFile {
-  readonly at: string
-  readonly type: 'file' | 'link'
-  readonly size: number
-  /** The input that it is a copy of; null for what is made. */
-  readonly from: string | null
-}
-
-/** What was made. Sizes are in bytes. */
-export interface BundleReport {
-  readonly name: string
-  readonly version: string | null
-  readonly system: string
-  /** What the target was taken for: `nix attribute nginx`. */
-  readonly label: string
-  readonly prefix: string | null
-  /** Absolute path of what was published; null when a finding of severity error stood against it. */
-  readonly output: string | null
-  readonly format: Format
-  readonly counts: { readonly programs: number; readonly libraries: number; readonly data: number }
-  readonly references: Readonly<Record<Outcome | 'host-path', number>>
-  /** Bytes that the path may have where the bundle is unpacked; null: any. */
-  readonly rootLimit: number | null
-  readonly sizes: { readonly closure: number | null; readonly bundle: number; readonly output: number }
-  /** With `dryRun`: what would be written, sorted by place; sizes before patchelf and the stub. */
-  readonly planned: readonly PlannedFile[] | null
-  /** SHA-256 of the tar, before compression; null for a directory. */
-  readonly tarSha256: string | null
-  readonly findings: readonly Finding[]
-}
 
 /**
  * Makes one bundle of one or more targets: paths (with a slash), flake references, Nix attributes; where there is no
@@ -188,12 +161,6 @@ const COMPRESSION: Readonly<Record<Exclude<Format, 'dir'>, Compression>> = {
   'tar.zst': 'zstd',
 }
 
-interface Title {
-  readonly name: string
-  readonly version: string | null
-  readonly system: string
-}
-
 const fullName = ({ name, version }: Title): string => (version === null ? name : `${name}-${version}`)
 
 function titleOf(target: Target, graph: DependencyGraph, name: string | undefined): Title {
@@ -236,52 +203,4 @@ function destinationOf(title: Title, { output }: BundleOptions, format: Format, 
   const path = outputPath(output, cwd)
   const inDirectory = output.endsWith('/') && format !== 'dir' && stat(path)?.type === 'directory'
   return inDirectory ? `${path}/${fromText(name)}` : path
-}
-
-function plannedFiles(plan: BundlePlan): PlannedFile[] {
-  return plan.steps.map((step): PlannedFile => {
-    const at = toText(step.at)
-    if (step.do === 'symlink') return { at, type: 'link', size: step.to.length, from: null }
-    if (step.do === 'write') return { at, type: 'file', size: step.bytes.length, from: null }
-    const growth = step.edits.reduce((sum, e) => sum + (e.op === 'splice' ? e.to.length - e.length : 0), 0)
-    return { at, type: 'file', size: step.size + growth, from: toText(step.from) }
-  })
-}
-
-function reportOn(
-  title: Title,
-  target: Target,
-  plan: BundlePlan,
-  { prefix }: PlanOptions,
-  graph: DependencyGraph,
-  format: Format,
-) {
-  return (
-    output: string | null,
-    findings: readonly Finding[],
-    files: readonly WrittenFile[],
-    packed: Packed | null,
-    closure: number | null = null,
-  ): BundleReport => {
-    const size = files.reduce((sum, f) => sum + (f.type === 'file' ? f.size : 0), 0)
-    const copies = plan.steps.flatMap(s => (s.do === 'copy' ? [graph.files.get(s.from)?.facts] : []))
-    const objects = copies.filter(facts => facts?.format === 'elf' || facts?.format === 'macho')
-    // A static program is among no loader's programs, and no library either.
-    const libraries = objects.filter(o => !isMachOProgram(o) && !(o.format === 'elf' && o.program)).length
-    const programs = new Set(graph.entries.map(e => e.at)).size
-    return {
-      ...title,
-      label: target.label,
-      prefix: prefix === null ? null : toText(prefix),
-      output: output === null ? null : toText(output),
-      format,
-      counts: { programs, libraries, data: copies.length - objects.length },
-      references: countOutcomes(plan),
-      rootLimit: plan.relocations?.rootLimit ?? null,
-      sizes: { closure, bundle: size, output: packed === null || output === null ? size : (stat(output)?.size ?? 0) },
-      planned: null,
-      tarSha256: packed?.tarSha256 ?? null,
-      findings,
-    }
-  }
 }

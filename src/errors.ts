@@ -1,8 +1,8 @@
 /**
- * The one error for "we cannot go on". What is merely true about an input or a bundle is a Finding (model.ts);
+ * The one error for "we cannot go on". What is merely true about an input or a bundle is a Finding (model/findings.ts);
  * anything else that is thrown is a bug and keeps its stack.
  */
-import { toText } from './io/bytes.ts'
+import { toText } from './paths.ts'
 
 export type ErrorCode =
   | 'usage'

@@ -5,20 +5,23 @@
  *     const report = await bundle('./result', { output: 'app.tar.gz' })
  *     for (const finding of report.findings) console.log(finding.severity, describe(finding))
  */
-import { fromText } from './io/bytes.ts'
-import { type Progress, silent } from './io/progress.ts'
-import { type Verification, type VerifyOptions, verify as verifyBytes } from './verify.ts'
 
-export { type BundleReport, bundle } from './bundle.ts'
+import { type Progress, silent } from './io/progress.ts'
+import { fromText } from './paths.ts'
+import { type Verification, type VerifyOptions, verify as verifyBytes } from './verify/verify.ts'
+
+export type { Manifest } from './apply/manifest.ts'
+export { bundle } from './bundle.ts'
 export { BundleError, type ErrorCode } from './errors.ts'
 export { EXIT } from './exit.ts'
 export type { Progress } from './io/progress.ts'
-export type { Manifest } from './manifest.ts'
-export type { Finding, FindingCode, Outcome, Severity } from './model.ts'
+export type { Finding, FindingCode, Severity } from './model/findings.ts'
+export type { Outcome } from './model/plan.ts'
 export type { BundleOptions } from './options.ts'
 export { FORMATS, type Format } from './pack/format.ts'
-export { describe } from './report.ts'
-export type { Verification, VerifyOptions } from './verify.ts'
+export type { BundleReport } from './report/bundle.ts'
+export { describe } from './report/describe.ts'
+export type { Verification, VerifyOptions } from './verify/verify.ts'
 export { VERSION } from './version.ts'
 
 /**

@@ -1,12 +1,14 @@
 /**
  * What may be asked of a bundle, and what it comes to for each stage.
  */
-import type { DataKind } from './data-kinds.ts'
+
 import { BundleError } from './errors.ts'
-import { fromText } from './io/bytes.ts'
 import type { Progress } from './io/progress.ts'
-import type { PlanOptions, ScanOptions, Traced } from './model.ts'
+import type { DataKind, ScanOptions } from './model/graph.ts'
+import type { PlanOptions } from './model/plan.ts'
+import type { Traced } from './model/target.ts'
 import { FORMATS, type Format } from './pack/format.ts'
+import { fromText } from './paths.ts'
 
 export interface BundleOptions {
   /** Where the bundle goes; by default `./<name>-<version>-<system>` with the format's ending. */

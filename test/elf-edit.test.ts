@@ -3,7 +3,7 @@ import { readFileSync, realpathSync, renameSync, statSync, symlinkSync, writeFil
 import { cp, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
-import { checkEdited } from '../src/checks/fidelity.ts'
+import { checkEdited } from '../src/apply/fidelity.ts'
 import { type ElfEdit, editable, editedFacts, editInPlace, emptyRpath, type Write } from '../src/elf/edit.ts'
 import { parseElf, symbolNames } from '../src/elf/parse.ts'
 import { patchelf } from '../src/elf/patchelf.ts'

@@ -6,10 +6,10 @@ import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { PF, PT } from '../src/elf/constants.ts'
+import type { ElfFacts } from '../src/elf/facts.ts'
 import { isElf, parseElf, symbolNames } from '../src/elf/parse.ts'
 import { bufferSource } from '../src/io/bytes.ts'
 import { withFile } from '../src/io/store.ts'
-import type { ElfFacts } from '../src/model.ts'
 import { eachOf, output, temporaryDirectory } from './support/elf-tools.ts'
 
 const DIRECTORIES = ['/usr/bin', '/usr/sbin', '/usr/lib/x86_64-linux-gnu']

@@ -1,7 +1,8 @@
 /** Questions to a graph. */
 import { expect, test } from 'vitest'
-import { disallowed, why } from '../src/graph.ts'
-import type { Dependency, DependencyGraph, SourcePath } from '../src/model.ts'
+import { disallowed, why } from '../src/explain/why.ts'
+import type { Dependency, DependencyGraph } from '../src/model/graph.ts'
+import type { SourcePath } from '../src/paths.ts'
 
 const store = (name: string, hash: string): SourcePath => `/nix/store/${hash.repeat(32)}-${name}` as SourcePath
 const [APP, LIB, DATA] = [store('app-1.0', 'a'), store('lib-2.1-bin', 'b'), store('data', 'c')]

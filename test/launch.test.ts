@@ -7,13 +7,16 @@ import {
   type Template,
   throughInterpreter,
   throughLoader,
+  type Wrapper,
   wrapping,
 } from '../src/entry/launcher.ts'
 import { shellLauncher } from '../src/entry/shell.ts'
-import { Launchers } from '../src/launch.ts'
-import type { Layout } from '../src/layout.ts'
-import type { BundlePath, DependencyGraph, PlanOptions, ScriptFacts, SourcePath } from '../src/model.ts'
-import type { Wrapper } from '../src/script/wrapper.ts'
+import type { DependencyGraph } from '../src/model/graph.ts'
+import type { PlanOptions } from '../src/model/plan.ts'
+import type { BundlePath, SourcePath } from '../src/paths.ts'
+import { Launchers } from '../src/plan/launch.ts'
+import type { Layout } from '../src/plan/layout.ts'
+import type { ScriptFacts } from '../src/script/facts.ts'
 
 const source = (name: string): SourcePath => `/in/${name}` as SourcePath
 const at = (path: string): BundlePath => path as BundlePath

@@ -13,7 +13,7 @@ import {
   throughLoader,
   wrapping,
 } from '../src/entry/launcher.ts'
-import type { BundlePath } from '../src/model.ts'
+import type { BundlePath } from '../src/paths.ts'
 import { type Arch, compileLauncher, Laboratory } from './support/launcher.ts'
 
 let lab: Laboratory

@@ -2,9 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, realpathSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import type { ElfFacts } from '../src/elf/facts.ts'
 import { readLoader } from '../src/elf/loader.ts'
 import { parseElf } from '../src/elf/parse.ts'
-import type { ElfFacts } from '../src/model.ts'
 
 const LD_SO = realpathSync('/lib64/ld-linux-x86-64.so.2')
 

@@ -10,7 +10,7 @@ import { bufferSource } from '../src/io/bytes.ts'
 import type { DylibKind, MachOFacts, MachOSlice } from '../src/macho/facts.ts'
 import { parseMachO } from '../src/macho/parse.ts'
 import { differences, loadImages, type MachODisk, type MachOFile, sliceFor } from '../src/macho/search.ts'
-import type { SourcePath } from '../src/model.ts'
+import type { SourcePath } from '../src/paths.ts'
 import { MachOLab, STORE } from './support/macho-lab.ts'
 
 interface Described {

@@ -1,9 +1,10 @@
 /** References are found wherever they lie and however the bytes come, and an overwrite leaves none. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { BundlePath, Encoding, Reference } from '../src/model.ts'
+import type { BundlePath } from '../src/paths.ts'
+import { type Encoding, type Reference, WIDTH } from '../src/references/reference.ts'
 import { blank, blanked, fixed, type Target } from '../src/references/rewrite.ts'
-import { type HashSet, ReferenceScanner, scanReferences, WIDTH } from '../src/references/scan.ts'
+import { type HashSet, ReferenceScanner, scanReferences } from '../src/references/scan.ts'
 
 const HASH = '0c8b4gz5vd6h1jr9xk2mnqfwl3yaips7'
 const OTHER = 'zz9yx8w7v6s5r4q3p2n1m0lkjihgfdcb'

@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { relocationTable } from '../src/apply/relocation-table.ts'
 import { decodeRelocations } from '../src/entry/relocations.ts'
-import type { BundlePath, PlannedRelocations } from '../src/model.ts'
-import { relocationTable } from '../src/relocation-table.ts'
+import type { PlannedRelocations } from '../src/model/plan.ts'
+import type { BundlePath } from '../src/paths.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'storefree-'))
 afterAll(() => rmSync(directory, { recursive: true }))

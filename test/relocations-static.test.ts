@@ -2,7 +2,7 @@
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { checkInjected } from '../src/checks/fidelity.ts'
+import { checkInjected } from '../src/apply/fidelity.ts'
 import { PT } from '../src/elf/constants.ts'
 import { parseElf } from '../src/elf/parse.ts'
 import { rootLimit } from '../src/entry/relocations.ts'

@@ -10,7 +10,7 @@ import {
   type Template,
 } from '../src/entry/launcher.ts'
 import { isShellVariable, shellLauncher } from '../src/entry/shell.ts'
-import type { BundlePath } from '../src/model.ts'
+import type { BundlePath } from '../src/paths.ts'
 import { Random } from './support/elf-tools.ts'
 import { bytesOf, type Call, type Given, Laboratory } from './support/launcher.ts'
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inRoot, launch, throughInterpreter, throughLoader } from '../src/entry/launcher.ts'
 import { shellLauncher } from '../src/entry/shell.ts'
-import type { BundlePath } from '../src/model.ts'
+import type { BundlePath } from '../src/paths.ts'
 
 const work = fs.realpathSync(fs.mkdtempSync(`${tmpdir()}/storefree-shell-`))
 afterAll(() => fs.rmSync(work, { recursive: true, force: true }))

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { splitHashes } from '../src/contents.ts'
-import type { SourcePath } from '../src/model.ts'
+import type { SourcePath } from '../src/paths.ts'
 import { scanReferences } from '../src/references/scan.ts'
+import { splitHashes } from '../src/scan/contents.ts'
 
 const HASH = '0c8b4gz5vd6h1jr9xk2mnqfwl3yaips7'
 const WHOLE = `/nix/store/${HASH}-nginx-1.22.1/html`

@@ -6,7 +6,7 @@ import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BundleError } from '../src/errors.ts'
 import { Staging } from '../src/io/staging.ts'
-import type { BundlePath } from '../src/model.ts'
+import type { BundlePath } from '../src/paths.ts'
 import { asNobody } from './support/privilege.ts'
 
 const work = fs.mkdtempSync(`${tmpdir()}/storefree-staging-`)

@@ -4,11 +4,11 @@ import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { BLOCK, tarEnd, tarHeader, tarPadding } from '../src/archive/tar.ts'
 import { type ArchiveMember, readTar } from '../src/archive/untar.ts'
 import { BundleError } from '../src/errors.ts'
-import type { BundlePath } from '../src/model.ts'
 import { type PackedFile, pack } from '../src/pack/archive.ts'
-import { BLOCK, tarEnd, tarHeader, tarPadding } from '../src/pack/tar.ts'
+import type { BundlePath } from '../src/paths.ts'
 
 const work = fs.mkdtempSync(`${tmpdir()}/storefree-tar-`)
 afterAll(() => fs.rmSync(work, { recursive: true, force: true }))

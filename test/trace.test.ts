@@ -1,6 +1,6 @@
 /** Reading what strace writes. */
 import { expect, test } from 'vitest'
-import { openedBy } from '../src/trace.ts'
+import { openedBy } from '../src/target/trace.ts'
 
 const hex = (text: string): string =>
   [...Buffer.from(text, 'latin1')].map(b => `\\x${b.toString(16).padStart(2, '0')}`).join('')

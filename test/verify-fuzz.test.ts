@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { BundleError } from '../src/errors.ts'
 import { silent } from '../src/io/progress.ts'
-import { verify } from '../src/verify.ts'
+import { verify } from '../src/verify/verify.ts'
 
 const work = fs.mkdtempSync(join(tmpdir(), 'storefree-fuzz-'))
 afterAll(() => fs.rmSync(work, { recursive: true, force: true }))

@@ -10,10 +10,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
-import { References } from '../src/checks/references.ts'
 import { silent } from '../src/io/progress.ts'
-import type { Finding } from '../src/model.ts'
-import { verify } from '../src/verify.ts'
+import type { Finding } from '../src/model/findings.ts'
+import { References } from '../src/verify/checks/references.ts'
+import { verify } from '../src/verify/verify.ts'
 
 const HASH = '0c8b4gz5vd6h1jr9xk2mnqfwl3yaips7'
 const STORE = `/nix/store/${HASH}-glibc-2.36`

@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Ajv from 'ajv'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Audit, type AuditOptions, audit as auditPaths } from '../src/audit.ts'
 import { silent } from '../src/io/progress.ts'
 import { annotations } from '../src/report/github.ts'
+import { writeSarif } from '../src/report/sarif.ts'
 import { referenceTable, verifyJson, verifySummary } from '../src/report/verify.ts'
+import { type Audit, type AuditOptions, audit as auditPaths } from '../src/verify/audit.ts'
 
 const HASH = '0c8b4gz5vd6h1jr9xk2mnqfwl3yaips7'
 const STORE = `/nix/store/${HASH}-glibc-2.36`
@@ -52,7 +53,7 @@ describe('documents', () => {
     ajv.addMetaSchema(json('node_modules/ajv/lib/refs/json-schema-draft-04.json'))
     const valid = ajv.compile(json('node_modules/@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json'))
     const path = join(work, 'out.sarif')
-    await audit([dirty, clean], { sarif: path, closed: true })
+    writeSarif(path, (await audit([dirty, clean], { closed: true })).audited)
     const document = json(path) as { runs: { results: { locations: unknown[]; ruleId: string }[] }[] }
     expect(valid(document), JSON.stringify(valid.errors)).toBe(true)
     const [result] = document.runs[0]!.results.filter(r => JSON.stringify(r).includes('readme'))
@@ -155,9 +156,10 @@ describe('--baseline', () => {
     fs.writeFileSync(baseline, 'no JSON')
     await expect(audit([clean], { baseline })).rejects.toMatchObject({ code: 'usage' })
     await expect(audit([clean], { baseline: join(work, 'none') })).rejects.toMatchObject({ code: 'not-found' })
-    await expect(audit([clean], { sarif: join(work, 'none/x') })).rejects.toMatchObject({
-      code: 'destination-unwritable',
-    })
+    const { audited } = await audit([clean])
+    expect(() => writeSarif(join(work, 'none/x'), audited)).toThrow(
+      expect.objectContaining({ code: 'destination-unwritable' }),
+    )
   })
 })
 

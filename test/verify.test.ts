@@ -4,10 +4,10 @@ import { createHash, randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { digestOfHash, type Manifest, manifestBytes } from '../src/apply/manifest.ts'
 import { open } from '../src/archive/members.ts'
 import { silent } from '../src/io/progress.ts'
-import { digestOfHash, type Manifest, manifestBytes } from '../src/manifest.ts'
-import { type Verification, verify as verifyBundle } from '../src/verify.ts'
+import { type Verification, verify as verifyBundle } from '../src/verify/verify.ts'
 import { asNobody } from './support/privilege.ts'
 
 const work = fs.mkdtempSync(`${tmpdir()}/storefree-verify-`)

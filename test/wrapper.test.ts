@@ -2,15 +2,10 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { launch, type Template, wrapping } from '../src/entry/launcher.ts'
-import type { BundlePath } from '../src/model.ts'
-import {
-  findBinaryWrapper,
-  parseBinaryWrapper,
-  parseShellWrapper,
-  readBinaryWrapper,
-  type Wrapper,
-} from '../src/script/wrapper.ts'
+import { launch, type Template, type Wrapper, wrapping } from '../src/entry/launcher.ts'
+import type { BundlePath } from '../src/paths.ts'
+import { findBinaryWrapper, parseBinaryWrapper, readBinaryWrapper } from '../src/script/binary-wrapper.ts'
+import { parseShellWrapper } from '../src/script/shell-wrapper.ts'
 import { Random } from './support/elf-tools.ts'
 import { bytesOf, type Given, Laboratory } from './support/launcher.ts'
 

@@ -1,7 +1,7 @@
 /**
  * What a file is as an archive of files: by its bytes, and by its name where that promises one.
  */
-import { BLOCK } from '../pack/tar.ts'
+import { BLOCK } from './tar.ts'
 
 /** A tar header's checksum is of all its bytes, with spaces in its own place. */
 export function isTarHead(head: Buffer): boolean {

@@ -2,17 +2,16 @@
  * Whatever is verified, as a sequence of members: a directory, a tar archive (plain, gzip, zstd, xz, bzip2), a zip, a
  * single file. Nothing is unpacked to disk.
  */
-import { createReadStream } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { BundleError } from '../errors.ts'
 import type { ByteSource } from '../io/bytes.ts'
-import { filePiecesInto, list, lstat, native, readLink, stat, withFile } from '../io/store.ts'
-import { compressionOf, decompressor } from '../pack/compress.ts'
-import { BLOCK } from '../pack/tar.ts'
+import { filePiecesInto, list, lstat, readLink, readStream, stat, withFile } from '../io/store.ts'
 import { containerKindOf, LIMITS } from '../references/containers.ts'
 import type { Problem } from '../references/inflate.ts'
+import { compressionOf, decompressor } from './compress.ts'
 import { isTarHead, namesTar, namesZip } from './kind.ts'
 import { peek, takenBy } from './stream.ts'
+import { BLOCK } from './tar.ts'
 import { type ArchiveMember, readTar } from './untar.ts'
 import { type Unzipped, unzip } from './unzip.ts'
 
@@ -127,7 +126,7 @@ interface OpenArchive {
 /** A file's bytes, decompressed. */
 function openArchive(path: string): OpenArchive {
   const compression = withFile(path, source => compressionOf(source.read(0, 6)))
-  const file = createReadStream(native(path), { highWaterMark: READ_SIZE })
+  const file = readStream(path, READ_SIZE)
   const stage = decompressor(compression)
   const stream = stage ? file.on('error', error => stage.destroy(error)).pipe(stage) : file
   return {

@@ -7,9 +7,9 @@ import { isElf } from '../elf/parse.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
 import { isMachO } from '../macho/image.ts'
-import { type AnyCompression, decompressor } from '../pack/compress.ts'
 import { containerKind, KIND_HEAD, LIMITS } from '../references/containers.ts'
 import type { Budget } from '../references/inflate.ts'
+import { type AnyCompression, decompressor } from './compress.ts'
 
 export interface Peeked {
   /** The first bytes, as many as were asked for or all there are; a copy. */

@@ -7,7 +7,7 @@
  * about is refused: contents of what has none, numbers that do not fit, members behind the end, sparse files.
  */
 import { BundleError } from '../errors.ts'
-import { BLOCK } from '../pack/tar.ts'
+import { BLOCK } from './tar.ts'
 
 export interface ArchiveMember {
   /** Byte string as the archive has it, without `./` at its start and slashes at its end. */

@@ -6,7 +6,7 @@
  * Sources: the psABIs of both CPUs; glibc's elf/dl-lookup.c (check_match) for which library's variable it is.
  */
 import { type ByteSource, malformed, type View, viewAt } from '../io/bytes.ts'
-import type { CopiedVariable, SourcePath } from '../model.ts'
+import type { SourcePath } from '../paths.ts'
 import { DT, PT } from './constants.ts'
 import { type Image, pointee, readImage, value } from './image.ts'
 import { readVersions, symbolCount } from './symbols.ts'
@@ -20,6 +20,16 @@ const TABLE_MAX = 256 << 20
 /** Nothing smaller holds a store path, `/nix/store/<32>-x`: most that is copied is a pointer (stdout). In bytes. */
 const SIZE_MIN = 45
 const STT = { object: 1, common: 5 } as const
+
+/** A variable of a library that the loader copies into a program when it starts (elf/copies.ts). */
+export interface CopiedVariable {
+  readonly from: SourcePath
+  /** Virtual addresses: in the library's file, and in the program's. */
+  readonly address: number
+  readonly to: number
+  /** In bytes. */
+  readonly size: number
+}
 
 /** What a program has room for. */
 export interface Copy {

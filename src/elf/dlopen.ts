@@ -5,8 +5,8 @@
  */
 
 import type { ByteSource } from '../io/bytes.ts'
-import type { ElfFacts } from '../model.ts'
 import { PF, PT } from './constants.ts'
+import type { ElfFacts } from './facts.ts'
 
 const MARK = Buffer.from('.so', 'latin1')
 const SONAME = /^lib[A-Za-z0-9_+.-]*\.so(?:\.[0-9]+)*$/

@@ -9,15 +9,22 @@
  * included, and RPATH comes before LD_LIBRARY_PATH, so that a host's setting cannot put the host's libc under the
  * bundle's loader. A loader ignores RPATH in an object that has RUNPATH, hence the flip.
  */
-import type { Edit, ElfFacts, Located } from '../model.ts'
+
+import type { Located } from '../io/bytes.ts'
 import { DT } from './constants.ts'
+import type { ElfFacts } from './facts.ts'
 
 /** Edits of the strings that the loader reads. */
-export type ElfEdit = Extract<Edit, { op: 'set-interp' | 'set-rpath' | 'replace-needed' }>
+export type ElfEdit =
+  | { readonly op: 'set-interp'; readonly to: string }
+  | { readonly op: 'set-rpath'; readonly to: string }
+  | { readonly op: 'replace-needed'; readonly from: string; readonly to: string }
 
 /** The string edits among a step's edits. */
-export const elfEdits = (edits: readonly Edit[]): ElfEdit[] =>
-  edits.filter((e): e is ElfEdit => e.op === 'set-interp' || e.op === 'set-rpath' || e.op === 'replace-needed')
+export const elfEdits = <E extends { readonly op: string }>(edits: readonly E[]): Extract<E, ElfEdit>[] =>
+  edits.filter(
+    (e): e is Extract<E, ElfEdit> => e.op === 'set-interp' || e.op === 'set-rpath' || e.op === 'replace-needed',
+  )
 
 /** Bytes to be put at a file offset. */
 export interface Write {

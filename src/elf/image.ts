@@ -2,8 +2,8 @@
  * The tables of an ELF file that everything else is found through: header, program headers, dynamic section.
  */
 import { type ByteSource, malformed, viewAt } from '../io/bytes.ts'
-import type { DynamicEntry, Segment } from '../model.ts'
 import { DT, PT } from './constants.ts'
+import type { DynamicEntry, Segment } from './facts.ts'
 
 /** True when these first bytes of a file are ELF's magic. */
 export const isElf = (head: Uint8Array): boolean =>

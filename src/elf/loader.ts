@@ -8,8 +8,8 @@
  */
 
 import type { ByteSource } from '../io/bytes.ts'
-import type { ElfFacts, LoaderFacts } from '../model.ts'
 import { PF, PT } from './constants.ts'
+import type { ElfFacts, LoaderFacts } from './facts.ts'
 
 /** No loader is larger than this (glibc's has 0.2 MB, musl's libc 0.8 MB). In bytes. */
 const LOADER_MAX = 16 << 20

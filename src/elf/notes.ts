@@ -3,8 +3,8 @@
  * https://uapi-group.org/specifications/specs/elf_dlopen_metadata/).
  */
 import { viewAt } from '../io/bytes.ts'
-import type { DlopenNote } from '../model.ts'
 import { PT } from './constants.ts'
+import type { DlopenNote } from './facts.ts'
 import type { Image } from './image.ts'
 
 /** Notes are small; what lies beyond this in all PT_NOTEs together is not read. In bytes. */

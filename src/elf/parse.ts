@@ -12,12 +12,13 @@
  * (npm's elfy was tried for the header and program headers: it drops the numbers of machines and segment types that
  * it has no name for, which an editor has to keep, and it throws on runnable files without section headers.)
  */
-import { readStub, STUB_MAX } from '../entry/inject.ts'
-import { type ByteSource, malformed, type View, viewAt } from '../io/bytes.ts'
-import type { ElfFacts, LoaderPlace, Located } from '../model.ts'
+
+import { type ByteSource, type Located, malformed, type View, viewAt } from '../io/bytes.ts'
 import { abiName, archName, DF_1, DT, ET, PT } from './constants.ts'
+import type { ElfFacts, LoaderPlace } from './facts.ts'
 import { type Image, pointee, readImage, value } from './image.ts'
 import { readDlopenNotes } from './notes.ts'
+import { readStub, STUB_MAX } from './stub.ts'
 import { NO_VERSIONS, readVersions, symbolNameOffsets, type Versions } from './symbols.ts'
 
 export { isElf } from './image.ts'

@@ -3,14 +3,14 @@
  *
  * One operation a call (patchelf#359: two in one call mix up their strings before 0.14.5), several files with the same
  * operation together. It writes through the inode it is given, so it only ever sees private copies. Its result is
- * parsed and compared afterwards (checks/fidelity.ts), because it has been wrong with exit code 0 before.
+ * parsed and compared afterwards (apply/fidelity.ts), because it has been wrong with exit code 0 before.
  */
 import { BundleError } from '../errors.ts'
 import { withFile } from '../io/store.ts'
 import { runTool } from '../io/tool.ts'
-import type { ElfFacts } from '../model.ts'
 import { PT } from './constants.ts'
 import type { ElfEdit } from './edit.ts'
+import type { ElfFacts } from './facts.ts'
 import { parseElf } from './parse.ts'
 
 /** 0.13 and before misplace segments (patchelf#244, patchelf#319). */

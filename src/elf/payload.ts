@@ -1,7 +1,7 @@
 /** What lies behind everything that an ELF file's headers describe: data that a program reads from its own end. */
 import type { ByteSource } from '../io/bytes.ts'
-import type { ElfFacts } from '../model.ts'
 import { PT } from './constants.ts'
+import type { ElfFacts } from './facts.ts'
 import { SECTION_TABLE, type Section, type SectionTable, SHF, SHT, sectionsAt, sectionTable } from './sections.ts'
 
 const NONE: SectionTable = { sections: [], end: 0 }

@@ -11,11 +11,12 @@
  * machine or calling convention is passed over. Two names of one file are one object.
  *
  * `glibc-hwcaps` subdirectories hold variants of the same library for newer CPUs; the model takes the baseline and
- * scan.ts adds the variants beside it.
+ * scan/ld-so.ts adds the variants beside it.
  */
 
-import type { ElfFacts, LinkMap, LoadedObject, SourcePath } from '../model.ts'
+import type { SourcePath } from '../paths.ts'
 import { DF_1, ET, platformName } from './constants.ts'
+import type { ElfFacts } from './facts.ts'
 
 /** A file as the loader sees it. */
 export interface Opened {
@@ -40,6 +41,24 @@ export interface LoaderSettings {
   readonly lib: string
   /** musl: RUNPATH is searched for the libraries of libraries too, as RPATH is. */
   readonly inheritsRunpath: boolean
+}
+
+/** What the dynamic loader does for one program. */
+export interface LinkMap {
+  readonly program: SourcePath
+  readonly loader: SourcePath
+  readonly objects: readonly LoadedObject[]
+}
+
+/** One object in a program's link map, in load order (ld.so(8), "Search order"). */
+export interface LoadedObject {
+  /** The path by which it was opened, links unresolved. */
+  readonly opened: string
+  readonly path: SourcePath
+  /** The name asked for by the object that first needed it; null for the program. */
+  readonly name: string | null
+  readonly by: SourcePath | null
+  readonly via: string | null
 }
 
 /** A search that found something: where, and by which rule (`RUNPATH[0]`). */

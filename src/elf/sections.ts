@@ -3,7 +3,7 @@
  * absent or nonsense: then there are none. But they say what the bytes are that no segment has.
  */
 import { type ByteSource, View } from '../io/bytes.ts'
-import type { ElfFacts } from '../model.ts'
+import type { ElfFacts } from './facts.ts'
 
 export const SHT = {
   null: 0,

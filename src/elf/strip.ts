@@ -7,7 +7,8 @@
  * references in it need no rewriting.
  */
 import type { ByteSource } from '../io/bytes.ts'
-import type { ElfFacts, Overwrite } from '../model.ts'
+import type { Overwrite } from '../references/rewrite.ts'
+import type { ElfFacts } from './facts.ts'
 import { readSections, SECTION_TABLE, type Section, SHF, SHT } from './sections.ts'
 
 export interface Strip {

@@ -14,15 +14,22 @@
  *
  * Sources: elf(5), the System V gABI ch. 4 and 5, fs/binfmt_elf.c.
  */
+
 import { ET, PF, PT } from '../elf/constants.ts'
+import type { ElfFacts, LoaderPlace, Segment } from '../elf/facts.ts'
 import { hasPayload } from '../elf/payload.ts'
 import { type Section, SHT, sectionTable } from '../elf/sections.ts'
+import { CONFIG, MAGIC } from '../elf/stub.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
-import type { ElfFacts, LoaderPlace, Segment, StubRefusal } from '../model.ts'
 
-const MAGIC = 'SFSTUB1\0'
-/** Bytes of struct config before the loader's path. */
-const CONFIG = 32
+/** Why a program cannot get the stub. */
+export type StubRefusal =
+  | 'cpu' /* there is no stub for it */
+  | 'no-interpreter' /* nothing that the kernel starts */
+  | 'no-slot' /* static, and every program header of it is needed */
+  | 'segment-order' /* PT_LOADs not ascending: the kernel would misplace what is added */
+  | 'payload' /* bytes behind everything the headers know of, which the program reads from its own end */
+
 /** In the place of a program's number plus one: there is a table, but this program is not in it. */
 const NO_SITES = 0xffffffff
 const ALIGN = 16
@@ -109,17 +116,6 @@ export function injectStub(
   const padded = Buffer.concat([head, Buffer.alloc(offset - bytes.length), blob])
   return addSection(padded, offset, vaddr, blob.length)
 }
-
-/** What the stub in a segment says of its loader; null for a segment without one. */
-export function readStub(bytes: Buffer): LoaderPlace | null {
-  const at = bytes.indexOf(MAGIC, 0, 'latin1')
-  if (at < 0 || at + CONFIG >= bytes.length) return null
-  const end = bytes.indexOf(0, at + CONFIG)
-  return end < 0 ? null : { up: bytes.readUInt32LE(at + 24), path: bytes.toString('latin1', at + CONFIG, end) }
-}
-
-/** The largest stub segment that anybody looks for a stub in. In bytes. */
-export const STUB_MAX = 64 * 1024
 
 /** struct config of stub.c. */
 function config(address: number, entry: number, loader: LoaderPlace, relocations: ProgramRelocations | null): Buffer {

@@ -6,8 +6,7 @@
  * configuration is. Two sections, `.launcher` and `.configuration`, cover the segment: bytes that only lie at the end of
  * a file are lost to `strip`, and so are those of a segment that no section accounts for.
  */
-import type { BundlePath } from '../model.ts'
-import type { Wrapper } from '../script/wrapper.ts'
+import type { BundlePath } from '../paths.ts'
 
 /**
  * A piece of a string that the launcher puts together when it starts: a byte string without NUL, or what is known only
@@ -44,6 +43,23 @@ export type EnvironmentOperation<Value = string> =
       readonly value: Value
       readonly rule: ListRule
     }
+
+/** What a wrapper (script/shell-wrapper.ts) does before it executes its program. */
+export interface Wrapper {
+  /** The absolute path of what it executes. */
+  readonly program: string
+  /**
+   * `keep`: the caller's argv[0]. `started`: the path the wrapper was started by, which is what `$0` is in a script.
+   */
+  readonly argv0: 'keep' | 'started' | { readonly value: string }
+  /** In order. */
+  readonly environment: readonly EnvironmentOperation[]
+  /** Arguments before and after the caller's. */
+  readonly before: readonly string[]
+  readonly after: readonly string[]
+  /** Where it goes first; null when it stays. */
+  readonly directory: string | null
+}
 
 /** What a launcher does. */
 export interface LaunchTemplate {
@@ -106,7 +122,7 @@ export const throughLoader = (program: LaunchTemplate, loader: Template, knowsAr
 })
 
 /**
- * The same for a wrapper of the program (script/wrapper.ts). What the wrapper does comes first, as it did: the program
+ * The same for a wrapper of the program (script/shell-wrapper.ts). What the wrapper does comes first, as it did: the program
  * is started with the wrapper's argv[0] and flags in the caller's place.
  * @param filled turns a byte string of the wrapper into a template: the store paths in it become paths in the bundle
  */

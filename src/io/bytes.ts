@@ -1,11 +1,4 @@
-/**
- * Bytes: the only bounds-checked reader, and the text form of byte strings.
- *
- * Every name, path and string that comes out of a file or a file system is a sequence of bytes, not of
- * characters. This code base holds it as a **byte string**: a JavaScript string of which each unit (0..255) is
- * one byte (Node's `latin1`). So nothing is lost for names that are not UTF-8, `<` sorts bytewise, and
- * `length` counts bytes. `fromText` and `toText` are the doors to what a person types and reads.
- */
+/** Bytes: the only bounds-checked reader. What it reads of names are byte strings (paths.ts). */
 import { BundleError } from '../errors.ts'
 
 /** Random access to the bytes of a file or buffer. `read` returns fewer bytes than asked only at the end. */
@@ -15,19 +8,14 @@ export interface ByteSource {
   read(offset: number, length: number): Buffer
 }
 
-/** A byte string of a person's text (UTF-8). */
-export const fromText = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
-
-/**
- * A byte string as a person can read it on one line: UTF-8 decoded; control characters, and all bytes when they
- * are no UTF-8, as `\xNN`.
- */
-export function toText(bytes: string): string {
-  const utf8 = Buffer.from(bytes, 'latin1').toString('utf8')
-  const readable = utf8.includes('\ufffd') ? bytes.replace(/[\x80-\xff]/g, escaped) : utf8
-  return readable.replace(/[\x00-\x1f\x7f]/g, escaped)
+/** A string in a binary with where it lives, so that an edit is judged before it is made. */
+export interface Located {
+  readonly value: string
+  /** File offset of the first byte. */
+  readonly offset: number
+  /** Bytes from `offset`, with the NUL, that belong to this string alone: a suffix-merged neighbour may end it early. */
+  readonly capacity: number
 }
-const escaped = (c: string): string => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`
 
 /** A byte source over bytes in memory. */
 export const bufferSource = (buffer: Buffer): ByteSource => ({

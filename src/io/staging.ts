@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { BundleError, errno } from '../errors.ts'
-import type { BundlePath } from '../model.ts'
+import type { BundlePath } from '../paths.ts'
 import { onEarlyEnd } from './cleanup.ts'
 import { native } from './store.ts'
 
@@ -16,7 +16,7 @@ const MTIME = 1
 /** Bytes of the destination's name that the staging directory's name repeats. */
 const NAME_PART = 200
 
-/** What every bundle's directory holds (manifest.ts). */
+/** What every bundle's directory holds (apply/manifest.ts). */
 const MANIFEST_NAME = 'bundle.json'
 
 /** Staging directories that are to be removed when the process ends early. */

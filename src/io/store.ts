@@ -5,7 +5,7 @@
 import * as fs from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { BundleError, errno } from '../errors.ts'
-import type { SourcePath } from '../model.ts'
+import type { SourcePath } from '../paths.ts'
 import type { ByteSource } from './bytes.ts'
 
 export type FileType = 'file' | 'directory' | 'link' | 'special'
@@ -157,3 +157,11 @@ function unreadable(path: string, error: unknown): unknown {
     })
   return new BundleError('unreadable', `cannot be read (${code})`, { path, cause: error })
 }
+
+/** A file as a stream. @param size bytes of a piece */
+export const readStream = (path: string, size: number): fs.ReadStream =>
+  fs.createReadStream(native(path), { highWaterMark: size })
+
+/** A new file as a stream: it is an error (EEXIST) when it is there. */
+export const newFileStream = (path: string): fs.WriteStream =>
+  fs.createWriteStream(native(path), { flags: 'wx', highWaterMark: 1 << 20 })

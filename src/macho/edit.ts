@@ -10,8 +10,7 @@
  * LC_RPATH commands that say the same are made one, since dyld of macOS 26 refuses a program with two
  * (validSemanticsRPath; dune3d#307). Whatever is edited needs a new signature (sign.ts).
  */
-import type { ByteSource } from '../io/bytes.ts'
-import type { Located } from '../model.ts'
+import type { ByteSource, Located } from '../io/bytes.ts'
 import { roundUp } from './constants.ts'
 import type { DylibKind, LoadCommand, MachOFacts, MachOSlice } from './facts.ts'
 import { headerSize } from './image.ts'

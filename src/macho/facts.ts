@@ -1,5 +1,6 @@
 /** What a Mach-O file says of itself. Types only. Offsets are from the start of the file, strings are byte strings. */
-import type { FileFacts, Located } from '../model.ts'
+
+import type { Located } from '../io/bytes.ts'
 import { MH } from './constants.ts'
 
 export interface MachOFacts {
@@ -90,5 +91,7 @@ export const inLoadCommands = ({ slices }: MachOFacts, offset: number): boolean 
   slices.some(s => s.commands.some(c => offset >= c.offset && offset < c.offset + c.size))
 
 /** Whether a file is what dyld starts. */
-export const isMachOProgram = (facts: FileFacts): facts is MachOFacts =>
-  facts.format === 'macho' && facts.slices.some(s => s.filetype === MH.execute)
+export const isMachOProgram = <F extends { readonly format: string }>(facts: F | MachOFacts): facts is MachOFacts =>
+  isMachOFacts(facts) && facts.slices.some(s => s.filetype === MH.execute)
+
+const isMachOFacts = (facts: { readonly format: string }): facts is MachOFacts => facts.format === 'macho'

@@ -1,12 +1,12 @@
 /**
  * install_name_tool(1), for load commands that have to grow where there is no room: Apple's can make some, by moving
  * nothing but what it knows how to move, and says so when it cannot. LLVM's writes over the code instead and exits 0, so
- * whatever the tool made is compared with the plan afterwards (checks/fidelity.ts).
+ * whatever the tool made is compared with the plan afterwards (apply/fidelity.ts).
  */
 import { BundleError } from '../errors.ts'
-import { toText } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
 import { runTool } from '../io/tool.ts'
+import { toText } from '../paths.ts'
 import type { MachOEdit } from './edit.ts'
 import type { MachOFacts } from './facts.ts'
 import { parseMachO } from './parse.ts'

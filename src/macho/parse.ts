@@ -12,8 +12,8 @@
  * (npm's macho was tried: a 64-byte file with ncmds = 0x7fffffff makes it run out of memory, big-endian files throw,
  * and re-exported and upward libraries come as raw bytes.)
  */
-import { type ByteSource, malformed, type View } from '../io/bytes.ts'
-import type { Located } from '../model.ts'
+
+import { type ByteSource, type Located, malformed, type View } from '../io/bytes.ts'
 import { archName, DYLIB_USE, LC, MH, ZEROFILL } from './constants.ts'
 import type { Dylib, DylibKind, LoadCommand, MachOFacts, MachOSection, MachOSegment, MachOSlice } from './facts.ts'
 import { type Commands, type Extent, type Header, headerSize, readCommands, readExtents, readHeader } from './image.ts'

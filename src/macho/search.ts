@@ -19,7 +19,7 @@
  * directory: nothing that a file can promise. dyld no longer loads LC_LAZY_LOAD_DYLIB at launch; here it counts.
  */
 import { malformed } from '../io/bytes.ts'
-import type { SourcePath } from '../model.ts'
+import type { SourcePath } from '../paths.ts'
 import { CPU, MH, SUBTYPE_MASK } from './constants.ts'
 import type { Dylib, MachOFacts, MachOSlice } from './facts.ts'
 

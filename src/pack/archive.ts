@@ -2,14 +2,13 @@
  * A tree as one archive file: one directory named after the bundle, entries sorted bytewise.
  */
 import { createHash } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { type Compression, compressor } from '../archive/compress.ts'
+import { type TarEntry, tarEnd, tarHeader, tarPadding } from '../archive/tar.ts'
 import { BundleError, errno } from '../errors.ts'
-import { filePieces, native } from '../io/store.ts'
-import type { BundlePath } from '../model.ts'
-import { type Compression, compressor } from './compress.ts'
-import { type TarEntry, tarEnd, tarHeader, tarPadding } from './tar.ts'
+import { filePieces, newFileStream } from '../io/store.ts'
+import type { BundlePath } from '../paths.ts'
 
 export interface PackedFile {
   readonly at: BundlePath
@@ -51,7 +50,7 @@ export async function pack(
     yield end
   }
   const source = Readable.from(bytes(), { objectMode: false, highWaterMark: 1 << 20 })
-  const target = createWriteStream(native(archive), { flags: 'wx', highWaterMark: 1 << 20 })
+  const target = newFileStream(archive)
   const stage = compressor(compression)
   try {
     await (stage ? pipeline(source, stage, target) : pipeline(source, target))

@@ -12,10 +12,10 @@
  */
 import { BundleError } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
-import type { Reference } from '../model.ts'
 import { readGzip, readZlib, remakeStream, type Stream } from './gzip.ts'
 import { Budget, type ContainerLimits, LIMITS, type ProblemCode, problem } from './inflate.ts'
 import { type ContainerKind, containerKindOf, type OpaqueKind } from './kind.ts'
+import type { Reference } from './reference.ts'
 import { type HashSet, ReferenceScanner } from './scan.ts'
 import { readMember, readZip, type Zip, type ZipMember } from './zip.ts'
 import { type Packed, pack, remakeZip } from './zip-edit.ts'

@@ -2,9 +2,10 @@
  * Texts in bytes, in the encodings that references are looked for in: a row of characters that lie `width` bytes
  * apart, with zeros between them (scan.ts).
  */
-import type { Encoding } from '../model.ts'
+
 import { HASH_LENGTH, STORE_DIR } from '../nix/store-path.ts'
 import { DIGIT, GROUP, NONE } from './hash-filter.ts'
+import type { Encoding } from './reference.ts'
 
 /** Characters of a reference's text that are kept: a path is never longer (PATH_MAX). */
 export const TEXT_MAX = 4096

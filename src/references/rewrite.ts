@@ -8,9 +8,19 @@
  * it takes. They stand before `pkg`, because a store path may be a file, and a file's name takes no slash at its end. A
  * text takes `<prefix>/pkg/<name>` as it is.
  */
-import type { BundlePath, Overwrite, Reference } from '../model.ts'
+
 import { HASH_LENGTH, STORE_DIR, storePathPrefix } from '../nix/store-path.ts'
-import { WIDTH } from './scan.ts'
+import type { BundlePath } from '../paths.ts'
+import { type Reference, WIDTH } from './reference.ts'
+
+/** Bytes of a file that are replaced by as many others. */
+export interface Overwrite {
+  readonly op: 'overwrite'
+  /** File offset. */
+  readonly offset: number
+  readonly from: Uint8Array
+  readonly to: Uint8Array
+}
 
 /** Where references to a store path go: its root's new place, at most as long as the root. */
 export interface Target {

@@ -24,7 +24,7 @@
  * CPU's cache, so memory stays flat and a piece may be filled again as soon as push() is back. A reference that lies
  * across two pieces is whole in the window: what begins in its last LOOKAHEAD bytes waits for what follows.
  */
-import type { Encoding, Reference } from '../model.ts'
+
 import { HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
 import {
   encodingOf,
@@ -39,11 +39,9 @@ import {
   zeros,
 } from './encoded.ts'
 import { DIGIT, filterOf, GROUP, type HashFilter, type HashSet, hasGroup, NONE } from './hash-filter.ts'
+import type { Reference } from './reference.ts'
 
 export type { HashSet } from './hash-filter.ts'
-
-/** Bytes of one character, by encoding. */
-export const WIDTH: Readonly<Record<Encoding, number>> = { utf8: 1, utf16le: 2, utf16be: 2, utf32le: 4, utf32be: 4 }
 
 /** Bytes that may be needed behind the first byte of a reference. */
 const LOOKAHEAD = TEXT_MAX * 4

@@ -3,9 +3,10 @@
  * text of which no two pairs of neighbours are alike; this search takes any text, and as many passes as there are
  * widths of characters.
  */
-import type { Reference } from '../model.ts'
+
 import { HASH_LENGTH } from '../nix/store-path.ts'
 import { encodingOf, isHash, readText, TEXT_MAX } from './encoded.ts'
+import type { Reference } from './reference.ts'
 
 const WIDTHS = [1, 2, 4] as const
 /** Bytes that may be needed behind the first byte of a reference. */

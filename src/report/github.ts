@@ -1,10 +1,11 @@
 /**
  * Findings as workflow commands of GitHub Actions, which show them beside the files.
  */
-import type { Audited } from '../audit.ts'
-import { toText } from '../io/bytes.ts'
-import type { Finding } from '../model.ts'
-import { describe } from '../report.ts'
+
+import type { Finding } from '../model/findings.ts'
+import { toText } from '../paths.ts'
+import type { Audited } from '../verify/audit.ts'
+import { describe } from './describe.ts'
 import { TITLES } from './sarif.ts'
 
 const COMMANDS = { error: 'error', warning: 'warning', note: 'notice' } as const

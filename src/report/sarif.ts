@@ -1,14 +1,17 @@
 /**
  * Findings as SARIF 2.1.0 (OASIS), for code scanning: GitHub, GitLab, Azure DevOps.
  */
+
 import { createHash } from 'node:crypto'
-import type { Audited } from '../audit.ts'
-import { keyOf, knownBy } from '../checks/baseline.ts'
-import { fromText, toText } from '../io/bytes.ts'
-import type { Finding, Severity } from '../model.ts'
-import { WIDTH } from '../references/scan.ts'
-import { describe } from '../report.ts'
+import { resolve } from 'node:path'
+import { writeFile } from '../io/staging.ts'
+import type { Finding, Severity } from '../model/findings.ts'
+import { fromText, toText } from '../paths.ts'
+import { WIDTH } from '../references/reference.ts'
+import type { Audited } from '../verify/audit.ts'
+import { keyOf, knownBy } from '../verify/baseline.ts'
 import { VERSION } from '../version.ts'
+import { describe } from './describe.ts'
 
 const LEVELS: Readonly<Record<Severity, string>> = { error: 'error', warning: 'warning', note: 'note' }
 
@@ -96,3 +99,7 @@ function uriOf(path: string): string {
     .replace(/[^A-Za-z0-9\-._~/]/g, c => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
   return encoded.startsWith('/') ? `file://${encoded}` : encoded
 }
+
+/** Writes it to a file. @throws BundleError when that cannot be written */
+export const writeSarif = (path: string, audited: readonly Audited[]): void =>
+  writeFile(fromText(resolve(path)), sarifText(audited))

@@ -2,11 +2,12 @@
  * What `verify` found, as a table and a verdict for people, and as JSON (docs/verify.schema.json).
  */
 
-import type { Audit, Audited } from '../audit.ts'
-import { toText } from '../io/bytes.ts'
-import type { Finding } from '../model.ts'
-import { jsonFinding, megabytes, toJson } from '../report.ts'
-import type { Outside } from '../try.ts'
+import type { Finding } from '../model/findings.ts'
+import { toText } from '../paths.ts'
+import type { Outside } from '../try/try.ts'
+import type { Audit, Audited } from '../verify/audit.ts'
+import { megabytes } from './describe.ts'
+import { jsonFinding, toJson } from './json.ts'
 
 /** Rows of one file that are shown; JSON has all. */
 const ROWS_PER_FILE = 20

@@ -5,7 +5,7 @@
  * Nothing is written when the script runs, so each store path turns into something that the language works out itself.
  * What has to be known of each language is in shell-edit.ts, python-edit.ts and perl-edit.ts; here is what they share.
  */
-import type { BundlePath } from '../model.ts'
+import type { BundlePath } from '../paths.ts'
 import { blank } from '../references/rewrite.ts'
 
 /** A store path in a text: where it stands, and what it becomes. */

@@ -2,7 +2,7 @@
  * Scripts: the `#!` line as the kernel reads it (execve(2), "Interpreter scripts"; fs/binfmt_script.c): the
  * interpreter up to the first blank, then all the rest of the line as one argument.
  */
-import type { ScriptFacts } from '../model.ts'
+import type { ScriptFacts } from './facts.ts'
 
 /** Scripts that the kernel goes through to the program that interprets them (fs/exec.c, exec_binprm). */
 export const SCRIPTS_MAX = 5

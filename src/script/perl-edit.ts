@@ -16,8 +16,8 @@
  * root is refused: never half a program.
  */
 import { inRoot, type LaunchTemplate, type Template } from '../entry/launcher.ts'
-import type { BundlePath } from '../model.ts'
 import { HASH_LENGTH, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
+import type { BundlePath } from '../paths.ts'
 import { blankedSite, type Site, type SiteEdit, type TextEdit, textEdit } from './edit.ts'
 
 /**

@@ -17,7 +17,7 @@
  *
  * Refused are paths in the patterns of `match`, which takes literals only, in t-strings, and what is rare in braces.
  */
-import type { BundlePath } from '../model.ts'
+import type { BundlePath } from '../paths.ts'
 import { blankedSite, refuseAll, type Site, type SiteEdit, type Splice, type TextEdit, textEdit } from './edit.ts'
 import { type Run, stringRuns } from './python-runs.ts'
 import { pythonTokens, type StringToken, type Token } from './python-tokens.ts'

@@ -18,7 +18,7 @@
  * a text of its own: it is edited as such, and what is put into it is encoded for what it stands in.
  */
 import { type Command, forEachChild, parse, type SyntaxNode } from 'unbash'
-import type { BundlePath } from '../model.ts'
+import type { BundlePath } from '../paths.ts'
 import {
   blankedSite,
   type RefusalReason,

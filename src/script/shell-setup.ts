@@ -17,7 +17,7 @@
  * which is taken off again: no environment changes, and no shell can fall into a loop.
  */
 import { forEachChild, parse, type SyntaxNode } from 'unbash'
-import type { BundlePath } from '../model.ts'
+import type { BundlePath } from '../paths.ts'
 import type { Site, SiteOutcome, Splice, TextEdit } from './edit.ts'
 
 /** What runs a script in place of its `#!` line. */

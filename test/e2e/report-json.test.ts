@@ -124,7 +124,7 @@ test('the schema names every finding and every error', () => {
       [...m[1]!.matchAll(/'([a-z0-9-]+)'/g)].map(w => w[1]!),
     )
   const { finding, failure } = schema.definitions
-  expect(finding.properties.code.enum).toEqual(words('src/findings.ts', /readonly code: ('[^;\n]*)/g).sort())
+  expect(finding.properties.code.enum).toEqual(words('src/model/findings.ts', /readonly code: ('[^;\n]*)/g).sort())
   const codes = words('src/errors.ts', /ErrorCode =((?:\s+\| '[a-z-]+')+)/g)
   expect(failure.properties.error.properties.code.enum).toEqual(codes.sort())
 })

@@ -5,7 +5,7 @@ import { readLoader } from '../../src/elf/loader.ts'
 import { parseElf } from '../../src/elf/parse.ts'
 import { type Disk, type LoaderSettings, type Opened, Process } from '../../src/elf/search.ts'
 import { realPath, withFile } from '../../src/io/store.ts'
-import { loaderSettings } from '../../src/sources.ts'
+import { loaderSettings } from '../../src/scan/sources.ts'
 import { output } from './elf-tools.ts'
 
 export interface Choice {

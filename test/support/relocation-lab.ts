@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PT } from '../../src/elf/constants.ts'
+import type { LoaderPlace } from '../../src/elf/facts.ts'
 import { isElf, parseElf } from '../../src/elf/parse.ts'
 import { injectStub, STUB_ARCH } from '../../src/entry/inject.ts'
 import { PREBUILT } from '../../src/entry/prebuilt.ts'
@@ -13,7 +14,6 @@ import {
   type RelocatedSite,
 } from '../../src/entry/relocations.ts'
 import { bufferSource } from '../../src/io/bytes.ts'
-import type { LoaderPlace } from '../../src/model.ts'
 import { type Said, say } from './stub-lab.ts'
 
 const HASH = 'e'.repeat(32)

@@ -3,9 +3,8 @@ import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { BundlePath } from '../../src/model.ts'
-import type { Site, TextEdit } from '../../src/script/edit.ts'
-import { spliced } from '../../src/script/edit.ts'
+import type { BundlePath } from '../../src/paths.ts'
+import { type Site, spliced, type TextEdit } from '../../src/script/edit.ts'
 
 const HASH = '0123456789abcdfghijklmnpqrsvwxyz'
 /** The store path of a package, here always of this hash. */

@@ -3,12 +3,12 @@ import { execFile } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { expect } from 'vitest'
-import { checkInjected } from '../../src/checks/fidelity.ts'
+import { checkInjected } from '../../src/apply/fidelity.ts'
+import type { LoaderPlace } from '../../src/elf/facts.ts'
 import { parseElf } from '../../src/elf/parse.ts'
-import { injectStub, STUB_ARCH, stubRefusal } from '../../src/entry/inject.ts'
+import { injectStub, STUB_ARCH, type StubRefusal, stubRefusal } from '../../src/entry/inject.ts'
 import { PREBUILT } from '../../src/entry/prebuilt.ts'
 import { bufferSource } from '../../src/io/bytes.ts'
-import type { LoaderPlace, StubRefusal } from '../../src/model.ts'
 
 export const SUPPORT = resolve(import.meta.dirname)
 
@@ -18,7 +18,7 @@ export function refusal(file: string): StubRefusal | null {
   return stubRefusal(source, parseElf(source, file))
 }
 
-/** Puts the stub into a program, in place, as apply.ts does. */
+/** Puts the stub into a program, in place, as apply/apply.ts does. */
 export function inject(file: string, loader: LoaderPlace): void {
   const bytes = readFileSync(file)
   const facts = parseElf(bufferSource(bytes), file)

@@ -1,0 +1,333 @@
+/**
+ * Stage 5: carries out the plan in the staging directory. Each file is copied once, piece by piece, with its edits
+ * made on the way; what does not fit in place goes through patchelf afterwards; then every edited ELF file is parsed
+ * again and compared with what was planned.
+ */
+import { createHash } from 'node:crypto'
+import { editInPlace, elfEdits, emptyRpath, type Write } from '../elf/edit.ts'
+import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
+import { parseElf } from '../elf/parse.ts'
+import { type PatchelfJob, patchelf } from '../elf/patchelf.ts'
+import { injectStub, STUB_ARCH } from '../entry/inject.ts'
+import { PREBUILT } from '../entry/prebuilt.ts'
+import { RELOCATIONS_PATH } from '../entry/relocations.ts'
+import { BundleError } from '../errors.ts'
+import { bufferSource } from '../io/bytes.ts'
+import type { Progress } from '../io/progress.ts'
+import type { Staging } from '../io/staging.ts'
+import { filePieces, pieces, withFile } from '../io/store.ts'
+import type { MachOFacts } from '../macho/facts.ts'
+import type { Finding } from '../model/findings.ts'
+import type { DependencyGraph } from '../model/graph.ts'
+import type { BundlePlan, Edit, PlanOptions, Step } from '../model/plan.ts'
+import type { BundlePath } from '../paths.ts'
+import { rewriteContainer } from '../references/containers.ts'
+import { checkEdited, checkInjected } from './fidelity.ts'
+import { relocationTable } from './relocation-table.ts'
+import { editAndSign } from './sign.ts'
+
+/** The table of strings that relocate themselves, where the stub looks for it. */
+const RELOCATIONS = RELOCATIONS_PATH as BundlePath
+
+/** A file of the bundle as it was written. */
+export interface WrittenFile {
+  readonly at: BundlePath
+  readonly type: 'file' | 'link'
+  readonly executable: boolean
+  /** In bytes; of a link, the length of its text. */
+  readonly size: number
+  /** SHA-256 in hexadecimal of a file's contents, null for a link. */
+  readonly sha256: string | null
+  readonly target: string | null
+}
+
+/**
+ * Writes the planned tree into staging.
+ * @returns what was written, in the plan's order, the objects whose strings cannot relocate themselves after all, and
+ * the differences from the plan
+ */
+export async function apply(
+  plan: BundlePlan,
+  graph: DependencyGraph,
+  options: PlanOptions,
+  jobs: number,
+  staging: Staging,
+  progress: Progress,
+): Promise<{ files: WrittenFile[]; refused: ReadonlySet<BundlePath>; findings: Finding[] }> {
+  const files: WrittenFile[] = new Array(plan.steps.length)
+  const patches: PatchelfJob[] = []
+  const patched: { index: number; at: BundlePath; scratch: string }[] = []
+  const findings: Finding[] = []
+
+  await eachWithJobs(plan.steps, jobs, async (step, index) => {
+    progress.update(`writing ${index + 1} of ${plan.steps.length} files`)
+    staging.makeParents(step.at)
+    if (step.do === 'symlink') {
+      staging.symlink(step.at, step.to)
+      files[index] = {
+        at: step.at,
+        type: 'link',
+        executable: false,
+        size: step.to.length,
+        sha256: null,
+        target: step.to,
+      }
+      return
+    }
+    const hash = createHash('sha256')
+    let size = 0
+    const count = (piece: Uint8Array): Uint8Array => {
+      hash.update(piece)
+      size += piece.length
+      return piece
+    }
+    if (step.do === 'write') staging.write(step.at, count(step.bytes))
+    else {
+      const facts = elfFacts(graph, step)
+      const edits = elfEdits(step.edits)
+      // Whoever moves a payload from the end of its file hides it from its program.
+      const isFixed = graph.refusals.get(step.from) === 'payload'
+      const { writes, left } =
+        facts === null || (options.patcher === 'patchelf' && !isFixed)
+          ? { writes: [], left: edits }
+          : editInPlace(facts, edits)
+      if (isFixed && left.length > 0)
+        throw new BundleError('edit-refused', 'its strings for the loader do not fit, and its payload must not move', {
+          path: step.from,
+          hint: 'choose a shorter --prefix',
+        })
+      const rpathLeft = facts !== null && left.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
+      await staging.writePieces(step.at, editedPieces(step, [...writes, ...rpathLeft], loadedEnd(facts), count))
+      if (left.length > 0) {
+        // patchelf gets a name that any argument vector can carry.
+        const scratch = staging.scratch(`patchelf-${index}`)
+        patches.push({ file: scratch, edits: left, about: step.from })
+        patched.push({ index, at: step.at, scratch })
+      } else if (facts !== null && edits.length > 0)
+        findings.push(...checkEdited(step.from, staging.path(step.at), facts, edits, true))
+    }
+    files[index] = {
+      at: step.at,
+      type: 'file',
+      executable: step.executable,
+      size,
+      sha256: hash.digest('hex'),
+      target: null,
+    }
+  })
+
+  for (const { at, scratch } of patched) staging.move(staging.path(at), scratch)
+  await patchelf(patches)
+  for (const { index, at, scratch } of patched) {
+    staging.move(scratch, staging.path(at))
+    files[index] = { ...files[index]!, ...digestOf(staging.path(at)) }
+    const step = plan.steps[index]!
+    if (step.do !== 'copy') continue
+    findings.push(...checkEdited(step.from, staging.path(at), elfFacts(graph, step)!, elfEdits(step.edits), false))
+  }
+
+  for (const [index, step] of plan.steps.entries()) {
+    if (step.do !== 'copy' || !step.edits.some(e => e.op === 'sign')) continue
+    const facts = graph.files.get(step.from)!.facts as MachOFacts
+    findings.push(...(await editAndSign(step, facts, options, staging)))
+    files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
+  }
+
+  // Last: patchelf may have moved what the stub has to know.
+  for (const [index, step] of plan.steps.entries()) {
+    const edit = step.do === 'copy' ? step.edits.find(e => e.op === 'inject-stub') : undefined
+    if (!edit) continue
+    const relocations = plan.relocations === null ? null : edit.relocations
+    findings.push(...inject(staging.path(step.at), edit.loader, relocations, staging))
+    files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
+  }
+  let refused: ReadonlySet<BundlePath> = new Set()
+  if (plan.relocations !== null) {
+    const table = relocationTable(plan.relocations, plan.programs, at => staging.path(at))
+    staging.write(RELOCATIONS, table.bytes)
+    const sha256 = createHash('sha256').update(table.bytes).digest('hex')
+    files.push({ at: RELOCATIONS, type: 'file', executable: false, size: table.bytes.length, sha256, target: null })
+    refused = table.refused
+    findings.push(...table.findings)
+  }
+  return { files, refused, findings }
+}
+
+/** Puts the stub into a staged program. */
+function inject(
+  path: string,
+  loader: LoaderPlace,
+  relocations: { readonly program: number | null } | null,
+  staging: Staging,
+): Finding[] {
+  const bytes = withFile(path, source => Buffer.from(source.read(0, source.size)))
+  const facts = parseElf(bufferSource(bytes), path)
+  const blob = PREBUILT[STUB_ARCH[facts.machine] ?? '']
+  if (!blob) throw new Error(`no stub for machine ${facts.machine}`)
+  const injected = injectStub(bytes, facts, Buffer.from(blob.stub, 'base64'), loader, relocations)
+  staging.replace(path, injected)
+  return checkInjected(path, bytes, injected, loader)
+}
+
+/** Size and SHA-256 of a file. */
+function digestOf(path: string): { size: number; sha256: string } {
+  return withFile(path, source => {
+    const hash = createHash('sha256')
+    for (const piece of pieces(source)) hash.update(piece)
+    return { size: source.size, sha256: hash.digest('hex') }
+  })
+}
+
+function elfFacts(graph: DependencyGraph, step: Step): ElfFacts | null {
+  const facts = step.do === 'copy' ? graph.files.get(step.from)?.facts : undefined
+  return facts?.format === 'elf' ? facts : null
+}
+
+/** The input piece by piece with the overwrites made; each is checked against the bytes that the scan saw. */
+async function* editedPieces(
+  step: Step & { do: 'copy' },
+  writes: readonly Write[],
+  loaded: number,
+  count: (piece: Uint8Array) => Uint8Array,
+): AsyncGenerator<Uint8Array> {
+  const repack = step.edits.find(e => e.op === 'repack')
+  if (repack) {
+    yield count(repacked(step, repack, writes, loaded))
+    return
+  }
+  const splices = step.edits.filter((e): e is Splice => e.op === 'splice')
+  if (splices.length > 0) {
+    yield* splicedPieces(step.from, step.size, splices, count)
+    return
+  }
+  const edits = [
+    ...step.edits.filter((e): e is Edit & { op: 'overwrite' } => e.op === 'overwrite'),
+    ...writes.map(w => ({ offset: w.offset, from: null, to: w.bytes })),
+  ].sort((a, b) => a.offset - b.offset)
+  const strip = step.edits.find(e => e.op === 'strip')
+  let first = 0
+  let base = 0
+  for await (const piece of filePieces(step.from)) {
+    const end = base + piece.length
+    for (let i = first; i < edits.length && edits[i]!.offset < end; i++) {
+      const edit = edits[i]!
+      if (edit.offset + edit.to.length <= base) first = i + 1
+      else overlay(piece, base, edit.offset, edit.to, edit.from, step.from)
+    }
+    yield count(strip ? piece.subarray(0, Math.max(0, strip.keep - base)) : piece)
+    base = end
+  }
+  if (strip) yield count(strip.tail)
+}
+
+/** Bytes of a file that a loader maps: a container behind them does not move them. */
+const loadedEnd = (facts: ElfFacts | null): number =>
+  Math.max(0, ...(facts?.segments ?? []).map(s => s.offset + s.filesz))
+
+/**
+ * A container with its members overwritten, and then what stands around them: offsets there may have changed, but for
+ * those of a program that it is appended to.
+ */
+function repacked(
+  step: Step & { do: 'copy' },
+  { members }: Edit & { op: 'repack' },
+  writes: readonly Write[],
+  loaded: number,
+): Buffer {
+  const bytes = withFile(step.from, source => Buffer.from(source.read(0, source.size)))
+  const edits = new Map(members.map(m => [m.names.join('\0'), m.edits]))
+  const after = rewriteContainer(
+    bytes,
+    (names, contents) => {
+      const own = edits.get(names.join('\0'))
+      if (!own) return contents
+      const changed = Buffer.from(contents)
+      for (const { offset, from, to } of own) overlay(changed, 0, offset, to, from, step.from)
+      return changed
+    },
+    { path: step.from },
+  )
+  const result = after === bytes ? bytes : Buffer.from(after)
+  for (const edit of step.edits)
+    if (edit.op === 'overwrite' && edit.offset < loaded) overlay(result, 0, edit.offset, edit.to, edit.from, step.from)
+    else if (edit.op === 'overwrite')
+      for (let at = result.indexOf(edit.from); at >= 0; at = result.indexOf(edit.from, at + edit.to.length))
+        result.set(edit.to, at)
+  for (const { offset, bytes } of writes) overlay(result, 0, offset, bytes, null, step.from)
+  return result
+}
+
+type Splice = Edit & { op: 'splice' }
+
+/** A text piece by piece with bytes in the place of others, as many as there are. */
+async function* splicedPieces(
+  path: string,
+  size: number,
+  splices: readonly Splice[],
+  count: (piece: Uint8Array) => Uint8Array,
+): AsyncGenerator<Uint8Array> {
+  let next = 0
+  /** Input bytes up to here are written or left out. */
+  let done = 0
+  let base = 0
+  for await (const piece of filePieces(path)) {
+    const end = base + piece.length
+    const rest = (to: number): Uint8Array => piece.subarray(Math.max(done, base) - base, to - base)
+    for (let splice = splices[next]; splice && splice.offset < end; splice = splices[++next]) {
+      yield count(rest(splice.offset))
+      yield count(splice.to)
+      done = splice.offset + splice.length
+      if (done > end) break
+    }
+    if (done > end) next++
+    else {
+      yield count(rest(end))
+      done = end
+    }
+    base = end
+  }
+  // Its text was read by the scan.
+  if (base !== size) throw changed(path)
+  for (const splice of splices.slice(next)) yield count(splice.to)
+}
+
+const changed = (path: string): BundleError =>
+  new BundleError('unreadable', 'changed while it was being bundled', { path, hint: 'run it again' })
+
+/** Puts the part of `to` that falls into the piece there. */
+function overlay(
+  piece: Buffer,
+  base: number,
+  offset: number,
+  to: Uint8Array,
+  from: Uint8Array | null,
+  path: string,
+): void {
+  const start = Math.max(offset, base)
+  const end = Math.min(offset + to.length, base + piece.length)
+  if (from !== null && !piece.subarray(start - base, end - base).equals(from.subarray(start - offset, end - offset)))
+    throw changed(path)
+  piece.set(to.subarray(start - offset, end - offset), start - base)
+}
+
+/** Runs `jobs` at a time; after a failure none is started, and it is thrown when the others have come to an end. */
+async function eachWithJobs<T>(
+  items: readonly T[],
+  jobs: number,
+  run: (item: T, index: number) => Promise<void>,
+): Promise<void> {
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++
+      try {
+        await run(items[index]!, index)
+      } catch (error) {
+        next = items.length
+        throw error
+      }
+    }
+  }
+  const workers = Array.from({ length: Math.max(1, Math.min(jobs, items.length)) }, worker)
+  for (const result of await Promise.allSettled(workers)) if (result.status === 'rejected') throw result.reason
+}

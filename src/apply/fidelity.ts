@@ -1,0 +1,207 @@
+/**
+ * Fidelity: what was written is what was planned. Whatever did the edit, the file is parsed again and every fact
+ * compared; a difference that is not in the plan is an error. This is what makes an imperfect tool safe to use.
+ */
+
+import { createHash } from 'node:crypto'
+import { DT, EM, PT } from '../elf/constants.ts'
+import { type EditableFacts, type ElfEdit, editable, editedFacts } from '../elf/edit.ts'
+import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
+import { parseElf, symbolNames } from '../elf/parse.ts'
+import { isDynamicWritable } from '../elf/patchelf.ts'
+import { spareHeader } from '../entry/inject.ts'
+import { type ByteSource, bufferSource } from '../io/bytes.ts'
+import { withFile } from '../io/store.ts'
+import { LC } from '../macho/constants.ts'
+import { editedStrings, type MachOEdit } from '../macho/edit.ts'
+import type { LoadCommand, MachOFacts, MachOSegment, MachOSlice } from '../macho/facts.ts'
+import { headerSize } from '../macho/image.ts'
+import { parseMachO } from '../macho/parse.ts'
+import { chunks } from '../macho/patch.ts'
+import { checkSignature, isIntact } from '../macho/signature.ts'
+import type { Finding } from '../model/findings.ts'
+
+/**
+ * Compares an edited copy with its original.
+ * @param inPlace true when nothing may have moved
+ */
+export function checkEdited(
+  original: string,
+  copy: string,
+  facts: ElfFacts,
+  edits: readonly ElfEdit[],
+  inPlace: boolean,
+): Finding[] {
+  const after = withFile(copy, source => parseElf(source, copy))
+  const differences: [fact: string, expected: string, found: string][] = []
+  const expect = (fact: string, expected: unknown, found: unknown): void => {
+    const [e, f] = [JSON.stringify(expected), JSON.stringify(found)]
+    if (e !== f) differences.push([fact, e, f])
+  }
+
+  const wanted = editedFacts(facts, edits)
+  const got = editable(after)
+  for (const key of Object.keys(wanted) as (keyof EditableFacts)[]) expect(key, wanted[key], got[key])
+  for (const key of ['class', 'little', 'machine', 'abi', 'type', 'flags1'] as const)
+    expect(key, facts[key], after[key])
+  expect(
+    'verneed versions',
+    facts.verneed.map(v => v.versions),
+    after.verneed.map(v => v.versions),
+  )
+  // patchelf 0.14 gets it wrong, and the loader writes there.
+  if (facts.machine === EM.mips) expect('the place of the debug map', rldMap(facts), rldMap(after))
+  // Some loaders leave it alone, and it is read-only from the start.
+  if (isDynamicWritable(facts)) expect('that the dynamic section can be written to', true, isDynamicWritable(after))
+  if (inPlace) expect('program headers', facts.segments, after.segments)
+  else expect('alignment of segments', alignments(facts), alignments(after))
+
+  const renamed = new Map(edits.flatMap(e => (e.op === 'replace-needed' ? [[e.from, e.to] as const] : [])))
+  const names = withFile(original, source => symbolNames(source, original)).map(name => renamed.get(name) ?? name)
+  const namesAfter = withFile(copy, source => symbolNames(source, copy))
+  const changed = names.findIndex((name, i) => name !== namesAfter[i])
+  if (changed >= 0) expect(`symbol or version name ${changed}`, names[changed], namesAfter[changed] ?? null)
+  else expect('number of symbol and version names', names.length, namesAfter.length)
+
+  return differences.map(([fact, expected, found]) => ({
+    code: 'edit-outside-plan',
+    severity: 'error',
+    file: original,
+    fact,
+    expected,
+    found,
+  }))
+}
+
+/**
+ * Compares a program with the stub in it with what it was before: an interpreter or a spare program header less, a
+ * segment more, all else the same.
+ */
+export function checkInjected(path: string, before: Buffer, after: Buffer, loader: LoaderPlace): Finding[] {
+  const [was, is] = [parseElf(bufferSource(before), path), parseElf(bufferSource(after), path)]
+  const spare = spareHeader(was)
+  const stub = is.segments.find(s => !was.segments.some(old => old.type === s.type && old.vaddr === s.vaddr))
+  const facts: [fact: string, expected: unknown, found: unknown][] = [
+    ['the strings of the loader', { ...editable(was), interp: null }, editable(is)],
+    [
+      'the segments',
+      was.segments.filter((s, i) => i !== spare && s.type !== PT.interp),
+      is.segments.filter(s => s !== stub),
+    ],
+    ['the place of the loader', loader, is.stub],
+    ['the names', symbolNames(bufferSource(before), path), symbolNames(bufferSource(after), path)],
+  ]
+  return facts.flatMap(([fact, expected, found]) => difference(path, fact, expected, found))
+}
+
+/**
+ * Compares an edited and signed Mach-O file with what it was: of each slice the strings as planned, all segments but the
+ * size of the one that holds the signature, all other load commands and all bytes behind, and a signature that is right.
+ * @param before what it was before its load commands were edited, as `untouched` gives it
+ * @param inPlace as for `untouched`
+ */
+export function checkMachO(
+  original: string,
+  was: MachOFacts,
+  before: readonly Untouched[],
+  edits: readonly MachOEdit[],
+  inPlace: boolean,
+  source: ByteSource,
+): Finding[] {
+  const is = parseMachO(source, original)
+  const plan = editedStrings(was, edits)
+  const found = editedStrings(is, [])
+  const facts: [fact: string, expected: unknown, found: unknown][] = [
+    ['the kind of container', was.container, is.container],
+    ['the number of slices', was.slices.length, is.slices.length],
+    ...is.slices.flatMap((slice, i): [string, unknown, unknown][] => {
+      const old = was.slices[i]
+      if (!old) return []
+      const other = untouchedOf(source, slice, old, inPlace)
+      return [
+        [`the strings of ${slice.arch}`, plan[i], found[i]],
+        [`the header of ${slice.arch}`, header(old), header(slice)],
+        [`the segments of ${slice.arch}`, old.segments.map(extent), slice.segments.map(extent)],
+        [`the versions of ${slice.arch}`, old.versions, slice.versions],
+        [`other load commands of ${slice.arch}`, before[i]?.commands, other.commands],
+        [`the contents of ${slice.arch}`, before[i]?.contents, other.contents],
+        [`the signature of ${slice.arch}`, true, checkSignature(source, slice, original).every(isIntact)],
+      ]
+    }),
+  ]
+  return facts.flatMap(([fact, expected, found]) => difference(original, fact, expected, found))
+}
+
+/** What of a slice stays as it is when strings of its load commands are edited and it is signed. */
+interface Untouched {
+  /** Every other load command, in hexadecimal. */
+  readonly commands: readonly string[]
+  /** SHA-256 of the bytes behind the room for load commands. */
+  readonly contents: string
+}
+
+/**
+ * What no edit may change, by slice. LLVM's install_name_tool writes load commands and code over each other where the
+ * former do not fit, and exits 0.
+ * @param inPlace true when nothing may have moved; else __LINKEDIT may have been laid out anew
+ */
+export const untouched = (source: ByteSource, { slices }: MachOFacts, inPlace: boolean): Untouched[] =>
+  slices.map(slice => untouchedOf(source, slice, slice, inPlace))
+
+/** @param was the slice before the edit, which says where its contents lie */
+function untouchedOf(source: ByteSource, slice: MachOSlice, was: MachOSlice, inPlace: boolean): Untouched {
+  const strings = [slice.id, slice.dylinker, ...slice.dylibs.map(d => d.name), ...slice.rpaths, ...slice.environment]
+  const linkedit = was.segments.find(s => s.name === '__LINKEDIT')
+  const own = slice.segments.find(s => s.name === '__LINKEDIT')?.command
+  const isOther = ({ cmd, offset, size }: LoadCommand): boolean =>
+    cmd !== LC.codeSignature &&
+    offset !== own &&
+    (inPlace || !LINKEDIT_DATA.has(cmd)) &&
+    !strings.some(s => s !== null && s.offset >= offset && s.offset < offset + size)
+  const start = headerSize(was) + was.sizeofcmds + was.room
+  const signature = was.signature === null ? was.size : was.signature.offset - was.offset
+  const end = Math.min(inPlace || !linkedit ? signature : linkedit.fileoff, slice.size)
+  const hash = createHash('sha256')
+  for (const piece of chunks(source, slice.offset + start, slice.offset + end)) hash.update(piece)
+  return {
+    commands: slice.commands.filter(isOther).map(({ offset, size }) => source.read(offset, size).toString('hex')),
+    contents: hash.digest('hex'),
+  }
+}
+
+/** Load commands that say where something lies in __LINKEDIT. */
+const LINKEDIT_DATA: ReadonlySet<number> = new Set([
+  ...[LC.symtab, LC.dysymtab, LC.dyldInfo, LC.dyldInfoOnly, LC.segmentSplitInfo, LC.functionStarts, LC.dataInCode],
+  ...[LC.dylibCodeSignDrs, LC.linkerOptimizationHint, LC.dyldExportsTrie, LC.dyldChainedFixups],
+])
+
+const header = ({ class: bits, little, cputype, cpusubtype, filetype, flags }: MachOSlice) => ({
+  bits,
+  little,
+  cputype,
+  cpusubtype,
+  filetype,
+  flags,
+})
+
+const extent = ({ name, vmaddr, vmsize, fileoff, filesize, sections }: MachOSegment) =>
+  name === '__LINKEDIT' ? { name, vmaddr, fileoff } : { name, vmaddr, vmsize, fileoff, filesize, sections }
+
+function difference(file: string, fact: string, expected: unknown, found: unknown): Finding[] {
+  const [e, f] = [JSON.stringify(expected), JSON.stringify(found)]
+  return e === f ? [] : [{ code: 'edit-outside-plan', severity: 'error', file, fact, expected: e, found: f }]
+}
+
+/** The distinct alignments of loaded segments: an editor may add a segment, but not change what pages it needs. */
+const alignments = (facts: ElfFacts): number[] =>
+  [...new Set(facts.segments.filter(s => s.type === PT.load).map(s => s.align))].sort((a, b) => a - b)
+
+/** The address that MIPS' loader puts its debug map's at: told from the dynamic entry that tells it, which may move. */
+function rldMap({ dynamic, segments, class: bits }: ElfFacts): number | null {
+  const entry = dynamic.find(e => e.tag === DT.mipsRldMapRel)
+  const load =
+    entry && segments.find(s => s.type === PT.load && s.offset <= entry.offset && entry.offset < s.offset + s.filesz)
+  const address = load ? load.vaddr + entry.offset - load.offset + entry.value : null
+  // It may lie before the entry: 32 bits wrap around.
+  return address === null || bits === 64 ? address : address >>> 0
+}

@@ -1,0 +1,228 @@
+/**
+ * `bundle.json`: what a bundle says of itself. Its schema is versioned; names are text, with the bytes beside them in
+ * base64 where they are no UTF-8. It names packages and bundle paths only: like every file of the bundle it holds
+ * neither `/nix/store` nor a store hash. Of the closure's hashes it has digests, so that whoever verifies the bundle
+ * on another machine can still tell that none of them is left.
+ */
+import { createHash } from 'node:crypto'
+import * as v from 'valibot'
+import type { Finding } from '../model/findings.ts'
+import type { DependencyGraph } from '../model/graph.ts'
+import { type BundlePlan, OUTCOMES, type Outcome, type PlanOptions } from '../model/plan.ts'
+import type { Target } from '../model/target.ts'
+import { type BundlePath, toText } from '../paths.ts'
+import { RULES } from '../references/follow.ts'
+import type { WrittenFile } from './apply.ts'
+
+export const MANIFEST = 'bundle.json' as BundlePath
+const SCHEMA = 1
+
+/** A path: text, and `bytes` (base64) where the text alone would not give it back. */
+const Path = v.object({ path: v.string(), bytes: v.optional(v.string()) })
+
+const COUNTS = {
+  loader: v.number(),
+  fixed: v.number(),
+  templated: v.number(),
+  relocated: v.number(),
+  blanked: v.number(),
+  stripped: v.optional(v.number(), 0),
+}
+
+const ManifestSchema = v.object({
+  schema: v.literal(SCHEMA),
+  tool: v.string(),
+  name: v.string(),
+  version: v.nullable(v.string()),
+  system: v.string(),
+  /** Null: relocatable. */
+  prefix: v.nullable(v.string()),
+  /** `none` with a prefix: programs start by themselves. */
+  launcher: v.picklist(['stub', 'shell', 'none']),
+  /** `missing`: libraries that the original does not find either. */
+  programs: v.array(
+    v.object({ at: Path, elf: Path, loader: v.nullable(Path), missing: v.optional(v.array(v.string()), []) }),
+  ),
+  packages: v.array(v.object({ name: v.string(), tree: v.boolean() })),
+  /** Bytes that the path of the bundle's root may have: beyond it strings that relocate themselves do not fit. */
+  rootLimit: v.optional(v.nullable(v.number()), null),
+  /** How many references had which outcome (model/plan.ts, Outcome), and how many paths of the host in loaders were blanked. */
+  references: v.object({ ...COUNTS, 'host-path': v.number() }),
+  /** The same by file: what it names is a bundle path, or a package's name and path where it is not in the bundle. */
+  accounts: v.array(
+    v.object({
+      ...Path.entries,
+      outcome: v.picklist(OUTCOMES),
+      rule: v.string(),
+      target: v.nullable(v.string()),
+      count: v.number(),
+    }),
+  ),
+  /** The first 16 hexadecimal digits of the SHA-256 of each hash of the closure. */
+  closure: v.array(v.string()),
+  findings: v.array(v.looseObject({ code: v.string(), severity: v.string(), file: v.string() })),
+  files: v.array(
+    v.object({
+      ...Path.entries,
+      type: v.picklist(['file', 'link']),
+      executable: v.boolean(),
+      size: v.number(),
+      sha256: v.nullable(v.string()),
+      target: v.nullable(Path),
+    }),
+  ),
+})
+
+export type Manifest = v.InferOutput<typeof ManifestSchema>
+
+/** A path of the manifest as a byte string. */
+export const pathBytes = ({ path, bytes }: { path: string; bytes?: string | undefined }): BundlePath =>
+  (bytes === undefined ? Buffer.from(path, 'utf8') : Buffer.from(bytes, 'base64')).toString('latin1') as BundlePath
+
+const pathText = (bytes: string): { path: string; bytes?: string } => {
+  const path = toText(bytes)
+  const same = Buffer.from(path, 'utf8').toString('latin1') === bytes
+  return same ? { path } : { path, bytes: Buffer.from(bytes, 'latin1').toString('base64') }
+}
+
+export const digestOfHash = (hash: string): string => createHash('sha256').update(hash).digest('hex').slice(0, 16)
+
+/** What the manifest says that neither plan nor graph know. */
+export interface Title {
+  readonly tool: string
+  readonly name: string
+  readonly version: string | null
+  readonly system: string
+}
+
+export function makeManifest(
+  title: Title,
+  graph: DependencyGraph,
+  plan: BundlePlan,
+  options: PlanOptions,
+  closure: ReadonlySet<string>,
+  files: readonly WrittenFile[],
+): Manifest {
+  const hashes = new Set(closure)
+  for (const { hash } of graph.packages) if (hash !== null) hashes.add(hash)
+  for (const { references } of graph.files.values())
+    for (const { hash } of references) if (hash !== null) hashes.add(hash)
+  return {
+    schema: SCHEMA,
+    ...title,
+    prefix: options.prefix === null ? null : toText(options.prefix),
+    launcher: options.prefix !== null ? 'none' : plan.programs.some(p => p.at !== p.elf) ? 'shell' : 'stub',
+    programs: plan.programs.map(p => ({
+      at: pathText(p.at),
+      elf: pathText(p.elf),
+      loader: p.loader === null ? null : pathText(p.loader),
+      missing: graph.findings.flatMap(f =>
+        f.code === 'library-missing' && f.chain[0] === p.source ? [String(strip(f.name, plan))] : [],
+      ),
+    })),
+    packages: graph.packages.map(p => ({ name: toText(p.name), tree: p.tree })),
+    rootLimit: plan.relocations?.rootLimit ?? null,
+    references: countOutcomes(plan),
+    accounts: accountsByFile(plan),
+    closure: [...hashes].map(digestOfHash).sort(),
+    findings: plan.findings.map(f => withoutStorePaths(f, plan)),
+    files: files.map(f => ({
+      ...pathText(f.at),
+      type: f.type,
+      executable: f.executable,
+      size: f.size,
+      sha256: f.sha256,
+      target: f.target === null ? null : pathText(f.target),
+    })),
+  }
+}
+
+/** How many references had which outcome, and how many paths of the host in loaders were blanked. */
+export function countOutcomes(plan: BundlePlan): Record<Outcome | 'host-path', number> {
+  const counts = {
+    loader: 0,
+    fixed: 0,
+    templated: 0,
+    relocated: 0,
+    blanked: 0,
+    stripped: 0,
+    'host-path': plan.hostPaths,
+  }
+  for (const { outcome } of plan.accounts) counts[outcome]++
+  return counts
+}
+
+function accountsByFile(plan: BundlePlan): Manifest['accounts'] {
+  const groups = new Map<string, Manifest['accounts'][number]>()
+  for (const { at, outcome, verdict } of plan.accounts) {
+    const target = verdict.target === null ? null : String(strip(verdict.target, plan))
+    const key = JSON.stringify([at, outcome, verdict.rule, target])
+    const known = groups.get(key)
+    if (known) known.count++
+    else groups.set(key, { ...pathText(at), outcome, rule: verdict.rule, target, count: 1 })
+  }
+  return [...groups.values()]
+}
+
+/** The account of everything with the inputs' own paths, for `--report`. */
+export function fullReport(
+  target: Target,
+  graph: DependencyGraph,
+  plan: BundlePlan,
+  findings: readonly Finding[],
+): object {
+  const text = (value: string | null): string | null => (value === null ? null : toText(value))
+  return {
+    schema: SCHEMA,
+    target: target.label,
+    packages: graph.packages.map(p => ({ root: toText(p.root), hash: p.hash, name: toText(p.name), tree: p.tree })),
+    references: plan.accounts.map(({ file, at, inside, reference, verdict, outcome, missed }) => ({
+      file: toText(file),
+      at: toText(at),
+      member: inside === null ? null : inside.map(toText).join('!'),
+      offset: reference.offset,
+      encoding: reference.encoding,
+      text: toText(reference.text),
+      target: text(verdict.target),
+      rule: verdict.rule,
+      reason: RULES.get(verdict.rule) ?? '',
+      followed: verdict.followed,
+      outcome,
+      missed,
+    })),
+    files: [...plan.placed].map(([file, at]) => ({ file: toText(file), at: toText(at) })),
+    findings: findings.map(f => JSON.parse(JSON.stringify(f))),
+  }
+}
+
+export const manifestBytes = (manifest: Manifest): Buffer =>
+  Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`, 'utf8')
+
+/** The manifest in these bytes, or why there is none. */
+export function readManifest(bytes: Buffer): { manifest: Manifest } | { reason: string } {
+  let json: unknown
+  try {
+    json = JSON.parse(bytes.toString('utf8'))
+  } catch {
+    return { reason: 'it is not JSON' }
+  }
+  const parsed = v.safeParse(ManifestSchema, json)
+  if (parsed.success) return { manifest: parsed.output }
+  const issue = parsed.issues[0]
+  return { reason: `${v.getDotPath(issue) ?? 'the document'}: ${issue.message}` }
+}
+
+/** A finding in the bundle's own terms. */
+const withoutStorePaths = (finding: Finding, plan: BundlePlan): Manifest['findings'][number] =>
+  Object.fromEntries(
+    Object.entries(finding).map(([k, value]) => [k, strip(value, plan)]),
+  ) as Manifest['findings'][number]
+
+/** Bundle paths for inputs that are in the bundle, package names for the others. */
+function strip(value: unknown, plan: BundlePlan): unknown {
+  if (typeof value === 'string') {
+    const at = plan.placed.get(value as never)
+    return toText(at ?? value.replace(/\/nix\/store\/?(?:[0-9a-df-np-sv-z]{32}-?)?/g, ''))
+  }
+  return Array.isArray(value) ? value.map(item => strip(item, plan)) : value
+}

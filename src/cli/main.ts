@@ -1,0 +1,81 @@
+/**
+ * The command line: argv -> options -> one call -> report -> exit code. Standard output is the result, standard error
+ * is progress and messages. Each command is a file beside this one.
+ */
+import { Command, CommanderError } from 'commander'
+import type { BundleError } from '../errors.ts'
+import { EXIT } from '../exit.ts'
+import { VERSION } from '../version.ts'
+import { addMake } from './make.ts'
+import { load, loaded, print } from './output.ts'
+import { addTry } from './try.ts'
+import { addVerify } from './verify.ts'
+
+/** The command line as Node has it, and the command to trace that stands behind `--` with `--trace`. */
+const [words, traced] = splitTraced(process.argv)
+
+function splitTraced(argv: readonly string[]): [string[], string[]] {
+  const dashes = argv.indexOf('--')
+  const isTraced = dashes >= 0 && argv.slice(0, dashes).includes('--trace')
+  return isTraced ? [argv.slice(0, dashes), argv.slice(dashes + 1)] : [[...argv], []]
+}
+
+const program = new Command('bundle')
+  .description('Turn a program built with Nix into a bundle that runs where there is no Nix.')
+  .version(VERSION)
+  .exitOverride()
+  .usage('<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]')
+  .showHelpAfterError('(bundle --help for the options)')
+addMake(program, traced)
+addVerify(program)
+addTry(program, traced)
+
+/** Whether all work is done, and its exit code set. */
+let finished = false
+
+/** The last act on a signal: nothing half-made is left, no tool runs on. */
+function onSignal(signal: NodeJS.Signals, code: number): void {
+  process.once(signal, () => {
+    // What is published stays, whatever comes between that and our end.
+    if (finished) process.exit()
+    loaded()?.cleanUp()
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K')
+    process.stderr.write('interrupted: nothing was written\n')
+    process.exit(code)
+  })
+}
+
+async function main(): Promise<void> {
+  onSignal('SIGINT', EXIT.interrupted)
+  onSignal('SIGTERM', 143)
+  onSignal('SIGHUP', 129)
+  // Whoever reads our output may have enough of it (`| head`).
+  process.stdout.on('error', error => {
+    if ('code' in error && error.code === 'EPIPE') process.exit()
+    throw error
+  })
+  try {
+    await program.parseAsync(words)
+    finished = true
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.failed
+      // What was said of it stands on standard error.
+      const message = error.message.replace(/^error: /, '')
+      if (error.exitCode !== 0 && words.includes('--json'))
+        print((await load()).jsonError({ code: 'usage', message, hint: 'bundle --help for the options' }))
+    } else if (isBundleError(error)) {
+      const { errorText, jsonError } = await load()
+      if (words.includes('--json')) print(jsonError(error))
+      process.stderr.write(`${errorText(error)}\n`)
+      process.exitCode = error.code === 'interrupted' ? EXIT.interrupted : EXIT.failed
+    } else throw error
+  }
+}
+
+function isBundleError(error: unknown): error is BundleError {
+  const pipeline = loaded()
+  return pipeline !== undefined && error instanceof pipeline.BundleError
+}
+
+void main()

@@ -1,0 +1,119 @@
+/** `bundle TARGET...`: makes a bundle. It is what `bundle` does when no command is named. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { EXIT } from '../exit.ts'
+import { DATA_KINDS, type DataKind } from '../model/graph.ts'
+import type { BundleOptions } from '../options.ts'
+import { FORMATS } from '../pack/format.ts'
+import { collect, load, type OutputOptions, print, printFindings, progressFor, withOutput } from './output.ts'
+
+type MakeOptions = Omit<BundleOptions, 'trace'> & OutputOptions & { trace?: boolean }
+
+/**
+ * Adds the command.
+ * @param traced the command to trace, which stands behind `--`
+ */
+export function addMake(program: Command, traced: readonly string[]): void {
+  const make = withOutput(program.command('make', { isDefault: true }))
+    .description('make a bundle of a program')
+    .argument(
+      '<target...>',
+      'a path with a slash in it (./result, /nix/store/...), a flake reference (nixpkgs#nginx), a Nix attribute (nginx, nginx^bin); where there is no Nix, a program on PATH',
+    )
+    .option('-o, --output <path>', 'where the bundle goes (default: ./<name>-<version>-<system>.tar.gz)')
+    .addOption(new Option('-f, --format <format>', 'what it is (default: what --output ends in)').choices(FORMATS))
+    .option('--prefix <directory>', 'make it for one fixed absolute place instead of any')
+    .addOption(
+      new Option('--launcher <kind>', 'how programs find their loader')
+        .choices(['auto', 'stub', 'shell'])
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--patcher <tool>', 'who edits ELF and Mach-O files')
+        .choices(['auto', 'patchelf', 'install_name_tool'])
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--signer <kind>', 'who signs Mach-O files: codesign on macOS, or the built-in signer')
+        .choices(['auto', 'builtin'])
+        .default('auto'),
+    )
+    .addOption(
+      new Option(
+        '--data <which>',
+        'files besides programs and libraries: what is referenced, nothing, the whole closure',
+      )
+        .choices(['auto', 'none', 'all'])
+        .default('auto'),
+    )
+    .option('--include <glob>', 'bring these too: a path such as glibc-2.36/lib/gconv/* (repeatable)', collect)
+    .option('--exclude <glob>', 'leave these out (repeatable)', collect)
+    .option('--trace', 'run the command behind -- and bring what it opens: --trace -- nginx -t')
+    .option('--disallow <name>', 'fail if this package or library would be in the bundle (repeatable)', collect)
+    .addOption(
+      new Option(
+        '--with <kinds>',
+        'data to bring, from the store or else from this machine: ca-certificates,locales,tzdata',
+      ).argParser(parseKinds),
+    )
+    .option('--licenses', 'gather licence texts in share/licenses/')
+    .option('--strip', 'leave out symbols and debug information')
+    .option('--report <file>', 'write a full account of every store reference')
+    .option('--program <name>', 'only this program of the targets (repeatable)', collect)
+    .option('--file <file>', 'take attributes from this Nix file instead of nixpkgs')
+    .option('--system <system>', 'have Nix build for this system, such as aarch64-linux')
+    .option('--nix-arg <argument>', 'hand this on to Nix (repeatable)', collect)
+    .option('--name <name>', "the bundle's name (default: the targets' names)", parseName)
+    .option('--dry-run', 'plan only: say what would be written, with --verbose each file')
+    .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
+    .option('--force', 'replace what is at the destination')
+    .action(async (targets: [string, ...string[]], typed: MakeOptions) => {
+      const pipeline = await load()
+      const { trace: isTraced, ...options } = typed
+      const { bundle, bundleSummary, jsonFinding, plannedLines, toJson } = pipeline
+      const progress = progressFor(options, pipeline)
+      const report = await bundle(targets, {
+        ...options,
+        ...(isTraced && { trace: traced }),
+        progress,
+        showNix: !options.quiet && !options.json && process.stderr.isTTY,
+      })
+      progress.done()
+      printFindings(report.findings, options, pipeline)
+      if (options.json) print(toJson({ ...report, findings: report.findings.map(jsonFinding) }))
+      else if (report.planned !== null) {
+        if (options.verbose) print(plannedLines(report))
+        if (!options.quiet) print(bundleSummary(report))
+      } else if (report.output === null) process.stderr.write('nothing was written: there are errors\n')
+      else if (!options.quiet) print(bundleSummary(report))
+      process.exitCode = report.output === null && report.planned === null ? EXIT.findings : EXIT.ok
+    })
+
+  // Most people want the one command that has no name: its options belong on the first page.
+  program.addHelpText(
+    'after',
+    () => `\n${make.helpInformation().replace(/^.*?(?=Arguments:)/s, 'bundle <target...>: make a bundle\n\n')}`,
+  )
+  make.usage('<target...> [options]')
+}
+
+function parseCount(text: string): number {
+  const n = Number(text)
+  if (!Number.isInteger(n) || n < 1 || n > 1024)
+    throw new InvalidArgumentError('a whole number from 1 to 1024 is wanted')
+  return n
+}
+
+function parseKinds(text: string, before: readonly DataKind[] = []): DataKind[] {
+  const kinds = text.split(',').map(word => {
+    const kind = DATA_KINDS.find(k => k === word)
+    if (kind === undefined) throw new InvalidArgumentError(`one or more of ${DATA_KINDS.join(', ')} is wanted`)
+    return kind
+  })
+  return [...new Set([...before, ...kinds])]
+}
+
+function parseName(text: string): string {
+  if (!/^[^/\x00-\x1f]+$/.test(text) || text.startsWith('.') || text.startsWith('-'))
+    throw new InvalidArgumentError('a plain file name is wanted')
+  return text
+}

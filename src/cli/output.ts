@@ -1,0 +1,53 @@
+/** What the commands share: the options that say how much is said, the pipeline behind them, and printing. */
+import type { Command } from 'commander'
+import type { Progress } from '../io/progress.ts'
+import type { Finding } from '../model/findings.ts'
+import type * as Pipeline from './pipeline.ts'
+
+export type { Pipeline }
+
+/** The built pipeline.ts, beside this file. Named by a variable, so that it is not built into it. */
+const PIPELINE: string = './pipeline.cjs'
+let pipeline: typeof Pipeline | undefined
+
+/** Everything that does work: --version and --help need none of it. */
+export async function load(): Promise<typeof Pipeline> {
+  pipeline ??= (await import(PIPELINE)) as typeof Pipeline
+  return pipeline
+}
+
+/** The pipeline if there was work to do. */
+export const loaded = (): typeof Pipeline | undefined => pipeline
+
+export interface OutputOptions {
+  json?: boolean
+  quiet?: boolean
+  verbose?: boolean
+}
+
+export const withOutput = (command: Command): Command =>
+  command
+    .option('--json', 'print one JSON document on standard output')
+    .option('-q, --quiet', 'print nothing but errors')
+    .option('-v, --verbose', 'print notes too')
+
+/** Takes in an option that may stand several times. */
+export function collect(glob: string, before: readonly string[] = []): string[] {
+  return [...before, glob]
+}
+
+export const progressFor = ({ json, quiet }: OutputOptions, { silent, terminalProgress }: typeof Pipeline): Progress =>
+  process.stderr.isTTY && !json && !quiet && !process.env.CI ? terminalProgress(process.stderr) : silent
+
+export function printFindings(
+  findings: readonly Finding[],
+  { json, quiet, verbose }: OutputOptions,
+  { line }: typeof Pipeline,
+): void {
+  if (json) return
+  for (const finding of findings)
+    if (finding.severity === 'error' || (!quiet && (finding.severity === 'warning' || verbose)))
+      process.stderr.write(`${line(finding)}\n`)
+}
+
+export const print = (text: string): void => void process.stdout.write(`${text}\n`)

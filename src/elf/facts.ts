@@ -1,0 +1,78 @@
+/** What an ELF file says of itself. Types only. Offsets are from the start of the file, strings are byte strings. */
+import type { Located } from '../io/bytes.ts'
+
+export interface ElfFacts {
+  readonly format: 'elf'
+  readonly class: 32 | 64
+  readonly little: boolean
+  /** e_machine, and its name as in Nix system strings (`x86_64`) or `machine-<n>`. */
+  readonly machine: number
+  readonly arch: string
+  /** The calling convention, where the machine has several and the file says which. */
+  readonly abi: string | null
+  /** e_type: 2 is ET_EXEC, 3 is ET_DYN. */
+  readonly type: number
+  readonly segments: readonly Segment[]
+  readonly interp: Located | null
+  readonly soname: Located | null
+  readonly needed: readonly Located[]
+  readonly rpath: Located | null
+  readonly runpath: Located | null
+  /** DF_1_* bits of DT_FLAGS_1. */
+  readonly flags1: number
+  /** File names of DT_VERNEED with the versions asked of each. */
+  readonly verneed: readonly { readonly file: string; readonly versions: readonly string[] }[]
+  readonly dlopenNotes: readonly DlopenNote[]
+  readonly dynamic: readonly DynamicEntry[]
+  /** Where DT_STRTAB lies in the file; null without a dynamic section. */
+  readonly dynstr: { readonly offset: number; readonly size: number } | null
+  /** Where the stub in this program finds the loader (entry/stub.c); null without a stub. */
+  readonly stub: LoaderPlace | null
+  /** True for what the kernel starts: has PT_INTERP and is no library, or is a static program. */
+  readonly program: boolean
+}
+
+/** One program header (elf(5), Elf64_Phdr). */
+export interface Segment {
+  readonly type: number
+  readonly flags: number
+  readonly offset: number
+  readonly vaddr: number
+  readonly filesz: number
+  readonly memsz: number
+  readonly align: number
+}
+
+/** One entry of the dynamic section with the file offsets of its d_tag and d_val. */
+export interface DynamicEntry {
+  readonly tag: number
+  readonly value: number
+  readonly offset: number
+}
+
+/** One entry of a `.note.dlopen` note (UAPI.12): any one of `sonames` serves the feature. */
+export interface DlopenNote {
+  readonly sonames: readonly string[]
+  readonly priority: 'required' | 'recommended' | 'suggested'
+}
+
+/**
+ * Where the loader lies: so many directories up from the program's own, then this path. A byte string, empty for a static
+ * program.
+ */
+export interface LoaderPlace {
+  readonly up: number
+  readonly path: string
+}
+
+/** What is compiled into a dynamic loader (elf/loader.ts). */
+export interface LoaderFacts {
+  /** Default directories without a trailing slash. */
+  readonly directories: readonly string[]
+  /** Whether it knows `--argv0` (glibc 2.33, musl 1.2.0). */
+  readonly argv0: boolean
+  /** Whether it is musl's. */
+  readonly musl: boolean
+  /** The host paths in it, each with a string of the same length that names nothing. */
+  readonly hostPaths: readonly { readonly offset: number; readonly from: string; readonly to: string }[]
+}

@@ -1,0 +1,111 @@
+/**
+ * What is true about an input or a bundle, types only: a code for machines with what belongs to it. Words for these live
+ * in report/describe.ts only. (Why something could not be done at all is a BundleError.)
+ */
+
+import type { StubRefusal } from '../entry/inject.ts'
+import type { ProblemCode } from '../references/containers.ts'
+import type { Encoding } from '../references/reference.ts'
+
+export type Severity = 'error' | 'warning' | 'note'
+
+interface FindingBase {
+  readonly severity: Severity
+  /** The file it is about: a byte string, an input's path or a bundle path. */
+  readonly file: string
+}
+
+export type Finding = FindingBase &
+  (
+    | { readonly code: 'library-missing'; readonly name: string; readonly chain: readonly string[] }
+    | { readonly code: 'dlopen-missing'; readonly name: string; readonly priority: string }
+    | { readonly code: 'elf-unreadable'; readonly reason: string }
+    | { readonly code: 'macho-unreadable'; readonly reason: string }
+    | {
+        readonly code: 'chain-differs'
+        readonly name: string
+        readonly taken: string
+        readonly by: string
+        readonly other: string
+        readonly otherBy: string
+      }
+    | { readonly code: 'link-broken'; readonly target: string }
+    | { readonly code: 'link-outside'; readonly target: string }
+    | { readonly code: 'special-file' }
+    | {
+        readonly code: 'container-unread'
+        readonly member: string
+        readonly problem: ProblemCode
+        readonly detail: string
+      }
+    | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
+    | { readonly code: 'interpreter-host'; readonly interpreter: string }
+    | { readonly code: 'payload' }
+    | { readonly code: 'stub-refused'; readonly refusal: StubRefusal; readonly arch: string }
+    /** Of a static program, with the number of store paths in it that would have relocated themselves. */
+    | { readonly code: 'static-refused'; readonly refusal: StubRefusal; readonly count: number }
+    | {
+        readonly code: 'reference-blanked'
+        readonly target: string
+        readonly offset: number
+        /** Files that name the same target, the first of them in `file`. */
+        readonly files: readonly string[]
+        /** How many times they do. */
+        readonly count: number
+      }
+    | { readonly code: 'reference-left'; readonly rule: string; readonly target: string; readonly count: number }
+    | { readonly code: 'include-nothing'; readonly glob: string }
+    | { readonly code: 'disallowed'; readonly name: string; readonly chain: readonly string[] }
+    | { readonly code: 'strip-nothing'; readonly count: number }
+    | { readonly code: 'set-id-dropped' }
+    | { readonly code: 'machine-data'; readonly paths: readonly string[] }
+    | { readonly code: 'licence-missing'; readonly packages: readonly string[] }
+    | { readonly code: 'with-missing'; readonly looked: readonly string[] }
+    | { readonly code: 'with-host'; readonly from: string }
+    | { readonly code: 'with-unasked'; readonly at: string; readonly variable: string }
+    | { readonly code: 'trace-failed'; readonly exit: number }
+    | { readonly code: 'trace-nothing' }
+    | { readonly code: 'relocation-refused'; readonly count: number }
+    | { readonly code: 'reference-split'; readonly count: number }
+    | { readonly code: 'no-debug-hook' }
+    | { readonly code: 'argv0-unsupported'; readonly loader: string }
+    | { readonly code: 'same-soname'; readonly soname: string; readonly at: string }
+    | {
+        readonly code: 'choice-changed'
+        readonly program: string
+        readonly name: string
+        readonly expected: string
+        readonly found: string
+      }
+    | { readonly code: 'edit-outside-plan'; readonly fact: string; readonly expected: string; readonly found: string }
+    | {
+        readonly code: 'store-reference' | 'store-hash'
+        readonly where: 'contents' | 'name' | 'link' | 'header'
+        /** The part of a binary: `interp`, `runpath`, `needed`, or the section's name; null where none is known. */
+        readonly part: string | null
+        readonly text: string
+        /** Of the first one, in the contents, the name, the link's text or the header. */
+        readonly offset: number
+        readonly encoding: Encoding
+        /** How many times this text is there, in this part. */
+        readonly count: number
+      }
+    | { readonly code: 'rpath-twice'; readonly arch: string; readonly rpath: string }
+    | { readonly code: 'signature-wrong'; readonly arch: string; readonly reason: string }
+    | { readonly code: 'macos-needed'; readonly version: string }
+    | { readonly code: 'interp-unresolved'; readonly interp: string }
+    | {
+        readonly code: 'needed-unresolved'
+        readonly name: string
+        /** Symbol versions that are asked of it: `GLIBC_2.38`. */
+        readonly versions: readonly string[]
+        readonly program: string | null
+      }
+    | { readonly code: 'link-escapes'; readonly target: string }
+    | { readonly code: 'link-dangling'; readonly target: string }
+    | { readonly code: 'entry-unsafe'; readonly reason: string }
+    | { readonly code: 'manifest-missing' }
+    | { readonly code: 'manifest-mismatch'; readonly reason: string }
+  )
+
+export type FindingCode = Finding['code']

@@ -1,0 +1,164 @@
+/** What stage 2 hands on, types only: what needs what, and how that is found out. Strings are byte strings (paths.ts). */
+import type { CopiedVariable } from '../elf/copies.ts'
+import type { ElfFacts, LoaderFacts } from '../elf/facts.ts'
+import type { LinkMap } from '../elf/search.ts'
+import type { Strip } from '../elf/strip.ts'
+import type { StubRefusal } from '../entry/inject.ts'
+import type { Wrapper } from '../entry/launcher.ts'
+import type { MachOFacts } from '../macho/facts.ts'
+import type { MachOLinkMap } from '../macho/search.ts'
+import type { SourcePath } from '../paths.ts'
+import type { Reference } from '../references/reference.ts'
+import type { ScriptFacts } from '../script/facts.ts'
+import type { Finding } from './findings.ts'
+import type { Entry, PackageRoot, Traced } from './target.ts'
+
+export interface DependencyGraph {
+  readonly extras: readonly Extra[]
+  readonly entries: readonly Entry[]
+  /** By root, sorted: own trees first. */
+  readonly packages: readonly Package[]
+  readonly files: ReadonlyMap<SourcePath, FileNode>
+  readonly links: ReadonlyMap<SourcePath, LinkNode>
+  readonly edges: readonly Dependency[]
+  readonly linkMaps: ReadonlyMap<SourcePath, LinkMap>
+  /** By program; those alone that are large enough for a store path. */
+  readonly copies: ReadonlyMap<SourcePath, readonly CopiedVariable[]>
+  readonly loaders: ReadonlyMap<SourcePath, LoaderFacts>
+  /** What dyld does for Mach-O programs, and for what no program loads, by CPU. */
+  readonly images: readonly MachOLinkMap[]
+  /** Programs and scripts that only set up the environment and arguments of another program. */
+  readonly wrappers: ReadonlyMap<SourcePath, Wrapper>
+  /** Programs that cannot get the stub. */
+  readonly refusals: ReadonlyMap<SourcePath, StubRefusal>
+  /** The text of files in which store paths may become expressions (script/edit.ts), and of all shell scripts. */
+  readonly texts: ReadonlyMap<SourcePath, string>
+  /** Hashes that a compiler has taken apart in an object (scan/contents.ts). */
+  readonly split: ReadonlyMap<SourcePath, ReadonlySet<string>>
+  /** The first bytes of compiled Python modules (script/pyc.ts). */
+  readonly pycs: ReadonlyMap<SourcePath, Buffer>
+  /** Objects that are stripped, and how. */
+  readonly strips: ReadonlyMap<SourcePath, Strip>
+  /** Names of the store directory at the time of the scan: hashes that no bundle may hold. */
+  readonly hashes: ReadonlySet<string>
+  readonly findings: readonly Finding[]
+}
+
+// ---- Files ---------------------------------------------------------------------------------------------------------
+
+export interface FileNode {
+  /** Real path: no component of it is a symbolic link. */
+  readonly path: SourcePath
+  readonly size: number
+  readonly executable: boolean
+  readonly facts: FileFacts
+  /** Whether no byte of it is NUL: then a store path in it may become longer or shorter. */
+  readonly text: boolean
+  /** By offset. */
+  readonly references: readonly Reference[]
+  /** One for each reference: where it leads, and which rule of references/follow.ts says whether that comes along. */
+  readonly verdicts: readonly Verdict[]
+  /** What is packed in it (references/containers.ts), as far as it names the store. */
+  readonly members: readonly MemberNode[]
+}
+
+export type FileFacts = ElfFacts | MachOFacts | ScriptFacts | DataFacts
+
+export interface DataFacts {
+  readonly format: 'data'
+}
+
+/** A file within a compressed one. */
+export interface MemberNode {
+  /** Its name, from the outermost container's on. Byte strings. */
+  readonly names: readonly string[]
+  /** By offset in its contents, with a verdict each. */
+  readonly references: readonly Reference[]
+  readonly verdicts: readonly Verdict[]
+}
+
+/** What was decided of a reference. */
+export interface Verdict {
+  readonly rule: string
+  /** The longest part of its text that is there, links resolved but for the last; null for what names nothing. */
+  readonly target: SourcePath | null
+  readonly followed: boolean
+}
+
+/** A symbolic link of a package tree, kept as one. */
+export interface LinkNode {
+  readonly path: SourcePath
+  /** Its final target with every link resolved. */
+  readonly target: SourcePath
+  /** The link text as it stands. */
+  readonly text: string
+  readonly directory: boolean
+}
+
+export interface Package extends PackageRoot {
+  /** The store hash; null outside a store. */
+  readonly hash: string | null
+}
+
+/** A file that comes along because it was asked for by kind (scan/extras.ts). */
+export interface Extra extends Brought {
+  /** Null for a link. */
+  readonly node: FileNode | null
+}
+
+/** A file or link with its place, which is below a package's tree, below its directory of licences, or in the root. */
+export interface Brought {
+  readonly from: SourcePath
+  readonly link: string | null
+  readonly under: 'pkg' | 'share/licenses' | ''
+  readonly package: SourcePath | null
+  readonly path: string
+}
+
+// ---- What needs what -----------------------------------------------------------------------------------------------
+
+export interface Dependency {
+  readonly from: SourcePath
+  readonly kind: DependencyKind
+  /** The name that was asked for: soname, interpreter, link text. */
+  readonly name: string
+  readonly to: SourcePath | null
+  /** How it was found, such as `RUNPATH[2]`; null when it was not. */
+  readonly via: string | null
+}
+
+export type DependencyKind =
+  | 'interp'
+  | 'needed'
+  | 'variant'
+  | 'dlopen'
+  | 'shebang'
+  | 'wrapper'
+  | 'link'
+  | 'reference'
+  | 'trace'
+  | 'install-name'
+
+// ---- What was asked for --------------------------------------------------------------------------------------------
+
+/** Data that programs want and no store path of theirs holds (scan/extras.ts), as `--with` names it. */
+export const DATA_KINDS = ['ca-certificates', 'locales', 'tzdata'] as const
+export type DataKind = (typeof DATA_KINDS)[number]
+
+/** Which files come along besides programs and libraries. */
+export interface ScanOptions {
+  readonly traced: readonly Traced[]
+  /** What is referenced, nothing, or the whole closure. */
+  readonly data: 'auto' | 'none' | 'all'
+  /** Globs on paths without store directory and hash: `glibc-2.36/lib/gconv/*`. Byte strings. */
+  readonly include: readonly string[]
+  readonly exclude: readonly string[]
+  /** Whether licence texts are gathered. */
+  readonly licenses: boolean
+  /** Data that is brought by kind. */
+  readonly with: readonly DataKind[]
+  /** Whether objects lose their symbols and debug information. */
+  readonly strip: boolean
+  /** Whether launchers stand in for wrappers, so that their interpreters are not needed. */
+  readonly launchers: boolean
+}

@@ -1,0 +1,34 @@
+/**
+ * Paths, as byte strings, and their text form.
+ *
+ * Every name, path and string that comes out of a file or a file system is a sequence of bytes, not of
+ * characters. This code base holds it as a **byte string**: a JavaScript string of which each unit (0..255) is
+ * one byte (Node's `latin1`). So nothing is lost for names that are not UTF-8, `<` sorts bytewise, and
+ * `length` counts bytes. `fromText` and `toText` are the doors to what a person types and reads.
+ */
+
+declare const brand: unique symbol
+/** Absolute path of an input. Inputs are never written to. A byte string. */
+export type SourcePath = string & { readonly [brand]: 'source' }
+/** Path in a bundle: relative, normal, no leading '/', no '..'. A byte string. */
+export type BundlePath = string & { readonly [brand]: 'bundle' }
+
+/** A byte string of a person's text (UTF-8). */
+export const fromText = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
+
+/**
+ * A byte string as a person can read it on one line: UTF-8 decoded; control characters, and all bytes when they
+ * are no UTF-8, as `\xNN`.
+ */
+export function toText(bytes: string): string {
+  const utf8 = Buffer.from(bytes, 'latin1').toString('utf8')
+  const readable = utf8.includes('\ufffd') ? bytes.replace(/[\x80-\xff]/g, escaped) : utf8
+  return readable.replace(/[\x00-\x1f\x7f]/g, escaped)
+}
+const escaped = (c: string): string => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`
+
+/** The directory that a bundle path lies in; empty for the bundle's root. */
+export const directoryOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')))
+
+/** The last component of a path. */
+export const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)

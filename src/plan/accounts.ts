@@ -1,0 +1,336 @@
+/**
+ * The fate of every reference: what is written in its place, and an account of it. Nothing is passed over: a file that
+ * is copied or stood for has an account for each reference that the scan found in it. Pure.
+ */
+import { PT } from '../elf/constants.ts'
+import type { ElfFacts } from '../elf/facts.ts'
+import { ADDRESS_END } from '../entry/relocations.ts'
+import type { Finding } from '../model/findings.ts'
+import type { DependencyGraph, FileNode, Verdict } from '../model/graph.ts'
+import type { Account, Edit, Outcome } from '../model/plan.ts'
+import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
+import type { Reference } from '../references/reference.ts'
+import { blanked, fixed, names, type Overwrite, rootLength, type Target } from '../references/rewrite.ts'
+import type { Site, TextEdit } from '../script/edit.ts'
+import type { Language } from '../script/language.ts'
+import { editPerl } from '../script/perl-edit.ts'
+import { pycSource } from '../script/pyc.ts'
+import { editPython } from '../script/python-edit.ts'
+import { editShell, type Polyglot } from '../script/shell-edit.ts'
+
+/** What is written, and what became of each reference. */
+export interface Rewritten {
+  readonly edits: readonly Edit[]
+  readonly accounts: readonly Account[]
+}
+
+/** A store path in an object that the stub relocates, by the hash of what it names. */
+export interface RelocatedSite {
+  readonly address: number
+  readonly target: Target
+}
+
+type Splice = Edit & { op: 'splice' }
+
+/** A part of a file that is replaced as a whole, in bytes. */
+interface Range {
+  readonly offset: number
+  readonly length: number
+}
+
+export class Accounts {
+  readonly #graph: DependencyGraph
+  readonly #targets: ReadonlyMap<string, Target>
+  readonly #prefix: string | null
+  /** Directories of the inputs that something was taken from. */
+  readonly #directories = new Set<string>()
+
+  /** @param targets where store paths go, by hash */
+  constructor(graph: DependencyGraph, targets: ReadonlyMap<string, Target>, prefix: string | null) {
+    this.#graph = graph
+    this.#targets = targets
+    this.#prefix = prefix
+    for (const path of [...graph.files.keys(), ...graph.links.keys()])
+      for (let d = directoryOf(path); d !== '' && !this.#directories.has(d); d = directoryOf(d))
+        this.#directories.add(d)
+  }
+
+  /** At equal length, so that nothing moves. `replaced`: strings that are set anew as a whole. */
+  inPlace(node: FileNode, at: BundlePath, replaced: readonly Range[] = []): Rewritten {
+    const own = this.#overwrites(node, at, node, null, replaced)
+    if (node.members.length === 0) return own
+    const members = node.members.map(member => ({
+      names: member.names,
+      ...this.#overwrites(node, at, member, member.names, []),
+    }))
+    return {
+      edits: [...own.edits, { op: 'repack', members }],
+      accounts: [...own.accounts, ...members.flatMap(m => m.accounts)],
+    }
+  }
+
+  /**
+   * An object whose strings the stub relocates when a program starts: on disk they name nothing, at the same length.
+   * `replaced` as in `inPlace`.
+   */
+  relocated(
+    node: FileNode,
+    facts: ElfFacts,
+    at: BundlePath,
+    replaced: readonly Range[],
+  ): Rewritten & { readonly sites: readonly RelocatedSite[]; readonly findings: readonly Finding[] } {
+    const { edits, accounts } = this.inPlace(node, at, replaced)
+    const sites: RelocatedSite[] = []
+    let split = 0
+    const relocated = accounts.map((account): Account => {
+      const { reference, verdict, outcome, inside } = account
+      // What is packed is no part of the image.
+      if (inside !== null) return account
+      const target = this.#targetOf(reference)
+      // A loader finds nothing in its own directories on purpose: libraries come by search paths.
+      if (outcome !== 'blanked' || verdict.rule === 'loader' || target === null || !names(reference, target))
+        return account
+      if (reference.encoding !== 'utf8') return account
+      const address = addressOf(facts, reference.offset, target.root.length)
+      if (address !== null && address >= ADDRESS_END) return account
+      // What is not loaded (debug information) the program does not look at.
+      if (address === null) return { ...account, missed: false }
+      if (this.#graph.split.get(node.path)?.has(reference.hash ?? '')) {
+        split++
+        return account
+      }
+      sites.push({ address, target })
+      return { ...account, outcome: 'relocated', missed: false }
+    })
+    const findings: Finding[] =
+      split === 0 ? [] : [{ code: 'reference-split', severity: 'warning', file: node.path, count: split }]
+    return { edits, accounts: relocated, sites, findings }
+  }
+
+  #overwrites(
+    node: FileNode,
+    at: BundlePath,
+    { references, verdicts }: Pick<FileNode, 'references' | 'verdicts'>,
+    inside: readonly string[] | null,
+    replaced: readonly Range[],
+  ): { edits: Overwrite[]; accounts: Account[] } {
+    const edits: Overwrite[] = []
+    let end = 0
+    let last: Outcome = 'blanked'
+    const accounts = references.map((reference, i): Account => {
+      const { offset } = reference
+      const account = (outcome: Outcome, missed: boolean): Account => ({
+        file: node.path,
+        at,
+        reference,
+        inside,
+        verdict: verdicts[i]!,
+        outcome,
+        missed,
+      })
+      if (replaced.some(r => offset >= r.offset && offset < r.offset + r.length)) return account('loader', false)
+      // Inside the hash or the name of the one before: `/nix/store//nix/store`, overlapping encodings.
+      if (offset < end) return account(last, false)
+      const target = this.#targetOf(reference)
+      const to = this.#prefix === null || target === null ? null : fixed(reference, target)
+      const edit = to ?? blanked(reference)
+      end = offset + edit.from.length
+      last = to ? 'fixed' : 'blanked'
+      edits.push(edit)
+      return account(last, to === null && this.#misses(node, verdicts[i]!))
+    })
+    return { edits, accounts }
+  }
+
+  /** In a text for one place: as long as it takes. */
+  atAnyLength(node: FileNode, at: BundlePath): Rewritten {
+    const edits: Splice[] = []
+    const accounts = node.references.map((reference, i): Account => {
+      const target = this.#targetOf(reference)
+      if (this.#prefix !== null && target !== null && names(reference, target)) {
+        const to = Buffer.from(this.#prefix + target.path, 'latin1')
+        edits.push({ op: 'splice', offset: reference.offset, length: target.root.length, to })
+        return this.#account(node, at, i, 'fixed', false)
+      }
+      edits.push(asSplice(blanked(reference)))
+      return this.#account(node, at, i, 'blanked', this.#misses(node, node.verdicts[i]!))
+    })
+    return { edits: withoutOverlaps(edits), accounts }
+  }
+
+  /** In a script or module that finds the bundle's root by itself: expressions. */
+  asExpressions(node: FileNode, at: BundlePath, language: Language, polyglot: Polyglot | null = null): Rewritten {
+    const text = this.#graph.texts.get(node.path)!
+    const indices = [...node.references.keys()].filter(i => !node.references[i]!.bare)
+    const sites = indices.map((i): Site => {
+      const reference = node.references[i]!
+      const target = this.#targetOf(reference)
+      const to = target !== null && names(reference, target) ? target.at : null
+      return { offset: reference.offset, length: rootLength(reference, target), to }
+    })
+    const { splices, outcomes } = edited(language, text, at, sites, polyglot)
+    const edits = splices.map(
+      (s): Splice => ({
+        op: 'splice',
+        offset: s.offset,
+        length: s.length,
+        to: Buffer.from(s.text, 'latin1'),
+      }),
+    )
+    const bySite = new Map(indices.map((i, site) => [i, outcomes[site]!]))
+    const accounts = node.references.map((reference, i): Account => {
+      const outcome = bySite.get(i)
+      if (outcome === undefined) edits.push(asSplice(blanked(reference)))
+      if (outcome === 'templated') return this.#account(node, at, i, 'templated', false)
+      const missed = outcome === 'refused' || (outcome === 'blanked' && this.#isMissing(reference))
+      return this.#account(node, at, i, 'blanked', missed && this.#misses(node, node.verdicts[i]!))
+    })
+    return { edits: withoutOverlaps(edits), accounts }
+  }
+
+  /** For a file that something else stands in for, such as a launcher for a wrapper. */
+  standIn(node: FileNode, at: BundlePath): readonly Account[] {
+    return node.references.map((reference, i) => {
+      const target = this.#targetOf(reference)
+      const kept = target !== null && names(reference, target)
+      const loader = node.verdicts[i]!.rule === 'loader'
+      return this.#account(node, at, i, loader ? 'loader' : kept ? 'templated' : 'blanked', false)
+    })
+  }
+
+  /** What a person is told of references: those that a program will miss, and those that were left on purpose. */
+  findings(accounts: readonly Account[]): Finding[] {
+    const missed = new Map<string, Account[]>()
+    const left = new Map<string, Account[]>()
+    for (const account of accounts) {
+      if (account.outcome !== 'blanked' || account.verdict.target === null) continue
+      // What is in the bundle was not left: a comment names it, a compiled module, an option.
+      if (!account.missed && (account.verdict.followed || this.#isBundled(account.verdict.target))) continue
+      const key = `${account.verdict.rule}\0${account.verdict.target}`
+      const group = account.missed ? missed : left
+      const known = group.get(key)
+      if (known) known.push(account)
+      else group.set(key, [account])
+    }
+    return [
+      ...[...missed.values()].map((group): Finding => {
+        const { file, verdict, reference } = group[0]!
+        return {
+          code: 'reference-blanked',
+          severity: 'warning',
+          file,
+          target: verdict.target!,
+          offset: reference.offset,
+          files: [...new Set(group.map(a => a.file))],
+          count: group.length,
+        }
+      }),
+      ...[...left.values()].map((group): Finding => {
+        const { file, verdict } = group[0]!
+        return {
+          code: 'reference-left',
+          severity: 'note',
+          file,
+          rule: verdict.rule,
+          target: verdict.target!,
+          count: group.length,
+        }
+      }),
+    ]
+  }
+
+  /** Whether a program misses what a reference names, should nothing be put in its place. */
+  misses({ file, verdict }: Account): boolean {
+    return this.#misses(this.#graph.files.get(file)!, verdict)
+  }
+
+  #account(node: FileNode, at: BundlePath, i: number, outcome: Outcome, missed: boolean): Account {
+    const [reference, verdict] = [node.references[i]!, node.verdicts[i]!]
+    return { file: node.path, at, reference, inside: null, verdict, outcome, missed }
+  }
+
+  #targetOf({ hash }: Reference): Target | null {
+    return hash === null ? null : (this.#targets.get(hash) ?? null)
+  }
+
+  #isMissing(reference: Reference): boolean {
+    return this.#targetOf(reference) === null
+  }
+
+  /**
+   * Whether a program looks for something where nothing is any more: what is named was worth bringing, or is in the
+   * bundle for some other reason.
+   */
+  #misses(node: FileNode, { rule, target, followed }: Verdict): boolean {
+    if (NEVER_MISSED.has(rule)) return false
+    // What a compiled module names, its source names too, and answers for.
+    if (node.path.endsWith('.pyc') && this.#graph.files.has(pycSource(node.path) as SourcePath)) return false
+    return followed || (target !== null && this.#isBundled(target))
+  }
+
+  #isBundled(path: SourcePath): boolean {
+    return this.#graph.files.has(path) || this.#graph.links.has(path) || this.#directories.has(path)
+  }
+}
+
+/** The accounts when strings of some objects turned out to stay blanked (apply/relocation-table.ts). */
+export function withoutRelocation(
+  accounts: readonly Account[],
+  refused: ReadonlySet<BundlePath>,
+  graph: DependencyGraph,
+): readonly Account[] {
+  if (refused.size === 0) return accounts
+  const fates = new Accounts(graph, new Map(), null)
+  return accounts.map(account =>
+    account.outcome === 'relocated' && refused.has(account.at)
+      ? { ...account, outcome: 'blanked', missed: fates.misses(account) }
+      : account,
+  )
+}
+
+/** Rules for what a program does not look for when it runs, or for what something else answers for. */
+const NEVER_MISSED: ReadonlySet<string> = new Set([
+  'shebang',
+  'option',
+  'configuration',
+  'loader',
+  'libraries',
+  'absent',
+  'other-tree',
+])
+
+/** The virtual address of some bytes of a file; null when no segment loads them all. */
+function addressOf({ segments }: ElfFacts, offset: number, length: number): number | null {
+  const segment = segments.find(s => s.type === PT.load && offset >= s.offset && offset + length <= s.offset + s.filesz)
+  return segment ? segment.vaddr + offset - segment.offset : null
+}
+
+function edited(
+  language: Language,
+  text: string,
+  at: BundlePath,
+  sites: readonly Site[],
+  polyglot: Polyglot | null,
+): TextEdit {
+  if (language === 'shell') return editShell(text, at, sites, polyglot)
+  return language === 'python' ? editPython(text, at, sites) : editPerl(text, at, sites)
+}
+
+const asSplice = ({ offset, from, to }: Overwrite): Edit & { op: 'splice' } => ({
+  op: 'splice',
+  offset,
+  length: from.length,
+  to,
+})
+
+/** Of splices over the same bytes the first one counts: `/nix/store//nix/store`. */
+function withoutOverlaps(edits: readonly Splice[]): Splice[] {
+  const kept: Splice[] = []
+  let end = 0
+  for (const edit of [...edits].sort((a, b) => a.offset - b.offset)) {
+    if (edit.offset < end) continue
+    kept.push(edit)
+    end = edit.offset + edit.length
+  }
+  return kept
+}

@@ -1,0 +1,311 @@
+/**
+ * Stage 4: from the graph to the plan: every file of the bundle, where it goes, and every byte of it that will differ
+ * from its input. Pure: nothing is read or written here.
+ */
+
+import { editInPlace } from '../elf/edit.ts'
+import type { ElfFacts } from '../elf/facts.ts'
+import type { Strip } from '../elf/strip.ts'
+import { isStatic } from '../entry/inject.ts'
+import { editedCommands } from '../macho/edit.ts'
+import { isMachOProgram, type MachOFacts } from '../macho/facts.ts'
+import type { Finding } from '../model/findings.ts'
+import type { DependencyGraph, Extra, FileNode, LinkNode, Package } from '../model/graph.ts'
+import type { Account, BundlePlan, Edit, PlannedProgram, PlanOptions } from '../model/plan.ts'
+import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
+import { Accounts, type Rewritten } from './accounts.ts'
+import { InstallNames } from './install-names.ts'
+import { hidden, type Launcher, Launchers } from './launch.ts'
+import { finder, type Layout, layOut, relativeLink } from './layout.ts'
+import { linkAt, Relocations } from './relocate.ts'
+import { LoaderStrings } from './rpath.ts'
+import { Steps } from './steps.ts'
+import { targets } from './targets.ts'
+import { Texts } from './texts.ts'
+
+/**
+ * The plan for a graph.
+ * @param same whether two files have the same contents; asked only where library names collide
+ * @throws BundleError('prefix-unusable') when the prefix is too long for what it replaces
+ */
+export function plan(
+  graph: DependencyGraph,
+  options: PlanOptions,
+  same: (a: SourcePath, b: SourcePath) => boolean,
+): BundlePlan {
+  return new Planner(graph, layOut(graph, same), options).plan()
+}
+
+class Planner {
+  readonly #graph: DependencyGraph
+  readonly #layout: Layout
+  readonly #options: PlanOptions
+  readonly #steps = new Steps()
+  readonly #programs: PlannedProgram[] = []
+  readonly #findings: Finding[]
+  readonly #accounts: Accounts
+  readonly #kept: Account[] = []
+  #hostPaths = 0
+  readonly #packageOf: (path: string) => Package
+  readonly #launchers: Launchers
+  readonly #strings: LoaderStrings
+  readonly #installNames: InstallNames
+  readonly #relocations: Relocations
+  readonly #texts: Texts
+
+  constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions) {
+    this.#graph = graph
+    this.#layout = layout
+    this.#options = options
+    this.#findings = [...graph.findings, ...layout.findings]
+    const known = targets(graph, layout, options.prefix)
+    this.#accounts = new Accounts(graph, known, options.prefix)
+    this.#packageOf = finder(graph.packages)
+    this.#launchers = new Launchers(graph, layout, options, known)
+    this.#strings = new LoaderStrings(graph, layout, options.prefix)
+    this.#installNames = new InstallNames(graph, layout, options.prefix)
+    this.#relocations = new Relocations(graph, options)
+    this.#texts = new Texts(graph, layout, options, this.#accounts, this.#launchers, {
+      copy: (at, node, rewritten) => this.#copy(at, node, rewritten),
+      launch: (at, launcher) => this.#launch(at, launcher),
+      standIn: (node, at, launcher) => this.#standIn(node, at, launcher),
+      finding: finding => void this.#findings.push(finding),
+    })
+  }
+
+  plan(): BundlePlan {
+    for (const node of this.#graph.files.values()) this.#planFile(node)
+    for (const link of this.#graph.links.values()) this.#planLink(link)
+    for (const extra of this.#graph.extras) this.#planExtra(extra)
+    for (const [at, to] of this.#layout.aliases) this.#steps.symlink(at, relativeLink(at, to))
+    for (const { at, source } of this.#graph.entries) {
+      const to = this.#layout.placed.get(source)
+      if (to !== undefined && this.#steps.has(to) && to !== at) this.#steps.symlink(at, relativeLink(at, to))
+    }
+    this.#linkSiblings()
+    const relocations = this.#relocations.plan()
+    for (const [number, { at }] of relocations?.targets.entries() ?? [])
+      this.#steps.symlink(linkAt(number), relativeLink(linkAt(number), at))
+    return {
+      steps: this.#steps.sorted(),
+      programs: this.#programs.sort((a, b) => (a.at < b.at ? -1 : 1)),
+      placed: this.#layout.placed,
+      accounts: this.#kept.sort((a, b) =>
+        a.at < b.at ? -1 : a.at > b.at ? 1 : a.reference.offset - b.reference.offset,
+      ),
+      relocations,
+      hostPaths: this.#hostPaths,
+      findings: [...this.#findings, ...this.#accounts.findings(this.#kept)],
+    }
+  }
+
+  // ---- Files ---------------------------------------------------------------------------------------------------
+
+  #planFile(node: FileNode): void {
+    const at = this.#layout.placed.get(node.path)!
+    // Contents that two packages share lie in one place; the first has them.
+    if (this.#steps.has(at)) return
+    if (node.facts.format === 'elf') this.#planElf(node, node.facts, at)
+    else if (node.facts.format === 'macho') this.#planMachO(node, node.facts, at)
+    else if (node.facts.format === 'script') this.#texts.script(node, node.facts, at)
+    else this.#texts.data(node, at)
+  }
+
+  #planElf(node: FileNode, facts: ElfFacts, at: BundlePath): void {
+    const wrapper = this.#launchers.forWrapper(node.path, at)
+    if (wrapper) {
+      this.#standIn(node, at, wrapper)
+      return
+    }
+    const loader = this.#launchers.loaderOf(node.path)
+    const strings = this.#strings.edits(node.path, facts, at, loader)
+    const hostPaths = (this.#graph.loaders.get(node.path)?.hostPaths ?? []).map(
+      (p): Edit => ({ op: 'overwrite', offset: p.offset, from: bytes(p.from), to: bytes(p.to) }),
+    )
+    this.#hostPaths += hostPaths.length
+    const inPlace = this.#options.patcher !== 'patchelf' ? editInPlace(facts, strings).writes : []
+    const replaced = inPlace.map(w => ({ offset: w.offset, length: w.bytes.length }))
+    const own = [...hostPaths, ...strings]
+    const inPlaceOnly = (): Rewritten => {
+      const { edits, accounts } = this.#accounts.inPlace(node, at, replaced)
+      return { edits: [...edits, ...own], accounts }
+    }
+    if (this.#options.prefix !== null) {
+      this.#copy(at, node, inPlaceOnly())
+      if (loader !== null) this.#programs.push({ at, elf: at, loader, source: node.path })
+      return
+    }
+    if (isStatic(facts)) {
+      this.#planStatic(node, facts, at, inPlaceOnly, own)
+      return
+    }
+    const stub = loader !== null && this.#takesStub(node.path, facts)
+    if (stub || (loader === null && this.#relocations.serves(facts))) {
+      const { edits, accounts, sites, findings } = this.#accounts.relocated(node, facts, at, replaced)
+      this.#findings.push(...findings)
+      const copies = (this.#graph.copies.get(node.path) ?? []).map(({ from, ...copy }) => ({
+        ...copy,
+        library: this.#layout.placed.get(from)!,
+      }))
+      const number = this.#relocations.add(at, sites, stub, copies)
+      const place = { up: at.split('/').length - 1, path: loader ?? '' }
+      const inject: Edit[] = stub ? [{ op: 'inject-stub', loader: place, relocations: { program: number } }] : []
+      this.#copy(at, node, { accounts, edits: [...edits, ...own, ...inject] })
+      if (stub) this.#programs.push({ at, elf: at, loader, source: node.path })
+      return
+    }
+    if (loader === null) {
+      this.#copy(at, node, inPlaceOnly())
+      return
+    }
+    this.#copy(hidden(at), node, inPlaceOnly())
+    this.#launch(at, this.#launchers.forProgram(node.path, at))
+    this.#programs.push({ at, elf: hidden(at), loader, source: node.path })
+  }
+
+  /** A static program of a relocatable bundle: it gets the stub for its strings, where there are any. */
+  #planStatic(
+    node: FileNode,
+    facts: ElfFacts,
+    at: BundlePath,
+    inPlaceOnly: () => Rewritten,
+    own: readonly Edit[],
+  ): void {
+    const { edits, accounts, sites, findings } = this.#accounts.relocated(node, facts, at, [])
+    const refusal = this.#graph.refusals.get(node.path)
+    // What cannot be started is data that looks like a program: kernels, firmware.
+    const isStarted = node.executable && this.#options.launcher !== 'shell'
+    if (isStarted && refusal !== undefined && sites.length > 0)
+      this.#findings.push({
+        code: 'static-refused',
+        severity: 'warning',
+        file: node.path,
+        refusal,
+        count: sites.length,
+      })
+    if (!isStarted || refusal !== undefined) {
+      this.#copy(at, node, inPlaceOnly())
+      return
+    }
+    this.#findings.push(...findings)
+    const program = this.#relocations.add(at, sites, true)
+    const place = { up: at.split('/').length - 1, path: '' }
+    const inject: Edit[] = program === null ? [] : [{ op: 'inject-stub', loader: place, relocations: { program } }]
+    this.#copy(at, node, { accounts, edits: [...edits, ...own, ...inject] })
+  }
+
+  /** A Mach-O file: what dyld reads, then at equal length all else, then a new signature. */
+  #planMachO(node: FileNode, facts: MachOFacts, at: BundlePath): void {
+    const wrapper = this.#launchers.forWrapper(node.path, at)
+    if (wrapper) {
+      this.#standIn(node, at, wrapper)
+      return
+    }
+    const loadCommands = this.#installNames.edits(node.path, facts, at)
+    // A store path in a string that is set anew goes with it; other commands, such as LC_LINKER_OPTION, keep their bytes.
+    const replaced = editedCommands(facts, loadCommands).map(({ offset, size }) => ({ offset, length: size }))
+    const { edits, accounts } = this.#accounts.inPlace(node, at, replaced)
+    const changed = loadCommands.length > 0 || edits.length > 0
+    const own: Edit[] = changed
+      ? [
+          { op: 'load-commands', edits: loadCommands },
+          { op: 'sign', name: baseName(at) },
+        ]
+      : []
+    this.#copy(at, node, { accounts, edits: [...edits, ...own] })
+    if (isMachOProgram(facts)) this.#programs.push({ at, elf: at, loader: null, source: node.path })
+  }
+
+  /** Whether a program of a relocatable bundle gets the stub; else it is a launcher that runs it. */
+  #takesStub(path: SourcePath, { arch }: ElfFacts): boolean {
+    const refusal = this.#graph.refusals.get(path)
+    // Run by its loader, a program that reads its own file would read the loader's.
+    if (refusal === 'payload') this.#findings.push({ code: 'payload', severity: 'error', file: path })
+    if (this.#options.launcher === 'shell') return false
+    if (refusal !== undefined && refusal !== 'payload')
+      this.#findings.push({
+        code: 'stub-refused',
+        severity: this.#options.launcher === 'stub' ? 'error' : 'note',
+        file: path,
+        refusal,
+        arch,
+      })
+    return refusal === undefined
+  }
+
+  /** What was asked for by kind: what is there already stays. */
+  #planExtra({ node, link, under, package: root, path }: Extra): void {
+    const directory = root === null ? '' : `${this.#layout.directories.get(root)!}/`
+    const at = this.#steps.throughLinks(
+      under === 'share/licenses' ? `${under}/${directory.slice('pkg/'.length)}${path}` : directory + path,
+    )
+    if (at === null || this.#steps.isPlanned(at)) return
+    if (node === null) this.#steps.symlink(at, link!)
+    else this.#copy(at, node, this.#texts.edits(node, at))
+  }
+
+  // ---- Links and steps -----------------------------------------------------------------------------------------
+
+  #planLink(link: LinkNode): void {
+    const at = this.#layout.placed.get(link.path)!
+    if (this.#steps.has(at)) return
+    const to = link.directory ? this.#directoryAt(link.target) : this.#layout.placed.get(link.target)
+    // What it led to stays out (documentation, headers): so does the link.
+    if (to === undefined || !this.#steps.isPlanned(to)) return
+    this.#steps.symlink(at, this.#keptText(link, at, to) ?? relativeLink(at, to))
+  }
+
+  /** A relative link to a neighbour in the same tree is kept as it stands, so that chains of names stay chains. */
+  #keptText(link: LinkNode, at: BundlePath, to: BundlePath): string | null {
+    if (link.text.includes('/')) return null
+    const neighbour = `${directoryOf(link.path)}/${link.text}` as SourcePath
+    const beside = `${directoryOf(at)}/${link.text}`
+    return this.#layout.placed.get(neighbour) === beside && (this.#graph.links.has(neighbour) || to === beside)
+      ? link.text
+      : null
+  }
+
+  #directoryAt(path: SourcePath): BundlePath {
+    const { root } = this.#packageOf(path)
+    return (this.#layout.directories.get(root)! + path.slice(root.length)) as BundlePath
+  }
+
+  /** Beside a script's text the names of its neighbours lead to these. */
+  #linkSiblings(): void {
+    for (const [directory, texts] of this.#texts.shadows) {
+      if (directory === 'pkg') continue
+      const names = new Set<string>()
+      for (const at of this.#steps.places())
+        if (at.startsWith(`${directory}/`)) names.add(at.slice(directory.length + 1).split('/')[0]!)
+      for (const name of names) {
+        const at = `${texts}/${name}` as BundlePath
+        if (!this.#steps.isPlanned(at)) this.#steps.symlink(at, relativeLink(at, `${directory}/${name}` as BundlePath))
+      }
+    }
+  }
+
+  #launch(at: BundlePath, { bytes, findings }: Launcher): void {
+    this.#steps.add({ do: 'write', at, bytes, executable: true })
+    this.#findings.push(...findings)
+  }
+
+  #standIn(node: FileNode, at: BundlePath, launcher: Launcher): void {
+    this.#launch(at, launcher)
+    this.#kept.push(...this.#accounts.standIn(node, at))
+  }
+
+  #copy(at: BundlePath, node: FileNode, rewritten: Rewritten): void {
+    const strip = this.#graph.strips.get(node.path)
+    const { edits, accounts } = strip ? stripped(rewritten, strip) : rewritten
+    this.#steps.add({ do: 'copy', at, from: node.path, executable: node.executable, size: node.size, edits })
+    this.#kept.push(...accounts)
+  }
+}
+
+/** What is written of an object that loses all behind its segments. */
+const stripped = ({ edits, accounts }: Rewritten, { keep, tail, writes }: Strip): Rewritten => ({
+  edits: [...edits.filter(e => e.op !== 'overwrite' || e.offset < keep), ...writes, { op: 'strip', keep, tail }],
+  accounts: accounts.map(a => (a.reference.offset < keep ? a : { ...a, outcome: 'stripped', missed: false })),
+})
+
+const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')

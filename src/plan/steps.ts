@@ -1,0 +1,59 @@
+/**
+ * The steps of a plan while it is made: each place once, and what lies on the way to it. Pure.
+ */
+import { posix } from 'node:path'
+import type { Step } from '../model/plan.ts'
+import { type BundlePath, directoryOf } from '../paths.ts'
+
+/** As many as Linux follows in one path (path_resolution(7)). */
+const LINKS_MAX = 40
+
+export class Steps {
+  readonly #steps = new Map<BundlePath, Step>()
+  /** Directories that something lies in. */
+  readonly #inUse = new Set<string>()
+
+  /** Whether something lies exactly there. */
+  has(at: BundlePath): boolean {
+    return this.#steps.has(at)
+  }
+
+  places(): Iterable<BundlePath> {
+    return this.#steps.keys()
+  }
+
+  /** By place. */
+  sorted(): Step[] {
+    return [...this.#steps.values()].sort((a, b) => (a.at < b.at ? -1 : 1))
+  }
+
+  add(step: Step): void {
+    if (this.#steps.has(step.at)) throw new Error(`two files for ${step.at}`)
+    this.#steps.set(step.at, step)
+    for (let at = directoryOf(step.at); at !== '' && !this.#inUse.has(at); at = directoryOf(at)) this.#inUse.add(at)
+  }
+
+  /** A link, unless something is there. */
+  symlink(at: BundlePath, to: string): void {
+    if (!this.#steps.has(at)) this.add({ do: 'symlink', at, to })
+  }
+
+  /** Whether something lies at a bundle path, or below it. */
+  isPlanned(at: BundlePath): boolean {
+    return this.#steps.has(at) || this.#inUse.has(at)
+  }
+
+  /** A place with the links on its way followed; null where a file is in the way, or links lead in a circle. */
+  throughLinks(path: string): BundlePath | null {
+    const parts = path.split('/')
+    for (let i = 1, links = 0; i < parts.length; i++) {
+      const step = this.#steps.get(parts.slice(0, i).join('/') as BundlePath)
+      if (!step) continue
+      if (step.do !== 'symlink' || ++links > LINKS_MAX) return null
+      const target = posix.join(directoryOf(step.at), step.to)
+      parts.splice(0, i, ...target.split('/'))
+      i = 0
+    }
+    return parts.join('/') as BundlePath
+  }
+}

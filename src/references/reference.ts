@@ -1,0 +1,19 @@
+/** What the scanner finds. */
+
+export type Encoding = 'utf8' | 'utf16le' | 'utf16be' | 'utf32le' | 'utf32be'
+
+/** Bytes of one character, by encoding. */
+export const WIDTH: Readonly<Record<Encoding, number>> = { utf8: 1, utf16le: 2, utf16be: 2, utf32le: 4, utf32be: 4 }
+
+/** A store path or a bare store hash inside a file. */
+export interface Reference {
+  /** File offset of its first byte: of `/nix/store`, or of the hash when it stands bare. */
+  readonly offset: number
+  readonly encoding: Encoding
+  /** The 32 characters of the hash; null where `/nix/store` is not followed by a store path's name. */
+  readonly hash: string | null
+  /** True for a hash without `/nix/store/` before it. */
+  readonly bare: boolean
+  /** The text from `offset` to the first character that ends a path, at most 4096 characters. */
+  readonly text: string
+}

@@ -1,0 +1,148 @@
+/**
+ * Stage 7: words. Findings and reports become text for people, or JSON for machines; nothing else in this code base
+ * makes sentences about them.
+ */
+import type { BundleError } from '../errors.ts'
+import type { Finding, Severity } from '../model/findings.ts'
+import { toText } from '../paths.ts'
+import { RULES } from '../references/follow.ts'
+
+/** A finding in one sentence. */
+export function describe(finding: Finding): string {
+  switch (finding.code) {
+    case 'library-missing':
+      return `${t(finding.name)} is not found; it is needed by ${finding.chain.map(t).reverse().join(', needed by ')}`
+    case 'dlopen-missing':
+      return `would open ${t(finding.name)} when it runs (${finding.priority}), which is not found`
+    case 'elf-unreadable':
+      return `looks like ELF and is none, so it is copied as data: ${finding.reason}`
+    case 'macho-unreadable':
+      return `looks like Mach-O and is none, so it is copied as data: ${finding.reason}`
+    case 'chain-differs':
+      return `means ${shortPath(finding.taken)} by ${t(finding.name)} in ${shortPath(finding.by)}, and ${shortPath(finding.other)} in ${shortPath(finding.otherBy)}: in the bundle it is the former`
+    case 'link-broken':
+      return `a link that leads nowhere (to ${t(finding.target)}); left out`
+    case 'link-outside':
+      return `a link out of the store (to ${t(finding.target)}); left out`
+    case 'special-file':
+      return 'a device, pipe or socket; left out'
+    case 'container-unread':
+      return `${finding.member === '' ? '' : `${t(finding.member)}: `}${PROBLEMS[finding.problem]}${finding.detail === '' ? '' : ` (${t(finding.detail)})`}: store paths in it are not seen`
+    case 'interpreter-unreachable':
+      return `its #! line names ${t(finding.interpreter)}, which a relocatable bundle cannot; run it through that interpreter, or bundle with --prefix`
+    case 'interpreter-host':
+      return `its #! line leaves its interpreter to the machine where it runs (${t(finding.interpreter)})`
+    case 'payload':
+      return 'carries data behind its end that it reads from its own file (a self-extractor, PyInstaller, Bun, .NET single file): it cannot be made relocatable; bundle it with --prefix'
+    case 'stub-refused':
+      return finding.refusal === 'cpu'
+        ? `there is no stub for ${finding.arch}: it starts through a /bin/sh launcher`
+        : `cannot take the stub (${finding.refusal}): it starts through a launcher, and /proc/self/exe is the loader's`
+    case 'static-refused':
+      return `a static program that cannot take the stub (${finding.refusal}), so ${finding.count} store paths in it stay blanked: name the places on the command line, or bundle with --prefix`
+    case 'reference-blanked':
+      return `finds ${shortPath(finding.target)} by store path, which a relocatable bundle cannot keep${others(finding.files)}: name the place on its command line, or bundle with --prefix`
+    case 'reference-left':
+      return `names ${shortPath(finding.target)}, which stays out: ${RULES.get(finding.rule) ?? finding.rule} (rule ${finding.rule}; --include brings it)`
+    case 'relocation-refused':
+      return `the stub cannot tell it from another library, so ${finding.count} store paths in it stay blanked: name the places on the command line, or bundle with --prefix`
+    case 'reference-split':
+      return `a compiler has taken a store path in it apart, so ${finding.count} that look whole stay blanked: name the places on the command line, or bundle with --prefix`
+    case 'no-debug-hook':
+      return 'the stub cannot hook into this loader: paths in libraries relocate after their constructors have run, and those in plugins do not'
+    case 'include-nothing':
+      return 'no file of the packages that the program refers to matches --include'
+    case 'disallowed':
+      return `is ${t(finding.name)}, which --disallow keeps out; ${finding.chain.length === 1 ? 'it is an own file of the target' : `it comes by ${finding.chain.map(shortPath).join(' -> ')}`}`
+    case 'strip-nothing':
+      return `not done for Mach-O (${finding.count} files): symbols and debug information stay`
+    case 'machine-data':
+      return `names files of this machine, which stay here (only programs and libraries come along): ${finding.paths.slice(0, SHOWN).map(t).join(', ')}${finding.paths.length > SHOWN ? ` and ${finding.paths.length - SHOWN} more` : ''}`
+    case 'set-id-dropped':
+      return 'is set-uid or set-gid here, and its copy is not: it runs with the rights of its caller (bundle it with --prefix, and set the bit where it is unpacked)'
+    case 'licence-missing':
+      return `no licence text is found in ${finding.packages.map(t).join(', ')}`
+    case 'with-missing':
+      return `found neither in this machine's store nor at ${finding.looked.join(', ')}`
+    case 'with-host':
+      return `taken from this machine, ${t(finding.from)}: the store has none`
+    case 'with-unasked':
+      return `nothing in the bundle looks for it in a place that moves with the bundle: set ${finding.variable} to <bundle>/${finding.at}`
+    case 'trace-failed':
+      return `what was traced ended with exit code ${finding.exit}: what it would have opened later is not known`
+    case 'trace-nothing':
+      return 'what was traced opened no file of a store'
+    case 'argv0-unsupported':
+      return `its loader ${t(finding.loader)} is older than glibc 2.33: the program sees its own path as argv[0]`
+    case 'same-soname':
+      return `${t(finding.soname)} is the name of another library too; kept apart in ${t(finding.at)}/`
+    case 'choice-changed':
+      return `would load ${t(finding.found)} for ${t(finding.name)}, where the original loads ${t(finding.expected)}`
+    case 'edit-outside-plan':
+      return `editing it changed ${finding.fact}: expected ${t(finding.expected)}, found ${t(finding.found)}`
+    case 'store-reference':
+    case 'store-hash':
+      return `holds ${finding.code === 'store-hash' ? 'the store hash ' : ''}${t(finding.text)} (${finding.part === null ? PLACES[finding.where] : `in ${t(finding.part)}`}, offset ${finding.offset}, ${finding.encoding}${finding.count > 1 ? `, ${finding.count} times` : ''})`
+    case 'rpath-twice':
+      return `has ${t(finding.rpath)} twice among its LC_RPATH (${finding.arch}), which dyld of macOS 26 refuses`
+    case 'signature-wrong':
+      return `its code signature (${finding.arch}) ${finding.reason}`
+    case 'macos-needed':
+      return `needs macOS ${finding.version} or later`
+    case 'interp-unresolved':
+      return `its interpreter ${t(finding.interp)} is not in it`
+    case 'needed-unresolved':
+      return `needs ${t(finding.name)}${finding.versions.length === 0 ? '' : ` (${finding.versions.map(t).join(', ')})`}, which is not found inside${finding.program === null ? '' : ` (run as ${t(finding.program)})`}`
+    case 'link-escapes':
+      return `a link out of the tree (to ${t(finding.target)})`
+    case 'link-dangling':
+      return `a link that leads nowhere (to ${t(finding.target)})`
+    case 'entry-unsafe':
+      return finding.reason
+    case 'manifest-missing':
+      return 'there is no bundle.json: it is no bundle'
+    case 'manifest-mismatch':
+      return finding.reason
+  }
+}
+
+const t = toText
+/** `; so do a, b and 3 more` for the files behind the first. */
+function others([, ...rest]: readonly string[]): string {
+  if (rest.length === 0) return ''
+  const shown = rest.slice(0, OTHERS_SHOWN).map(shortPath).join(', ')
+  return ` (nor ${rest.length === 1 ? 'does' : 'do'} ${shown}${rest.length > OTHERS_SHOWN ? ` and ${rest.length - OTHERS_SHOWN} more` : ''})`
+}
+const OTHERS_SHOWN = 3
+const SHOWN = 5
+/** A store path without the part that no person reads. */
+const shortPath = (path: string): string => t(path.replace(/^\/nix\/store\/[^/]{32}-/, ''))
+const PROBLEMS = {
+  encrypted: 'encrypted',
+  method: 'compressed in a way that is not read',
+  damaged: 'damaged',
+  'too-large': 'too large to be unpacked',
+  'too-deep': 'packed too deep',
+  'too-many': 'names more store paths than are told',
+  opaque: 'packed in a format that is not looked into',
+  signed: 'signed, so that it cannot be changed',
+} as const
+const PLACES = {
+  contents: 'in its contents',
+  name: 'in its name',
+  link: 'in its link text',
+  header: 'in its header',
+} as const
+const LABELS: Readonly<Record<Severity, string>> = { error: 'error', warning: 'warning', note: 'note' }
+
+/** A finding as a line. */
+export const line = (finding: Finding): string =>
+  `${LABELS[finding.severity]}: ${toText(finding.file)}: ${describe(finding)}`
+
+/** An error as lines: what, why, and what to do. */
+export const errorText = (error: BundleError): string =>
+  `error: ${error.message}${error.hint === undefined ? '' : `\n  try: ${error.hint}`}`
+
+const MEGABYTE = 1e6
+/** `12.3 MB`, in units of 10^6 bytes. */
+export const megabytes = (bytes: number): string => `${(bytes / MEGABYTE).toFixed(1)} MB`

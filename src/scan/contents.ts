@@ -1,0 +1,120 @@
+/**
+ * What is read of a file's contents when it comes into the graph (scan.ts), besides its facts: references, what is packed
+ * in it, what it wraps.
+ */
+import { hasPayload } from '../elf/payload.ts'
+import type { Wrapper } from '../entry/launcher.ts'
+import { pieces, stat, withFile } from '../io/store.ts'
+import { isMachOProgram } from '../macho/facts.ts'
+import type { Finding } from '../model/findings.ts'
+import type { FileFacts } from '../model/graph.ts'
+import { STORE_DIR, storePathOf } from '../nix/store-path.ts'
+import type { SourcePath } from '../paths.ts'
+import { type ContainerMember, containerKindOf, LIMITS, scanContainer } from '../references/containers.ts'
+import type { Reference } from '../references/reference.ts'
+import { type HashSet, ReferenceScanner } from '../references/scan.ts'
+import { readBinaryWrapper } from '../script/binary-wrapper.ts'
+import { parseShellWrapper } from '../script/shell-wrapper.ts'
+
+/** A wrapper is small; a larger program or script is none. In bytes. */
+const WRAPPER_MAX = 1 << 20
+/** Bytes before a reference that are looked at. */
+const BEFORE = 64
+
+/** The references of a file, and whether it is a text: no byte of it is NUL. */
+export function readReferences(path: SourcePath, hashes: HashSet): { references: Reference[]; text: boolean } {
+  const references: Reference[] = []
+  let text = true
+  withFile(path, source => {
+    const scanner = new ReferenceScanner(hashes, reference => references.push(reference))
+    for (const piece of pieces(source)) {
+      text &&= !piece.includes(0)
+      scanner.push(piece)
+    }
+    scanner.end()
+  })
+  return { references: references.sort((a, b) => a.offset - b.offset), text }
+}
+
+/** A file that is larger is not looked into for pieces. In bytes. */
+const SPLIT_MAX = 256 << 20
+/** gcc and clang keep copied strings in constants of 16 bytes, which linkers sort and share. */
+const PIECE = 16
+
+/**
+ * The hashes of which a file holds pieces outside of whole store paths: a compiler has taken a string apart, and other
+ * code may share these pieces. What looks whole there may be by chance, and must not be changed in memory.
+ */
+export function splitHashes(path: SourcePath, references: readonly Reference[]): ReadonlySet<string> {
+  const byHash = new Map<string, number[]>()
+  for (const { hash, bare, encoding, offset } of references) {
+    if (hash === null || encoding !== 'utf8') continue
+    byHash.set(hash, [...(byHash.get(hash) ?? []), bare ? offset - STORE_DIR.length - 1 : offset])
+  }
+  if (byHash.size === 0) return new Set()
+  return withFile(path, source => {
+    if (source.size > SPLIT_MAX) return new Set()
+    const bytes = source.read(0, source.size)
+    return new Set([...byHash].filter(([hash, wholes]) => hasPieces(bytes, hash, wholes)).map(([hash]) => hash))
+  })
+}
+
+function hasPieces(bytes: Buffer, hash: string, wholes: readonly number[]): boolean {
+  const whole = `${STORE_DIR}/${hash}-`
+  for (let start = 0; start + PIECE <= whole.length; start += PIECE) {
+    const piece = whole.slice(start, start + PIECE)
+    for (let at = bytes.indexOf(piece, 0, 'latin1'); at >= 0; at = bytes.indexOf(piece, at + 1, 'latin1'))
+      if (!wholes.includes(at - start)) return true
+  }
+  return false
+}
+
+/** The members of a container that name the store. What cannot be looked into is added to the findings. */
+export function readMembers(
+  path: SourcePath,
+  facts: FileFacts,
+  hashes: HashSet,
+  findings: Finding[],
+): readonly ContainerMember[] {
+  return withFile(path, source => {
+    const isCarrier = facts.format === 'elf' && facts.program
+    const kind = containerKindOf(source) ?? (isCarrier && hasPayload(source, facts) ? 'data behind its end' : null)
+    if (kind === null) return []
+    const isRead = kind === 'gzip' || kind === 'zip' || kind === 'zlib'
+    const { members, problems } = !isRead
+      ? { members: [], problems: [{ names: [], code: 'opaque' as const, detail: kind }] }
+      : source.size > LIMITS.member
+        ? { members: [], problems: [{ names: [], code: 'too-large' as const, detail: '' }] }
+        : scanContainer(source.read(0, source.size), hashes)
+    for (const { names, code, detail } of problems)
+      findings.push({
+        code: 'container-unread',
+        severity: code === 'signed' ? 'note' : 'warning',
+        file: path,
+        member: names.join('!'),
+        problem: code,
+        detail,
+      })
+    return members.filter(member => member.references.length > 0)
+  })
+}
+
+/** What a file wraps; null for what is no wrapper, or wraps nothing that is there. */
+export function readWrapper(path: SourcePath, facts: FileFacts, size: number): Wrapper | null {
+  if (size > WRAPPER_MAX) return null
+  const read = (): Buffer => withFile(path, source => source.read(0, size))
+  const wrapper =
+    facts.format === 'script'
+      ? storePathOf(facts.interpreter.value) && parseShellWrapper(read().toString('latin1'))
+      : (facts.format === 'elf' && facts.program) || isMachOProgram(facts)
+        ? readBinaryWrapper(read())
+        : null
+  return wrapper && stat(wrapper.program)?.type === 'file' ? wrapper : null
+}
+
+/** The end of the string or line that stands before an offset. */
+export function textBefore(path: SourcePath, offset: number): string {
+  const from = Math.max(0, offset - BEFORE)
+  const text = withFile(path, source => source.read(from, offset - from)).toString('latin1')
+  return text.slice(Math.max(text.lastIndexOf('\0'), text.lastIndexOf('\n')) + 1)
+}

@@ -1,0 +1,72 @@
+/**
+ * Each file as it comes into the graph (scan.ts): its facts and all that is read of its contents, once.
+ */
+
+import type { Wrapper } from '../entry/launcher.ts'
+import { stat, withFile } from '../io/store.ts'
+import type { Finding } from '../model/findings.ts'
+import type { FileNode, Verdict } from '../model/graph.ts'
+import type { SourcePath } from '../paths.ts'
+import type { Reference } from '../references/reference.ts'
+import type { HashSet } from '../references/scan.ts'
+import { languageOf } from '../script/language.ts'
+import { PYC_HEAD } from '../script/pyc.ts'
+import { readMembers, readReferences, readWrapper, splitHashes } from './contents.ts'
+import type { Sources } from './sources.ts'
+import type { Verdicts } from './verdicts.ts'
+
+/** A larger script is data. In bytes. */
+const SCRIPT_MAX = 4 << 20
+
+export class Files {
+  readonly #sources: Sources
+  readonly #hashes: HashSet
+  readonly #verdicts: Verdicts
+  readonly wrappers = new Map<SourcePath, Wrapper>()
+  readonly texts = new Map<SourcePath, string>()
+  readonly pycs = new Map<SourcePath, Buffer>()
+  readonly split = new Map<SourcePath, ReadonlySet<string>>()
+  readonly findings: Finding[] = []
+
+  constructor(sources: Sources, hashes: HashSet, verdicts: Verdicts) {
+    this.#sources = sources
+    this.#hashes = hashes
+    this.#verdicts = verdicts
+  }
+
+  /** Reads a file. Asked once for each. */
+  read(path: SourcePath): FileNode {
+    const facts = this.#sources.facts(path)
+    const status = stat(path)
+    const size = status?.size ?? 0
+    const executable = ((status?.mode ?? 0) & 0o111) !== 0
+    const { references, text } = readReferences(path, this.#hashes)
+    const wrapper = executable ? readWrapper(path, facts, size) : null
+    if (wrapper) this.wrappers.set(path, wrapper)
+    // Whatever names the store may turn out to be a part of a script; of shell scripts all that they source is known then.
+    if (text && size <= SCRIPT_MAX && (references.length > 0 || languageOf(path, facts) === 'shell'))
+      this.texts.set(
+        path,
+        withFile(path, source => source.read(0, size).toString('latin1')),
+      )
+    const split = facts.format === 'elf' ? splitHashes(path, references) : new Set<string>()
+    if (split.size > 0) this.split.set(path, split)
+    if (path.endsWith('.pyc'))
+      this.pycs.set(
+        path,
+        withFile(path, source => source.read(0, PYC_HEAD)),
+      )
+    const judge = (reference: Reference): Verdict => this.#verdicts.of(path, facts, wrapper !== null, reference)
+    const members = facts.format === 'macho' ? [] : readMembers(path, facts, this.#hashes, this.findings)
+    return {
+      path,
+      size,
+      executable,
+      facts,
+      text,
+      references,
+      verdicts: references.map(judge),
+      members: members.map(member => ({ ...member, verdicts: member.references.map(judge) })),
+    }
+  }
+}

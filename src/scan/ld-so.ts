@@ -1,0 +1,206 @@
+/**
+ * What the loader does for the programs of a bundle: each program's process, and what its objects open by name while it
+ * runs. Part of stage 2 (scan.ts), which is told of every file that is found.
+ */
+import { ET } from '../elf/constants.ts'
+import { type CopiedVariable, readCopies, readVariables, resolveCopies, type Variables } from '../elf/copies.ts'
+import { sonameStrings } from '../elf/dlopen.ts'
+import type { ElfFacts } from '../elf/facts.ts'
+import { type LinkMap, type Opened, Process, sameMachine } from '../elf/search.ts'
+import { list, stat, withFile } from '../io/store.ts'
+import type { Finding } from '../model/findings.ts'
+import type { Dependency, FileNode } from '../model/graph.ts'
+import type { SourcePath } from '../paths.ts'
+import type { Loader, Sources } from './sources.ts'
+
+/** Who is told of what is found. */
+export interface Listener {
+  /** A file that comes along. */
+  file(path: SourcePath): void
+  edge(edge: Dependency): void
+}
+
+export class Processes {
+  readonly #sources: Sources
+  readonly #listener: Listener
+  readonly #processes: Process[] = []
+  readonly #linkMaps = new Map<SourcePath, LinkMap>()
+  readonly #copies = new Map<SourcePath, readonly CopiedVariable[]>()
+  readonly #variables = new Map<SourcePath, Variables>()
+  /** The first process in which an object was seen: what its names mean is asked there. */
+  readonly #contexts = new Map<SourcePath, Process>()
+  readonly #findings: (Finding & { code: 'library-missing' | 'dlopen-missing' })[] = []
+
+  constructor(sources: Sources, listener: Listener) {
+    this.#sources = sources
+    this.#listener = listener
+  }
+
+  get linkMaps(): ReadonlyMap<SourcePath, LinkMap> {
+    return this.#linkMaps
+  }
+
+  /** What the loader copies out of libraries, by program. */
+  get copies(): ReadonlyMap<SourcePath, readonly CopiedVariable[]> {
+    return this.#copies
+  }
+
+  /** Whether a process has loaded the object. */
+  knows(path: SourcePath): boolean {
+    return this.#contexts.has(path)
+  }
+
+  /** Starts a program as the kernel would; false when its loader is not there. */
+  start(path: SourcePath, facts: ElfFacts): boolean {
+    const interp = facts.interp!.value
+    const loader = this.#sources.loader(interp)
+    if (loader === null) {
+      this.missing(interp, [path], 'error')
+      return false
+    }
+    this.#listener.edge({ from: path, kind: 'interp', name: interp, to: loader.file.path, via: 'PT_INTERP' })
+    this.#listener.file(loader.file.path)
+    const process = new Process({ path, facts }, loader.file, loader.settings, this.#sources)
+    this.#processes.push(process)
+    this.#admit(process)
+    this.#linkMaps.set(path, process.linkMap)
+    this.#addCopies(process.linkMap)
+    for (const { name, by } of process.missing) this.missing(name, chainTo(process.linkMap, by), 'error')
+    return true
+  }
+
+  #addCopies({ program, objects }: LinkMap): void {
+    const libraries = objects.map(o => o.path).filter(path => path !== program)
+    const variables = (path: SourcePath): Variables => {
+      const known = this.#variables.get(path) ?? withFile(path, source => readVariables(source, path))
+      this.#variables.set(path, known)
+      return known
+    }
+    const copies = resolveCopies(
+      withFile(program, source => readCopies(source, program)),
+      libraries,
+      variables,
+    )
+    if (copies.length > 0) this.#copies.set(program, copies)
+  }
+
+  /** Follows what one object asks for by name: NEEDED by its own search, notes, sonames in its read-only data. */
+  examine({ path, facts }: FileNode): void {
+    if (facts.format !== 'elf' || this.#loaders().some(l => l.file.path === path)) return
+    const process = this.#contexts.get(path) ?? this.#adopt({ path, facts })
+    if (process === null) return
+    for (const { value: name } of facts.needed) {
+      const own = process.ownChoice(name, path)
+      const to = own?.path ?? process.loaded(name) ?? null
+      if (to === null) continue
+      this.#listener.edge({ from: path, kind: 'needed', name, to, via: own?.via ?? 'already loaded' })
+      this.#listener.file(to)
+      if (own) this.#addVariants(path, name, own.opened, facts)
+    }
+    const noted = new Map(facts.dlopenNotes.flatMap(note => note.sonames.map(name => [name, note.priority] as const)))
+    for (const note of facts.dlopenNotes) {
+      if (note.priority === 'suggested') continue
+      const found = note.sonames.filter(name => this.#open(process, path, name))
+      if (found.length === 0 && note.sonames.length > 0)
+        this.#findings.push({
+          code: 'dlopen-missing',
+          severity: 'warning',
+          file: path,
+          name: note.sonames.join(' or '),
+          priority: note.priority,
+        })
+    }
+    for (const name of withFile(path, source => sonameStrings(source, facts)))
+      if (!noted.has(name) && name !== facts.soname?.value) this.#open(process, path, name)
+  }
+
+  missing(name: string, chain: readonly SourcePath[], severity: 'error' | 'warning'): void {
+    const file = chain.at(-1)!
+    if (this.#findings.some(f => f.code === 'library-missing' && f.file === file && f.name === name)) return
+    this.#findings.push({ code: 'library-missing', severity, file, name, chain })
+  }
+
+  /**
+   * The findings; a library that is missing is an error only for what is started: an entry, or what an entry's wrapper or
+   * `#!` line names. Any other program of a tree did not start before either, and nobody asked for it.
+   */
+  findings(started: ReadonlySet<SourcePath>): Finding[] {
+    return this.#findings.map(finding =>
+      finding.code === 'library-missing' && !started.has(finding.chain[0] as SourcePath)
+        ? { ...finding, severity: 'warning' }
+        : finding,
+    )
+  }
+
+  // ---- Objects -------------------------------------------------------------------------------------------------
+
+  #loaders(): Loader[] {
+    return [...this.#sources.loaders.values()]
+  }
+
+  /** Brings in every object of a process. */
+  #admit(process: Process): void {
+    for (const object of process.linkMap.objects) {
+      this.#listener.file(object.path)
+      if (!this.#contexts.has(object.path)) this.#contexts.set(object.path, process)
+    }
+  }
+
+  /** A dlopen of `name` by the object at `from`; false when nothing is found. */
+  #open(process: Process, from: SourcePath, name: string): boolean {
+    const found = process.ownChoice(name, from)
+    if (!found) return false
+    this.#listener.edge({ from, kind: 'dlopen', name, to: found.path, via: found.via })
+    const before = process.missing.length
+    process.dlopen(name, from)
+    for (const missing of process.missing.slice(before)) this.missing(missing.name, [from, missing.by], 'warning')
+    this.#admit(process)
+    this.#listener.file(found.path)
+    return true
+  }
+
+  /**
+   * An object that no process loads (a plugin in a tree): looked at as if it were loaded by itself, and where that is
+   * not enough as opened by a program, whose RPATH it inherits.
+   */
+  #adopt(object: Opened): Process | null {
+    const loader = this.#loaders().find(l => sameMachine(l.file.facts, object.facts))
+    if (!loader || object.facts.type !== ET.dyn) return null
+    const alone = new Process(object, loader.file, loader.settings, this.#sources)
+    // Whoever loads it may have brought a name along.
+    const missing = alone.missing.filter(({ name }) => !this.#processes.some(p => p.loaded(name) !== undefined))
+    const host = missing.length === 0 ? undefined : this.#processes.find(p => opens(p, object.path))
+    if (!host) for (const { name, by } of missing) this.missing(name, [object.path, by], 'warning')
+    this.#admit(host ?? alone)
+    return host ?? alone
+  }
+
+  /** The variants of a library for newer CPUs (ld.so(8), "glibc-hwcaps"): all of them come along. */
+  #addVariants(from: SourcePath, name: string, opened: string, facts: ElfFacts): void {
+    const directory = `${opened.slice(0, opened.lastIndexOf('/'))}/glibc-hwcaps`
+    if (stat(directory)?.type !== 'directory') return
+    for (const level of list(directory)) {
+      const variant = this.#sources.open(`${directory}/${level}/${name}`)
+      if (!variant || !sameMachine(variant.facts, facts)) continue
+      const variantName = `glibc-hwcaps/${level}/${name}`
+      this.#listener.edge({ from, kind: 'variant', name: variantName, to: variant.path, via: 'glibc-hwcaps' })
+      this.#listener.file(variant.path)
+    }
+  }
+}
+
+/** Whether a process finds all that an object needs when it opens it by its path. */
+function opens(process: Process, path: SourcePath): boolean {
+  const before = process.missing.length
+  return process.dlopen(path, process.linkMap.program) !== null && process.missing.length === before
+}
+
+/** The objects from the program down to the one at `path`, each loaded by the one before it. */
+function chainTo(linkMap: LinkMap, path: SourcePath): SourcePath[] {
+  const chain: SourcePath[] = []
+  for (let at: SourcePath | null = path; at !== null && !chain.includes(at); ) {
+    chain.unshift(at)
+    at = linkMap.objects.find(o => o.path === at)?.by ?? null
+  }
+  return chain
+}

@@ -1,0 +1,49 @@
+/**
+ * Programs of a machine without Nix: what they and their libraries name of the machine's files stays behind, which is
+ * told.
+ */
+
+import type { LinkMap } from '../elf/search.ts'
+import { stat, withFile } from '../io/store.ts'
+import type { Finding } from '../model/findings.ts'
+import type { FileNode } from '../model/graph.ts'
+import { storePathOf } from '../nix/store-path.ts'
+import type { SourcePath } from '../paths.ts'
+
+/** What every program has and does without: locales, character sets. */
+const C_LIBRARY = /\/(?:ld-[^/]*|libc)\.so[^/]*$/
+
+/**
+ * What programs of this machine name of its files; what their libraries name is much, and seldom missed: a note.
+ * @param started what is started by name
+ */
+export function machineData(
+  started: ReadonlySet<SourcePath>,
+  all: ReadonlyMap<SourcePath, FileNode>,
+  linkMaps: ReadonlyMap<SourcePath, LinkMap>,
+): Finding[] {
+  const files = new Set<SourcePath>()
+  for (const path of started) {
+    const facts = all.get(path)?.facts
+    if (facts?.format !== 'elf' || !facts.interp || storePathOf(facts.interp.value) !== null) continue
+    files.add(path)
+    for (const object of linkMaps.get(path)?.objects ?? []) if (!C_LIBRARY.test(object.path)) files.add(object.path)
+  }
+  return [...files].flatMap((file): Finding[] => {
+    const paths = machinePaths(file)
+    const severity = started.has(file) ? 'warning' : 'note'
+    return paths.length === 0 ? [] : [{ code: 'machine-data', severity, file, paths }]
+  })
+}
+
+/** A larger program is not looked into for paths. In bytes. */
+const PATHS_MAX = 64 << 20
+
+/** Files and directories of this machine that a program names in full, sorted; what every machine has is left out. */
+function machinePaths(path: SourcePath): string[] {
+  const text = withFile(path, source => (source.size > PATHS_MAX ? '' : source.read(0, source.size).toString('latin1')))
+  const names = new Set([...text.matchAll(/(?<=\0)\/(?:usr|etc|opt|var)\/[!-~]{2,200}(?=\0)/g)].map(([name]) => name))
+  return [...names].filter(name => !EVERYWHERE.test(name) && stat(name) !== null).sort()
+}
+const EVERYWHERE =
+  /^\/(?:etc\/(?:passwd|group|hosts|resolv\.conf|localtime|nsswitch\.conf|services|protocols|shells|mtab|ld\.so\..*)|usr\/(?:bin|sbin|lib|share|local)|var\/(?:tmp|run|log|lib|cache))\/?$|^\/usr\/s?bin\//

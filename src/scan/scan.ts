@@ -1,0 +1,379 @@
+/**
+ * Stage 2: from entries to the graph of everything they need. Reads, classifies, parses and resolves. Each file is read
+ * once and its facts never change.
+ *
+ * A file comes in as a member of a bundled package's tree, as an object of a program's link map (ld-so.ts), as the
+ * interpreter of a script, as the far end of a link, or because a file that is in already names it by its store path and
+ * the table of references/follow.ts says so.
+ */
+
+import { isElf, parseElf } from '../elf/parse.ts'
+import { isStatic, type StubRefusal, stubRefusal } from '../entry/inject.ts'
+import type { Progress } from '../io/progress.ts'
+import { lstat, readLink, realPath, stat, withFile } from '../io/store.ts'
+import { isMachOProgram } from '../macho/facts.ts'
+import { holdsMachO, parseMachO } from '../macho/parse.ts'
+import type { Finding } from '../model/findings.ts'
+import type {
+  Brought,
+  Dependency,
+  DependencyGraph,
+  Extra,
+  FileNode,
+  LinkNode,
+  Package,
+  ScanOptions,
+} from '../model/graph.ts'
+import type { Entry, PackageRoot, Traced } from '../model/target.ts'
+import { storePathOf } from '../nix/store-path.ts'
+import { directoryOf, type SourcePath } from '../paths.ts'
+import { leftOut } from '../references/follow.ts'
+import { globs } from '../references/glob.ts'
+import { Images } from './dyld.ts'
+import { licences, provide } from './extras.ts'
+import { Files } from './files.ts'
+import { Processes } from './ld-so.ts'
+import { machineData } from './machine-data.ts'
+import { compare, packagesOf, withoutHash } from './packages.ts'
+import { Sources, storePaths } from './sources.ts'
+import { notStripped, strips } from './strips.ts'
+import { walkTree } from './tree.ts'
+import { Verdicts } from './verdicts.ts'
+
+/** The bits of a file's mode by which a program runs with the rights of its owner or group. */
+const SET_ID = 0o6000
+
+/**
+ * The graph of all that the entries need.
+ * @param roots packages that are known beforehand; the others are found by their store paths
+ * @throws BundleError when an entry is no program, or a file cannot be read
+ */
+export function scan(
+  entries: readonly Entry[],
+  roots: readonly PackageRoot[],
+  options: ScanOptions,
+  progress: Progress,
+): DependencyGraph {
+  const scanner = new Scanner(roots, options, progress)
+  for (const { root, tree } of roots) if (tree) scanner.addTree(root)
+  for (const entry of entries) scanner.addEntry(entry)
+  for (const opened of options.traced) scanner.addTraced(opened)
+  scanner.run()
+  scanner.addExtras()
+  return scanner.graph(entries)
+}
+
+class Scanner {
+  readonly #sources = new Sources()
+  readonly #options: ScanOptions
+  readonly #progress: Progress
+  /** Every store path of this machine by its hash. */
+  readonly #store = storePaths()
+  readonly #roots: readonly PackageRoot[]
+  /** Packages whose own tree comes along. */
+  readonly #trees = new Set<SourcePath>()
+  readonly #excluded: (path: string) => boolean
+  readonly #files = new Map<SourcePath, FileNode>()
+  readonly #links = new Map<SourcePath, LinkNode>()
+  readonly #edges: Dependency[] = []
+  readonly #edgeKeys = new Set<string>()
+  readonly #findings: Finding[] = []
+  readonly #refusals = new Map<SourcePath, StubRefusal>()
+  readonly #extras: Extra[] = []
+  readonly #queue: FileNode[] = []
+  /** Directories that were brought because they are named. */
+  readonly #brought = new Set<SourcePath>()
+  readonly #verdicts: Verdicts
+  readonly #reader: Files
+  readonly #processes = new Processes(this.#sources, {
+    file: path => void this.#addFile(path),
+    edge: edge => this.#edge(edge),
+  })
+
+  readonly #images = new Images(
+    { open: path => this.#sources.openMachO(path) },
+    { file: path => void this.#addImage(path), edge: edge => this.#edge(edge) },
+  )
+
+  constructor(roots: readonly PackageRoot[], options: ScanOptions, progress: Progress) {
+    this.#roots = roots
+    this.#options = options
+    this.#progress = progress
+    const matches = globs(options.exclude)
+    this.#excluded = path => matches(withoutHash(path))
+    this.#verdicts = new Verdicts(this.#sources, this.#store, options.data, this.#excluded)
+    this.#reader = new Files(this.#sources, this.#store, this.#verdicts)
+    for (const { root, tree } of roots) if (tree) this.#trees.add(root)
+  }
+
+  /** Adds what lies below a directory of a package. */
+  addTree(root: SourcePath, only?: RegExp): void {
+    const { data } = this.#options
+    const packageRoot = storePathOf(root)?.root ?? root
+    const wanted = (path: string): boolean =>
+      !this.#excluded(path) && (data === 'all' || leftOut(path.slice(packageRoot.length + 1)) === null)
+    for (const { path, type } of walkTree(root, wanted)) {
+      if (only && !only.test(path.slice(root.length + 1))) continue
+      if (type === 'link') this.#addLink(path)
+      else if (type === 'special') this.#findings.push({ code: 'special-file', severity: 'warning', file: path })
+      else if (data !== 'none' || this.#sources.facts(path).format !== 'data') this.#addFile(path)
+    }
+  }
+
+  addEntry(entry: Entry): void {
+    this.#add(entry.source)
+    const path = realPath(entry.source)
+    const node = this.#addFile(path)
+    // A store has none of these, a machine has.
+    if (((stat(path)?.mode ?? 0) & SET_ID) !== 0)
+      this.#findings.push({ code: 'set-id-dropped', severity: 'warning', file: path })
+    // What is typed has to run: here a damaged file is an error, in a tree it is data with a finding.
+    if (node.facts.format === 'data')
+      withFile(path, source => {
+        if (isElf(source.read(0, 4))) parseElf(source, path)
+        else if (holdsMachO(source)) parseMachO(source, path)
+      })
+  }
+
+  /** Adds what a program was seen to open. */
+  addTraced({ file, program }: Traced): void {
+    if (this.#excluded(file)) return
+    const to = realPath(file)
+    this.#add(inRealDirectory(file))
+    const facts = this.#sources.facts(to)
+    // A program that is gone by now, such as one that a test has made, opened what it opened.
+    const from = program === null || stat(program) === null ? to : realPath(program)
+    // What a loader finds by its soname lies in lib/; all else where its path says.
+    const bySoname =
+      facts.format === 'elf' && !facts.program && facts.soname !== null && /\/lib(?:64|32)?$/.test(directoryOf(file))
+    if (bySoname) this.#edge({ from, kind: 'dlopen', name: facts.soname!.value, to, via: 'trace' })
+    else this.#edge({ from, kind: 'trace', name: file, to, via: 'trace' })
+  }
+
+  /** Resolves until nothing new comes in: programs first, for an object's names mean what they mean in a process. */
+  run(): void {
+    const objects: FileNode[] = []
+    const images: FileNode[] = []
+    for (;;) {
+      const node = this.#queue.shift()
+      if (node !== undefined) {
+        this.#progress.update(`reading ${this.#files.size} files`)
+        this.#follow(node)
+        if (node.facts.format === 'elf') objects.push(node)
+        else if (node.facts.format === 'macho') images.push(node)
+        continue
+      }
+      const known = objects.findIndex(o => this.#processes.knows(o.path))
+      const [object] = objects.splice(Math.max(known, 0), 1)
+      const image = object ? undefined : images.shift()
+      if (object) this.#processes.examine(object)
+      else if (image) this.#images.examine(image)
+      else if (!this.#settleConditions() && !this.#addIncluded()) return
+    }
+  }
+
+  /** Adds what was asked for by kind, once it is known what the bundle holds. */
+  addExtras(): void {
+    const add = ({ brought, findings }: { brought: readonly Brought[]; findings: readonly Finding[] }): void => {
+      this.#findings.push(...findings)
+      for (const b of brought) this.#extras.push({ ...b, node: b.link === null ? this.#reader.read(b.from) : null })
+    }
+    if (this.#options.licenses) add(licences(this.#packages()))
+    for (const kind of this.#options.with)
+      add(
+        provide(
+          kind,
+          [...this.#packages().map(p => p.root), ...this.#store.values()],
+          [...this.#files.values()].flatMap(({ references }) => references),
+        ),
+      )
+  }
+
+  graph(entries: readonly Entry[]): DependencyGraph {
+    const started = new Set(entries.map(entry => realPath(entry.source)))
+    const onMachine = machineData(started, this.#files, this.#processes.linkMaps)
+    for (const { kind, to } of this.#edges)
+      if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
+    return {
+      entries,
+      extras: this.#extras,
+      packages: this.#packages(),
+      files: new Map([...this.#files].sort(([a], [b]) => compare(a, b))),
+      links: new Map([...this.#links].sort(([a], [b]) => compare(a, b))),
+      edges: this.#edges,
+      linkMaps: this.#processes.linkMaps,
+      copies: this.#processes.copies,
+      images: this.#images.linkMaps,
+      loaders: new Map([...this.#sources.loaders].map(([path, { compiled }]) => [path, compiled])),
+      wrappers: this.#reader.wrappers,
+      refusals: this.#refusals,
+      texts: this.#reader.texts,
+      pycs: this.#reader.pycs,
+      split: this.#reader.split,
+      strips: this.#options.strip ? strips(this.#files.values(), this.#sources.loaders.keys()) : new Map(),
+      hashes: new Set(this.#store.keys()),
+      findings: [
+        ...this.#sources.findings,
+        ...this.#reader.findings,
+        ...this.#findings,
+        ...onMachine,
+        ...this.#processes.findings(started),
+        ...this.#images.findings(started),
+        ...(this.#options.strip ? notStripped(this.#files.values()) : []),
+      ],
+    }
+  }
+
+  // ---- Files and links -----------------------------------------------------------------------------------------
+
+  /** Adds what a path names: a link with what is at its end, or a file. */
+  #add(path: SourcePath): void {
+    if (lstat(path)?.type === 'link') this.#addLink(path)
+    else this.#addFile(realPath(path))
+  }
+
+  #addFile(path: SourcePath): FileNode {
+    const known = this.#files.get(path)
+    if (known) return known
+    const node = this.#reader.read(path)
+    this.#files.set(path, node)
+    this.#queue.push(node)
+    return node
+  }
+
+  /** What lies in a framework or an application comes with all of it: its resources are found from there. */
+  #addImage(path: SourcePath): void {
+    this.#addFile(path)
+    const whole = /^.*?\.(?:framework|app)(?=\/)/.exec(path)?.[0]
+    if (whole !== undefined && storePathOf(whole) !== null) this.#bring(whole as SourcePath)
+  }
+
+  #addLink(path: SourcePath): void {
+    if (this.#links.has(path)) return
+    const text = readLink(path)
+    const status = stat(path)
+    if (status === null) {
+      this.#findings.push({ code: 'link-broken', severity: 'warning', file: path, target: text })
+      return
+    }
+    const target = realPath(path)
+    if (storePathOf(path) !== null && storePathOf(target) === null) {
+      this.#findings.push({ code: 'link-outside', severity: 'warning', file: path, target })
+      return
+    }
+    this.#links.set(path, { path, target, text, directory: status.type === 'directory' })
+    this.#edge({ from: path, kind: 'link', name: text, to: target, via: null })
+    const owner = storePathOf(target)?.root as SourcePath | undefined
+    if (owner !== undefined && owner !== target && this.#trees.has(owner)) return // the tree brings it
+    if (status.type === 'directory') this.addTree(target)
+    else if (status.type === 'file') this.#addFile(target)
+  }
+
+  // ---- References ----------------------------------------------------------------------------------------------
+
+  /** Brings what a file needs: the program that it starts, what it names. */
+  #follow(node: FileNode): void {
+    const { path, facts } = node
+    const wrapper = this.#reader.wrappers.get(path)
+    if (facts.format === 'elf' && facts.program && (facts.interp || isStatic(facts))) {
+      const refused = withFile(path, source => stubRefusal(source, facts))
+      if (refused !== null) this.#refusals.set(path, refused)
+      if (facts.interp) this.#processes.start(path, facts)
+    }
+    if (isMachOProgram(facts)) this.#images.start(path, facts)
+    if (facts.format === 'script' && node.executable && !(wrapper && this.#options.launchers))
+      this.#followShebang(path, facts.interpreter.value)
+    if (wrapper) {
+      this.#edge({ from: path, kind: 'wrapper', name: wrapper.program, to: realPath(wrapper.program), via: 'wrapper' })
+      this.#add(inRealDirectory(wrapper.program))
+    }
+    const named = [node, ...node.members].flatMap(({ references, verdicts }) =>
+      verdicts.map((verdict, i) => ({ ...verdict, name: references[i]!.text })),
+    )
+    for (const { rule, target, followed, name } of named) {
+      if (!followed || target === null) continue
+      const object = this.#sources.isObject(target, facts)
+      this.#edge({ from: path, kind: object ? 'dlopen' : 'reference', name, to: realPath(target), via: rule })
+      this.#bring(target)
+    }
+  }
+
+  /** Adds a file, a directory with all below it, or a whole package. */
+  #bring(target: SourcePath): void {
+    if (stat(target)?.type !== 'directory') {
+      this.#add(inRealDirectory(target))
+      return
+    }
+    if (this.#brought.has(target) || this.#trees.has(target)) return
+    this.#brought.add(target)
+    if (storePathOf(target)?.root === target) this.#trees.add(target)
+    // A link on the way is a name that the program uses: it comes along.
+    if (lstat(target)?.type === 'link') this.#addLink(target)
+    this.addTree(realPath(target))
+  }
+
+  #followShebang(path: SourcePath, name: string): void {
+    if (storePathOf(name) === null) return
+    if (stat(name)?.type !== 'file') {
+      this.#processes.missing(name, [path], 'error')
+      return
+    }
+    this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang' })
+    this.#add(inRealDirectory(name))
+  }
+
+  #included = false
+
+  /** Brings what waited for functions that the bundle's objects import by now; false when nothing came of it. */
+  #settleConditions(): boolean {
+    const before = this.#files.size
+    for (const { target, only } of this.#verdicts.settle(this.#files.values())) {
+      if (stat(target)?.type === 'directory') this.addTree(realPath(target), only)
+      else this.#add(inRealDirectory(target))
+    }
+    return this.#files.size > before
+  }
+
+  /** Brings what `--include` names of the packages that the bundle's files refer to; false when nothing came of it. */
+  #addIncluded(): boolean {
+    if (this.#included) return false
+    this.#included = true
+    const before = this.#files.size + this.#links.size
+    const roots = new Set<string>(this.#roots.map(({ root }) => root))
+    for (const { references } of this.#files.values())
+      for (const { hash } of references) {
+        const root = hash === null ? undefined : this.#store.get(hash)
+        if (root !== undefined) roots.add(root)
+      }
+    for (const glob of this.#options.include) {
+      const matches = globs([glob])
+      let found = false
+      for (const root of [...roots].sort())
+        for (const { path, type } of walkTree(root as SourcePath, () => true)) {
+          if (type === 'special' || !matches(withoutHash(path))) continue
+          found = true
+          this.#add(path)
+        }
+      if (!found) this.#findings.push({ code: 'include-nothing', severity: 'warning', file: glob, glob })
+    }
+    return this.#files.size + this.#links.size > before
+  }
+
+  #packages(): Package[] {
+    const places = this.#extras.flatMap(e => (e.package === null ? [] : [e.package]))
+    return packagesOf(this.#roots, [...this.#files.keys(), ...this.#links.keys(), ...places], this.#trees)
+  }
+
+  // ---- Book-keeping --------------------------------------------------------------------------------------------
+
+  #edge(edge: Dependency): void {
+    const key = `${edge.kind}\0${edge.from}\0${edge.name}\0${edge.to}`
+    if (this.#edgeKeys.has(key)) return
+    this.#edgeKeys.add(key)
+    this.#edges.push(edge)
+  }
+}
+
+/** A path whose directory is free of links; its last component may be one. */
+const inRealDirectory = (path: string): SourcePath =>
+  (realPath(path.slice(0, path.lastIndexOf('/'))) + path.slice(path.lastIndexOf('/'))) as SourcePath

@@ -1,0 +1,192 @@
+/**
+ * The inputs as facts: each file is read and classified once, each loader once. What the scan (scan.ts) asks of the
+ * file system, it asks here.
+ */
+import { parseCache } from '../elf/cache.ts'
+import type { LoaderFacts } from '../elf/facts.ts'
+import { readLoader } from '../elf/loader.ts'
+import { isElf, parseElf } from '../elf/parse.ts'
+import { type Disk, type LoaderSettings, type Opened, sameMachine } from '../elf/search.ts'
+import { BundleError } from '../errors.ts'
+import { list, lstat, realPath, stat, withFile } from '../io/store.ts'
+import { MH } from '../macho/constants.ts'
+import { holdsMachO, parseMachO } from '../macho/parse.ts'
+import type { MachOFile } from '../macho/search.ts'
+import type { Finding } from '../model/findings.ts'
+import type { FileFacts } from '../model/graph.ts'
+import { STORE_DIR, storePathOf, storePathPrefix } from '../nix/store-path.ts'
+import type { SourcePath } from '../paths.ts'
+import type { Reference } from '../references/reference.ts'
+import { parseScript, SHEBANG_MAX } from '../script/parse.ts'
+
+/** The loader cache of a machine whose own programs are bundled. */
+const LD_SO_CACHE = '/etc/ld.so.cache'
+
+/** A dynamic loader with what is compiled into it and where it looks. */
+export interface Loader {
+  readonly file: Opened
+  readonly compiled: LoaderFacts
+  readonly settings: LoaderSettings
+}
+
+export class Sources implements Disk {
+  readonly #opened = new Map<string, Opened | null>()
+  readonly #facts = new Map<SourcePath, FileFacts>()
+  readonly #loaders = new Map<SourcePath, Loader>()
+  /** What was found while reading. */
+  readonly findings: Finding[] = []
+
+  /** Every loader that was asked for, by its real path. */
+  get loaders(): ReadonlyMap<SourcePath, Loader> {
+    return this.#loaders
+  }
+
+  /** Facts of a file. What looks like ELF and is not well-formed is data, with a finding. */
+  facts(path: SourcePath): FileFacts {
+    const known = this.#facts.get(path)
+    if (known) return known
+    const facts = withFile(path, (source): FileFacts => {
+      const head = source.read(0, SHEBANG_MAX)
+      const elf = isElf(head)
+      if (!elf && !holdsMachO(source)) return parseScript(head) ?? { format: 'data' }
+      try {
+        return elf ? parseElf(source, path) : parseMachO(source, path)
+      } catch (error) {
+        if (!(error instanceof BundleError) || error.code !== 'malformed') throw error
+        const code = elf ? 'elf-unreadable' : 'macho-unreadable'
+        this.findings.push({ code, severity: 'warning', file: path, reason: error.message })
+        return { format: 'data' }
+      }
+    })
+    this.#facts.set(path, facts)
+    return facts
+  }
+
+  /** A file as the loader sees it (elf/search.ts). */
+  open(path: string): Opened | null {
+    const known = this.#opened.get(path)
+    if (known !== undefined) return known
+    let opened: Opened | null = null
+    if (stat(path)?.type === 'file') {
+      const real = realPath(path)
+      const facts = this.facts(real)
+      if (facts.format === 'elf') opened = { path: real, facts }
+    }
+    this.#opened.set(path, opened)
+    return opened
+  }
+
+  /** The Mach-O file at a path, as dyld sees it (macho/search.ts). */
+  openMachO(path: string): MachOFile | null {
+    if (stat(path)?.type !== 'file') return null
+    const real = realPath(path)
+    const facts = this.facts(real)
+    return facts.format === 'macho' ? { path: real, facts } : null
+  }
+
+  /** Whether a path names a shared object that a file of these facts can open. */
+  isObject(path: string, facts: FileFacts): boolean {
+    const library = this.openMachO(path)
+    if (library) return library.facts.slices.every(s => s.filetype !== MH.execute)
+    const object = this.open(path)
+    return object !== null && !object.facts.program && (facts.format !== 'elf' || sameMachine(object.facts, facts))
+  }
+
+  /** The loader that a program names; null when there is none at that path. */
+  loader(interp: string): Loader | null {
+    const file = this.open(interp)
+    if (!file) return null
+    const known = this.#loaders.get(file.path)
+    if (known) return known
+    const compiled = withFile(file.path, source => readLoader(source, file.facts))
+    const loader = { file, compiled, settings: loaderSettings(file.path, compiled) }
+    this.#loaders.set(file.path, loader)
+    return loader
+  }
+}
+
+/** What a reference names, as far as it is there. */
+export interface Named {
+  readonly path: SourcePath
+  readonly root: SourcePath
+  /** The package's name without the hash. */
+  readonly name: string
+  readonly type: 'file' | 'directory' | 'missing'
+}
+
+/**
+ * Looks up what a reference names; null when its store path is not on this machine.
+ *
+ * Its text ends where a path in a text usually ends, which may be too late: behind a full stop. And it may be a pattern
+ * (`share/%s.conf`): then its directory is what it names.
+ */
+export function named({ text, bare }: Reference): Named | null {
+  const store = bare ? null : storePathPrefix(text)
+  if (store === null) return null
+  const root = longestStorePath(store.root)
+  if (root === null) return null
+  const { name } = storePathOf(root)!
+  let path = root as string
+  const parts = text.slice(root.length).split('/')
+  // What is glued to the root itself belongs to whatever stands behind it.
+  if (text[root.length] === '/')
+    for (const part of parts) {
+      if (part === '' || part === '.') continue
+      if (part === '..') break
+      const next = stat(`${path}/${part}`) ? part : longestEntry(path, part)
+      if (next === null) {
+        // A pattern stands for whatever the directory holds.
+        const pattern = /[%*?@]/.test(part) && path !== root
+        return { path: path as SourcePath, root, name, type: pattern ? 'directory' : 'missing' }
+      }
+      path += `/${next}`
+      if (next !== part) break
+    }
+  const type = stat(path)?.type
+  return { path: path as SourcePath, root, name, type: type === 'file' || type === 'directory' ? type : 'missing' }
+}
+
+/** The store path that is there and that a text begins with: `...-nginx-1.22.1.` ends a sentence. */
+function longestStorePath(text: string): SourcePath | null {
+  for (let end = text.length; end > STORE_DIR.length + 34; end--)
+    if (lstat(text.slice(0, end))) return text.slice(0, end) as SourcePath
+  return null
+}
+
+/** The longest name in a directory that a text begins with and behind which no name goes on. */
+function longestEntry(directory: string, text: string): string | null {
+  if (stat(directory)?.type !== 'directory') return null
+  const names = list(directory).filter(name => text.startsWith(name) && !/[\w+-]/.test(text[name.length] ?? '_'))
+  return names.sort((a, b) => b.length - a.length)[0] ?? null
+}
+
+/** Everything in this machine's store by its hash: a superset of any closure, known without Nix. */
+export function storePaths(): ReadonlyMap<string, SourcePath> {
+  const paths = new Map<string, SourcePath>()
+  if (stat(STORE_DIR)?.type !== 'directory') return paths
+  for (const name of list(STORE_DIR)) {
+    const store = storePathOf(`${STORE_DIR}/${name}`)
+    // `NAME.lock` lies beside what is being built; names come sorted, so the first is the store path.
+    if (store && !paths.has(store.hash)) paths.set(store.hash, store.root as SourcePath)
+  }
+  return paths
+}
+
+/**
+ * Where a loader looks by default. One that lies in a store looks beside itself, whatever host it was built on: the
+ * host's directories and cache are what a bundle must not depend on.
+ */
+export function loaderSettings(path: SourcePath, compiled: LoaderFacts): LoaderSettings {
+  const inStore = storePathOf(path) !== null
+  const own = path.slice(0, path.lastIndexOf('/'))
+  const directories = inStore
+    ? [own, ...compiled.directories.filter(d => storePathOf(d) !== null && d !== own)]
+    : compiled.directories
+  const cache =
+    !inStore && !compiled.musl && stat(LD_SO_CACHE)?.type === 'file'
+      ? withFile(LD_SO_CACHE, parseCache)
+      : new Map<string, string[]>()
+  const multiarch = compiled.directories.find(d => /^\/lib\/[^/]+-linux-[^/]+$/.test(d))
+  const lib = multiarch?.slice(1) ?? (compiled.directories.includes('/lib64') ? 'lib64' : 'lib')
+  return { directories, cache, lib, inheritsRunpath: compiled.musl }
+}

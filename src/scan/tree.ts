@@ -1,0 +1,31 @@
+/**
+ * A package's own tree, file by file.
+ */
+import { list, lstat } from '../io/store.ts'
+import type { SourcePath } from '../paths.ts'
+
+export interface TreeMember {
+  readonly path: SourcePath
+  readonly type: 'file' | 'link' | 'special'
+}
+
+/**
+ * The files and links below a directory (or the file itself), depth first in the order of their names. Links are not
+ * followed, so a cycle of links ends nothing up.
+ * @param wanted asked for each path below `root`; what lies below an unwanted directory is not looked at
+ */
+export function* walkTree(root: SourcePath, wanted: (path: string) => boolean): Generator<TreeMember> {
+  const pending: SourcePath[] = [root]
+  for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+    const status = lstat(path)
+    if (status === null) continue
+    if (status.type !== 'directory') {
+      yield { path, type: status.type }
+      continue
+    }
+    for (const name of list(path).reverse()) {
+      const child = `${path}/${name}` as SourcePath
+      if (wanted(child)) pending.push(child)
+    }
+  }
+}

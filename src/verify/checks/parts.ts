@@ -1,0 +1,83 @@
+/**
+ * Which part of a binary a reference lies in: what the loader reads (`interp`, `runpath`, `needed`), else the section.
+ * A new binary format is one more line in FORMATS.
+ */
+
+import type { ElfFacts } from '../../elf/facts.ts'
+import { isElf, parseElf } from '../../elf/parse.ts'
+import { readSections, SHT } from '../../elf/sections.ts'
+import { BundleError } from '../../errors.ts'
+import type { ByteSource, Located } from '../../io/bytes.ts'
+import { isMachO } from '../../macho/image.ts'
+import { machOFactsOf } from './macho.ts'
+
+/** A named range of a file. */
+interface Part {
+  readonly name: string
+  readonly offset: number
+  readonly size: number
+}
+
+/** Each format: whether a file's first bytes are its, and its parts, of which the first that fits is told. */
+const FORMATS: readonly (readonly [(head: Buffer) => boolean, (source: ByteSource, path: string) => Part[]])[] = [
+  [isElf, elfParts],
+  [isMachO, machOParts],
+]
+
+/** Bytes that tell a format. */
+const HEAD = 32
+
+/** Names the part at each file offset; null for one that lies in none. */
+export function partsOf(source: ByteSource, path: string): (offset: number) => string | null {
+  const head = source.read(0, HEAD)
+  const parts = FORMATS.find(([is]) => is(head))?.[1](source, path) ?? []
+  return offset => parts.find(p => offset >= p.offset && offset < p.offset + p.size)?.name ?? null
+}
+
+function elfParts(source: ByteSource, path: string): Part[] {
+  const facts = factsOf(source, path)
+  const located = (name: string, all: readonly (Located | null)[]): Part[] =>
+    all.flatMap(at => (at === null ? [] : [{ name, offset: at.offset, size: at.value.length + 1 }]))
+  const dynamic = facts && [
+    ...located('interp', [facts.interp]),
+    ...located('runpath', [facts.runpath]),
+    ...located('rpath', [facts.rpath]),
+    ...located('needed', facts.needed),
+    ...located('soname', [facts.soname]),
+  ]
+  const ident = source.read(0, 6)
+  const sections = readSections(source, { class: ident[4] === 2 ? 64 : 32, little: ident[5] === 1 })
+  return [...(dynamic ?? []), ...sections.filter(s => s.type !== SHT.nobits && s.name !== '')]
+}
+
+function machOParts(source: ByteSource, path: string): Part[] {
+  const facts = machOFactsOf(source, path)
+  if (facts === null) return []
+  return facts.slices.flatMap(slice => {
+    const located = (name: string, all: readonly (Located | null)[]): Part[] =>
+      all.flatMap(at => (at === null ? [] : [{ name, offset: at.offset, size: at.capacity }]))
+    const sections = slice.segments.flatMap(s => s.sections).filter(s => !s.zerofill)
+    return [
+      ...located('id', [slice.id]),
+      ...located(
+        'install name',
+        slice.dylibs.map(d => d.name),
+      ),
+      ...located('rpath', slice.rpaths),
+      ...located('dyld', [slice.dylinker, ...slice.environment]),
+      ...(slice.signature ? [{ name: 'signature', ...slice.signature }] : []),
+      ...sections.map(s => ({ name: `${s.segment},${s.name}`, offset: slice.offset + s.offset, size: s.size })),
+    ]
+  })
+}
+
+/** The facts of what looks like ELF; null when it is none. */
+export function factsOf(source: ByteSource, path: string): ElfFacts | null {
+  try {
+    return parseElf(source, path)
+  } catch (error) {
+    // Data of a package may look like ELF and be none; what is started is in the manifest, and missed there.
+    if (error instanceof BundleError && error.code === 'malformed') return null
+    throw error
+  }
+}

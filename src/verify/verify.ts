@@ -1,0 +1,236 @@
+/**
+ * Stage 6: proof. Reads any tree or artefact, ours or not, and says which store references are in it; of a bundle, and
+ * with `closed` of anything, also what does not resolve inside. It knows nothing of how the bundle was made but what
+ * the bundle's own manifest says; the pipeline runs it on the staged tree before anything is published.
+ */
+
+import { digestOfHash, MANIFEST, type Manifest, pathBytes, readManifest } from '../apply/manifest.ts'
+import { type Artefact, type ArtefactKind, type Member, open } from '../archive/members.ts'
+import type { ElfFacts } from '../elf/facts.ts'
+import type { LinkMap } from '../elf/search.ts'
+import type { Progress } from '../io/progress.ts'
+import type { MachOFacts } from '../macho/facts.ts'
+import type { Finding } from '../model/findings.ts'
+import { type BundlePath, fromText } from '../paths.ts'
+import type { HashSet } from '../references/scan.ts'
+import { type BundledProgram, type BundleTree, type Closure, checkClosure, checkTree } from './checks/closure.ts'
+import { checkBelow, checkEntry, checkPlace } from './checks/entries.ts'
+import { checkManifest, type Seen } from './checks/manifest.ts'
+import { checkBlob } from './checks/oci.ts'
+import { lookInto } from './checks/packed.ts'
+import { checkNames, type Forbidden } from './checks/references.ts'
+
+export interface VerifyOptions {
+  /** Hashes that must not appear without a store directory either; without them, those that a bundle's manifest has. */
+  readonly hashes?: HashSet | null
+  /** Store directories besides /nix/store: byte strings without a slash at the end. */
+  readonly storeDirectories?: readonly string[]
+  /** Whether store references are allowed in a file of the tree (byte string). */
+  readonly allowed?: (file: string) => boolean
+  /** Whether everything has to resolve inside, also where there is no bundle.json. */
+  readonly closed?: boolean
+  /** Whether what cannot be looked into is an error. */
+  readonly strict?: boolean
+}
+
+export interface Verification {
+  readonly kind: ArtefactKind
+  /** Sorted by file. */
+  readonly findings: readonly Finding[]
+  /** References that are allowed where they are. */
+  readonly allowed: number
+  /** Regular files and their bytes. */
+  readonly files: number
+  readonly bytes: number
+  readonly manifest: Manifest | null
+  /** Whether it was checked that everything resolves inside. */
+  readonly closed: boolean
+  /** What each program loads, by its ELF file's bundle path. */
+  readonly linkMaps: ReadonlyMap<BundlePath, LinkMap>
+}
+
+const MANIFEST_MAX = 256 << 20
+
+/**
+ * Verifies what lies at a path (byte string).
+ * @throws BundleError when it cannot be read
+ */
+export async function verify(path: string, progress: Progress, options: VerifyOptions = {}): Promise<Verification> {
+  const artefact = await open(path)
+  const before = await new Reading(artefact, null, options, progress).read()
+  // An archive shows late that it is a bundle: then it is read again, as one.
+  if (before.manifest === null) return before.verification()
+  return (await new Reading(artefact, before.manifest, options, progress).read()).verification()
+}
+
+/** One pass over an artefact: as a bundle, when its manifest is known. */
+class Reading {
+  readonly #artefact: Artefact
+  readonly #known: Manifest | null
+  readonly #options: VerifyOptions
+  readonly #progress: Progress
+  readonly #forbidden: Forbidden
+  readonly #findings: Finding[] = []
+  readonly #seen = new Map<string, Seen>()
+  readonly #names = new Set<string>()
+  readonly #links = new Map<string, string>()
+  readonly #elf = new Map<string, ElfFacts>()
+  readonly #images = new Map<string, MachOFacts>()
+  #bytes = 0
+  /** That was met on the way. */
+  manifest: Manifest | null = null
+
+  constructor(artefact: Artefact, known: Manifest | null, options: VerifyOptions, progress: Progress) {
+    this.#artefact = artefact
+    this.#known = known
+    this.#options = options
+    this.#progress = progress
+    this.#forbidden = {
+      hashes: options.hashes ?? (known && closureOf(known)),
+      directories: options.storeDirectories ?? [],
+    }
+  }
+
+  get #closed(): boolean {
+    return this.#known !== null || this.#options.closed === true
+  }
+
+  /** Reads all members; only to the manifest, when it was not known that there is one. */
+  async read(): Promise<this> {
+    let isBundle = this.#known !== null
+    for await (const found of this.#artefact.members()) {
+      this.#progress.update(`verifying ${this.#seen.size} files`)
+      let member = found
+      if (found.inside === MANIFEST && found.type === 'file' && found.size <= MANIFEST_MAX && !isBundle) {
+        const bytes = await bytesOf(found)
+        const read = readManifest(bytes)
+        if ('manifest' in read) {
+          this.manifest = read.manifest
+          return this
+        }
+        isBundle = !isForeign(bytes)
+        const reason = `cannot be read: ${read.reason}`
+        if (isBundle) this.#findings.push({ code: 'manifest-mismatch', severity: 'error', file: MANIFEST, reason })
+        member = { ...found, contents: () => once(bytes) }
+      }
+      const name = this.#known === null ? member.name : member.inside
+      if (name !== '' || member.type !== 'directory') await this.#member(member, name)
+    }
+    if (!isBundle) this.#findings.push({ code: 'manifest-missing', severity: 'note', file: MANIFEST })
+    return this
+  }
+
+  async #member(member: Member, name: string): Promise<void> {
+    const named = { ...member, name }
+    const misplaced = checkPlace(name)
+    this.#findings.push(...checkNames(name, named, this.#forbidden), ...misplaced)
+    if (this.#closed && misplaced.length === 0)
+      this.#findings.push(...checkEntry(name, member, this.#names, this.#seen))
+    this.#names.add(name)
+    if (member.type === 'link') this.#links.set(name, member.target)
+    if (member.type !== 'file' && member.type !== 'link') return
+    let sha256: string | null = null
+    if (member.type === 'file') {
+      const blob = checkBlob(name)
+      const wanted = { digest: this.#known !== null || blob !== null, facts: this.#closed }
+      const looked = await lookInto(member, name, this.#forbidden, wanted)
+      this.#findings.push(...looked.findings, ...(blob?.(looked.sha256) ?? []))
+      sha256 = looked.sha256
+      if (looked.facts?.format === 'elf') this.#elf.set(name, looked.facts)
+      else if (looked.facts) this.#images.set(name, looked.facts)
+    }
+    this.#bytes += member.size
+    this.#seen.set(name, {
+      type: member.type,
+      executable: (member.mode & 0o111) !== 0,
+      sha256,
+      target: member.target,
+    })
+  }
+
+  verification(): Verification {
+    const manifest = this.#known
+    const closure = this.#closed ? this.#checkClosed() : null
+    if (this.#closed) this.#findings.push(...checkBelow(this.#names, this.#seen))
+    if (manifest) this.#findings.push(...checkManifest(manifest, this.#seen))
+    const { findings, allowed } = this.#judged()
+    return {
+      kind: this.#artefact.kind,
+      findings,
+      allowed,
+      files: [...this.#seen.values()].filter(s => s.type === 'file').length,
+      bytes: this.#bytes,
+      manifest,
+      closed: this.#closed,
+      linkMaps: closure?.linkMaps ?? new Map(),
+    }
+  }
+
+  #checkClosed(): Closure {
+    const tree: BundleTree = { names: this.#names, links: this.#links, elf: this.#elf, images: this.#images }
+    const prefix = this.#known?.prefix == null ? null : fromText(this.#known.prefix)
+    const closure = this.#known === null ? checkTree(tree) : checkClosure(tree, programsOf(this.#known), prefix)
+    this.#findings.push(...closure.findings)
+    return closure
+  }
+
+  /** The findings with the severity that the options give them, sorted. */
+  #judged(): { findings: Finding[]; allowed: number } {
+    const { allowed: isAllowed = () => false, strict = false } = this.#options
+    let allowed = 0
+    const findings = this.#findings.flatMap((finding): Finding[] => {
+      const isReference = finding.code === 'store-reference' || finding.code === 'store-hash'
+      // What is packed in a file that is allowed is allowed.
+      const isFree = isAllowed(finding.file) || isAllowed(finding.file.split('!')[0]!)
+      if ((isReference || finding.code === 'container-unread') && isFree) {
+        if (isReference) allowed += finding.count
+        return []
+      }
+      // Of a file that is the artefact itself, nothing was proved when it could not be read.
+      const isWhole = this.#artefact.kind === 'file'
+      return finding.code === 'container-unread' && (strict || (isWhole && finding.member === ''))
+        ? [{ ...finding, severity: 'error' }]
+        : [finding]
+    })
+    return { findings: findings.sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0)), allowed }
+  }
+}
+
+const programsOf = (manifest: Manifest): BundledProgram[] =>
+  manifest.programs.flatMap(p =>
+    p.loader === null
+      ? []
+      : [
+          {
+            at: pathBytes(p.at),
+            elf: pathBytes(p.elf),
+            loader: pathBytes(p.loader),
+            missing: p.missing.map(fromText),
+          },
+        ],
+  )
+
+async function bytesOf(member: Member): Promise<Buffer> {
+  const parts: Buffer[] = []
+  for await (const piece of member.contents()) parts.push(Buffer.from(piece))
+  return Buffer.concat(parts)
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}
+
+/** Others have files of this name too. */
+function isForeign(bytes: Buffer): boolean {
+  try {
+    const json: unknown = JSON.parse(bytes.toString('utf8'))
+    return !(json instanceof Object && 'tool' in json && String(json.tool).startsWith('storefree '))
+  } catch {
+    return false
+  }
+}
+
+function closureOf(manifest: Manifest): HashSet {
+  const digests = new Set(manifest.closure)
+  return { has: hash => digests.has(digestOfHash(hash)) }
+}
