@@ -111,7 +111,7 @@ function manifestOf(root: string, prefix: string | null): Manifest {
     launcher: prefix === null ? 'shell' : 'none',
     programs: [{ at: { path: elf }, elf: { path: elf }, loader: { path: 'lib/ld.so' }, missing: [] }],
     packages: [{ name: 'app', tree: true }],
-    references: { loader: 0, fixed: 0, templated: 0, relocated: 0, blanked: 0, stripped: 0, 'host-path': 0 },
+    references: { loader: 0, fixed: 0, templated: 0, relocated: 0, placed: 0, blanked: 0, stripped: 0, 'host-path': 0 },
     accounts: [],
     closure: [digestOfHash(HASH)],
     findings: [],

@@ -26,6 +26,7 @@ const COUNTS = {
   templated: v.number(),
   relocated: v.number(),
   blanked: v.number(),
+  placed: v.optional(v.number(), 0),
   stripped: v.optional(v.number(), 0),
 }
 
@@ -46,6 +47,8 @@ const ManifestSchema = v.object({
   packages: v.array(v.object({ name: v.string(), tree: v.boolean() })),
   /** Bytes that the path of the bundle's root may have: beyond it strings that relocate themselves do not fit. */
   rootLimit: v.optional(v.nullable(v.number()), null),
+  /** Data files that `relocate` fills in, where there are any. */
+  templates: v.optional(v.array(Path)),
   /** How many references had which outcome (model/plan.ts, Outcome), and how many paths of the host in loaders were blanked. */
   references: v.object({ ...COUNTS, 'host-path': v.number() }),
   /** The same by file: what it names is a bundle path, or a package's name and path where it is not in the bundle. */
@@ -122,6 +125,7 @@ export function makeManifest(
     })),
     packages: graph.packages.map(p => ({ name: toText(p.name), tree: p.tree })),
     rootLimit: plan.relocations?.rootLimit ?? null,
+    ...(plan.templates.length > 0 && { templates: plan.templates.map(pathText) }),
     references: countOutcomes(plan),
     accounts: accountsByFile(plan),
     closure: [...hashes].map(digestOfHash).sort(),
@@ -145,6 +149,7 @@ export function countOutcomes(plan: BundlePlan): Record<Outcome | 'host-path', n
     templated: 0,
     relocated: 0,
     blanked: 0,
+    placed: 0,
     stripped: 0,
     'host-path': plan.hostPaths,
   }

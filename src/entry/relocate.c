@@ -490,7 +490,7 @@ __attribute__((used)) NORETURN void run(word *stack) {
   long place = -1;
   char digits[24];
   /* First all are written, then all are put in their places. */
-  for (int renaming = 0; renaming <= (mode != CHECK); renaming++) {
+  for (int renaming = 0; renaming == 0 || (renaming == 1 && place >= 0); renaming++) {
     table = files;
     for (u32 i = 0; i < count; i++) {
       struct file file = next_file(&table);
@@ -550,6 +550,9 @@ __attribute__((used)) NORETURN void run(word *stack) {
       }
     }
   }
+  /* Of a run that was killed when all was done. */
+  if (place < 0 && mode != CHECK && call(SYS_openat, base, DIRECTORY, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0) >= 0)
+    place = workplace(base);
   if (place >= 0) tidy(base, place);
   char all[24], old[24];
   if (mode == CHECK) {

@@ -17,6 +17,8 @@ export interface BundlePlan {
   readonly accounts: readonly Account[]
   /** Null when there are none. */
   readonly relocations: PlannedRelocations | null
+  /** Data files that name places: `relocate` fills them in. Sorted. */
+  readonly templates: readonly BundlePath[]
   /** Paths of the host in loaders that were blanked. */
   readonly hostPaths: number
   readonly findings: readonly Finding[]
@@ -92,9 +94,10 @@ export interface Account {
  * - `templated`: an expression, or a launcher, puts the bundle's root there
  * - `relocated`: the stub does, when the program starts
  * - `blanked`: it names nothing any more
+ * - `placed`: `relocate` puts the bundle's root there, once it is unpacked
  * - `stripped`: it stood in symbols or debug information that were left out
  */
-export const OUTCOMES = ['loader', 'fixed', 'templated', 'relocated', 'blanked', 'stripped'] as const
+export const OUTCOMES = ['loader', 'fixed', 'templated', 'relocated', 'placed', 'blanked', 'stripped'] as const
 export type Outcome = (typeof OUTCOMES)[number]
 
 /** The strings that relocate themselves when a program starts (entry/relocations.ts). */

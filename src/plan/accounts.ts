@@ -5,6 +5,7 @@
 import { PT } from '../elf/constants.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import { ADDRESS_END } from '../entry/relocations.ts'
+import type { Template } from '../entry/templates.ts'
 import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph, FileNode, Verdict } from '../model/graph.ts'
 import type { Account, Edit, Outcome } from '../model/plan.ts'
@@ -186,6 +187,32 @@ export class Accounts {
       return this.#account(node, at, i, 'blanked', missed && this.#misses(node, node.verdicts[i]!))
     })
     return { edits: withoutOverlaps(edits), accounts }
+  }
+
+  /**
+   * A text whose places `relocate` fills in (entry/templates.ts): blanked at equal length, with the places; null where
+   * no program would miss any of them.
+   */
+  asTemplate(node: FileNode, at: BundlePath): (Rewritten & { readonly template: Template }) | null {
+    const text = this.#graph.texts.get(node.path)
+    if (text === undefined) return null
+    const { edits, accounts } = this.inPlace(node, at)
+    const sites: Template['sites'][number][] = []
+    let isMissed = false
+    const placed = accounts.map((account): Account => {
+      const { reference, outcome, missed } = account
+      const target = this.#targetOf(reference)
+      const end = sites.at(-1)
+      const isFree = end === undefined || reference.offset >= end.offset + end.length
+      if (outcome !== 'blanked' || target === null || !names(reference, target) || !isFree) return account
+      isMissed ||= missed
+      sites.push({ offset: reference.offset, length: target.root.length, to: target.at })
+      return { ...account, outcome: 'placed', missed: false }
+    })
+    if (!isMissed) return null
+    const bytes = Buffer.from(text, 'latin1')
+    for (const edit of edits) if (edit.op === 'overwrite') bytes.set(edit.to, edit.offset)
+    return { edits, accounts: placed, template: { at, pristine: bytes.toString('latin1'), sites } }
   }
 
   /** For a file that something else stands in for, such as a launcher for a wrapper. */

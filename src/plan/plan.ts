@@ -21,6 +21,7 @@ import { linkAt, Relocations } from './relocate.ts'
 import { LoaderStrings } from './rpath.ts'
 import { Steps } from './steps.ts'
 import { targets } from './targets.ts'
+import { Templates } from './templates.ts'
 import { Texts } from './texts.ts'
 
 /**
@@ -52,6 +53,7 @@ class Planner {
   readonly #installNames: InstallNames
   readonly #relocations: Relocations
   readonly #texts: Texts
+  readonly #templates: Templates
 
   constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions) {
     this.#graph = graph
@@ -65,7 +67,8 @@ class Planner {
     this.#strings = new LoaderStrings(graph, layout, options.prefix)
     this.#installNames = new InstallNames(graph, layout, options.prefix)
     this.#relocations = new Relocations(graph, options)
-    this.#texts = new Texts(graph, layout, options, this.#accounts, this.#launchers, {
+    this.#templates = new Templates(graph, options)
+    this.#texts = new Texts(graph, layout, options, this.#accounts, this.#launchers, this.#templates, {
       copy: (at, node, rewritten) => this.#copy(at, node, rewritten),
       launch: (at, launcher) => this.#launch(at, launcher),
       standIn: (node, at, launcher) => this.#standIn(node, at, launcher),
@@ -83,6 +86,7 @@ class Planner {
       if (to !== undefined && this.#steps.has(to) && to !== at) this.#steps.symlink(at, relativeLink(at, to))
     }
     this.#linkSiblings()
+    for (const step of this.#templates.steps()) this.#steps.add(step)
     const relocations = this.#relocations.plan()
     for (const [number, { at }] of relocations?.targets.entries() ?? [])
       this.#steps.symlink(linkAt(number), relativeLink(linkAt(number), at))
@@ -94,6 +98,7 @@ class Planner {
         a.at < b.at ? -1 : a.at > b.at ? 1 : a.reference.offset - b.reference.offset,
       ),
       relocations,
+      templates: this.#templates.places(),
       hostPaths: this.#hostPaths,
       findings: [...this.#findings, ...this.#accounts.findings(this.#kept)],
     }

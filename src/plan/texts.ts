@@ -15,6 +15,7 @@ import { sourcedNames } from '../script/shell-edit.ts'
 import type { Accounts, Rewritten } from './accounts.ts'
 import { type Launcher, type Launchers, shadow } from './launch.ts'
 import { finder, type Layout } from './layout.ts'
+import type { Templates } from './templates.ts'
 
 /** Who is told of what is to be written. */
 export interface Writing {
@@ -32,6 +33,7 @@ export class Texts {
   readonly #options: PlanOptions
   readonly #accounts: Accounts
   readonly #launchers: Launchers
+  readonly #templates: Templates
   readonly #steps: Writing
   /** Directories of scripts whose text lies apart -> where the texts lie. */
   readonly shadows = new Map<string, string>()
@@ -45,6 +47,7 @@ export class Texts {
     options: PlanOptions,
     accounts: Accounts,
     launchers: Launchers,
+    templates: Templates,
     steps: Writing,
   ) {
     this.#graph = graph
@@ -52,6 +55,7 @@ export class Texts {
     this.#options = options
     this.#accounts = accounts
     this.#launchers = launchers
+    this.#templates = templates
     this.#steps = steps
     this.#entrySources = new Set(graph.entries.map(entry => graph.links.get(entry.source)?.target ?? entry.source))
     this.#packageOf = finder(graph.packages)
@@ -100,7 +104,7 @@ export class Texts {
     const isEdited = language !== null && (language !== 'perl' || (isPerl && this.#launchers.isNative(interpreter)))
     const { edits, accounts } = isEdited
       ? this.#accounts.asExpressions(node, text, language)
-      : this.#accounts.inPlace(node, text)
+      : this.#asTemplate(node, text)
     // The launcher names the interpreter of the `#!` line.
     const stoodFor = (a: Account): Account => (a.verdict.rule === 'shebang' ? { ...a, outcome: 'templated' } : a)
     this.#steps.copy(text, node, { edits, accounts: accounts.map(stoodFor) })
@@ -163,7 +167,14 @@ export class Texts {
     const language = this.#options.prefix === null && isText ? this.#languageOf(node.path) : null
     // Perl's needs a launcher's help.
     if (language === 'shell' || language === 'python') return this.#accounts.asExpressions(node, at, language)
-    return this.#accounts.inPlace(node, at)
+    return isText ? this.#asTemplate(node, at) : this.#accounts.inPlace(node, at)
+  }
+
+  /** A text in a language or format that cannot say where it lies: `relocate` tells it. */
+  #asTemplate(node: FileNode, at: BundlePath): Rewritten {
+    const filled = this.#templates.served ? this.#accounts.asTemplate(node, at) : null
+    if (filled !== null) this.#templates.add(filled.template)
+    return filled ?? this.#accounts.inPlace(node, at)
   }
 
   /** A compiled Python module: it has to agree with its source, which may have become longer or other code. */

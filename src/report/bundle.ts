@@ -35,6 +35,8 @@ export interface BundleReport {
   readonly references: Readonly<Record<Outcome | 'host-path', number>>
   /** Bytes that the path may have where the bundle is unpacked; null: any. */
   readonly rootLimit: number | null
+  /** Data files that name places, which `./relocate` writes into them after unpacking. */
+  readonly templates: number
   readonly sizes: { readonly closure: number | null; readonly bundle: number; readonly output: number }
   /** With `dryRun`: what would be written, sorted by place; sizes before patchelf and the stub. */
   readonly planned: readonly PlannedFile[] | null
@@ -92,6 +94,7 @@ export function reportOn(
       counts: { programs, libraries, data: copies.length - objects.length },
       references: countOutcomes(plan),
       rootLimit: plan.relocations?.rootLimit ?? null,
+      templates: plan.templates.length,
       sizes: { closure, bundle: size, output: packed === null || output === null ? size : (stat(output)?.size ?? 0) },
       planned: null,
       tarSha256: packed?.tarSha256 ?? null,
@@ -114,6 +117,7 @@ export function bundleSummary(report: BundleReport): string {
     references.relocated > 0 && `${references.relocated} self-relocating`,
     references.templated > 0 && `${references.templated} made relative`,
     references.blanked > 0 && `${references.blanked} blanked`,
+    references.placed > 0 && `${references.placed} for relocate`,
     references.stripped > 0 && `${references.stripped} stripped`,
     references.loader > 0 && `${references.loader} in strings of the loader`,
     references['host-path'] > 0 && `${references['host-path']} host paths of the loader blanked`,
@@ -131,6 +135,11 @@ export function bundleSummary(report: BundleReport): string {
     ...(report.tarSha256 === null ? [] : [`  sha256 of the tar ${report.tarSha256}`]),
     ...(report.prefix === null ? [] : [`  made for ${report.prefix}: unpack it there`]),
     ...(report.rootLimit === null ? [] : [`  unpack it at a path of at most ${report.rootLimit} bytes`]),
+    ...(report.templates === 0
+      ? []
+      : [
+          `  ${counted(report.templates, 'data file names', 'data files name')} places: run ./relocate in it after unpacking`,
+        ]),
     ...(warnings === 0 ? [] : [`  warnings: ${warnings}`]),
   ].join('\n')
 }
@@ -144,3 +153,5 @@ export const plannedLines = (report: BundleReport): string =>
         : `${String(size).padStart(12)}  ${at}${from === null ? '' : `  <- ${from}`}`,
     )
     .join('\n')
+
+const counted = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`

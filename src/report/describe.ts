@@ -99,6 +99,8 @@ export function describe(finding: Finding): string {
       return `a link that leads nowhere (to ${t(finding.target)})`
     case 'entry-unsafe':
       return finding.reason
+    case 'template-elsewhere':
+      return `names places in ${finding.names === '' ? '/' : t(finding.names)}, where the bundle lay before: run ./relocate in it again`
     case 'manifest-missing':
       return 'there is no bundle.json: it is no bundle'
     case 'manifest-mismatch':

@@ -8,7 +8,9 @@ import { digestOfHash, MANIFEST, type Manifest, pathBytes, readManifest } from '
 import { type Artefact, type ArtefactKind, type Member, open } from '../archive/members.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import type { LinkMap } from '../elf/search.ts'
+import { TEMPLATES } from '../entry/templates.ts'
 import type { Progress } from '../io/progress.ts'
+import { realPath } from '../io/store.ts'
 import type { MachOFacts } from '../macho/facts.ts'
 import type { Finding } from '../model/findings.ts'
 import { type BundlePath, fromText } from '../paths.ts'
@@ -50,6 +52,8 @@ export interface Verification {
 }
 
 const MANIFEST_MAX = 256 << 20
+/** A larger file is no text that `relocate` fills in. In bytes. */
+const TEMPLATE_MAX = 256 << 20
 
 /**
  * Verifies what lies at a path (byte string).
@@ -57,14 +61,15 @@ const MANIFEST_MAX = 256 << 20
  */
 export async function verify(path: string, progress: Progress, options: VerifyOptions = {}): Promise<Verification> {
   const artefact = await open(path)
-  const before = await new Reading(artefact, null, options, progress).read()
+  const before = await new Reading(path, artefact, null, options, progress).read()
   // An archive shows late that it is a bundle: then it is read again, as one.
   if (before.manifest === null) return before.verification()
-  return (await new Reading(artefact, before.manifest, options, progress).read()).verification()
+  return (await new Reading(path, artefact, before.manifest, options, progress).read()).verification()
 }
 
 /** One pass over an artefact: as a bundle, when its manifest is known. */
 class Reading {
+  readonly #path: string
   readonly #artefact: Artefact
   readonly #known: Manifest | null
   readonly #options: VerifyOptions
@@ -76,11 +81,15 @@ class Reading {
   readonly #links = new Map<string, string>()
   readonly #elf = new Map<string, ElfFacts>()
   readonly #images = new Map<string, MachOFacts>()
+  /** Contents of the files that `relocate` changes, and of its table. */
+  readonly #filled = new Map<string, Buffer>()
+  readonly #keeps: ReadonlySet<string>
   #bytes = 0
   /** That was met on the way. */
   manifest: Manifest | null = null
 
-  constructor(artefact: Artefact, known: Manifest | null, options: VerifyOptions, progress: Progress) {
+  constructor(path: string, artefact: Artefact, known: Manifest | null, options: VerifyOptions, progress: Progress) {
+    this.#path = path
     this.#artefact = artefact
     this.#known = known
     this.#options = options
@@ -89,6 +98,7 @@ class Reading {
       hashes: options.hashes ?? (known && closureOf(known)),
       directories: options.storeDirectories ?? [],
     }
+    this.#keeps = new Set(known?.templates === undefined ? [] : [TEMPLATES, ...known.templates.map(pathBytes)])
   }
 
   get #closed(): boolean {
@@ -133,7 +143,7 @@ class Reading {
     if (member.type === 'file') {
       const blob = checkBlob(name)
       const wanted = { digest: this.#known !== null || blob !== null, facts: this.#closed }
-      const looked = await lookInto(member, name, this.#forbidden, wanted)
+      const looked = await lookInto(await this.#kept(member, name), name, this.#forbidden, wanted)
       this.#findings.push(...looked.findings, ...(blob?.(looked.sha256) ?? []))
       sha256 = looked.sha256
       if (looked.facts?.format === 'elf') this.#elf.set(name, looked.facts)
@@ -148,11 +158,19 @@ class Reading {
     })
   }
 
+  /** A member that `relocate` may change is kept: what is in it then has to be what its template says. */
+  async #kept(member: Member, name: string): Promise<Member> {
+    if (!this.#keeps.has(name) || member.size > TEMPLATE_MAX) return member
+    const bytes = await bytesOf(member)
+    this.#filled.set(name, bytes)
+    return { ...member, contents: () => once(bytes) }
+  }
+
   verification(): Verification {
     const manifest = this.#known
     const closure = this.#closed ? this.#checkClosed() : null
     if (this.#closed) this.#findings.push(...checkBelow(this.#names, this.#seen))
-    if (manifest) this.#findings.push(...checkManifest(manifest, this.#seen))
+    if (manifest) this.#findings.push(...checkManifest(manifest, this.#seen, this.#filled, this.#place))
     const { findings, allowed } = this.#judged()
     return {
       kind: this.#artefact.kind,
@@ -164,6 +182,11 @@ class Reading {
       closed: this.#closed,
       linkMaps: closure?.linkMaps ?? new Map(),
     }
+  }
+
+  /** Where a directory lies: what `relocate` has written into its files. */
+  get #place(): string | null {
+    return this.#artefact.kind === 'directory' ? realPath(this.#path).replace(/^\/$/, '') : null
   }
 
   #checkClosed(): Closure {
