@@ -11,7 +11,7 @@ import type { DependencyGraph, FileNode, Verdict } from '../model/graph.ts'
 import type { Account, Edit, Outcome } from '../model/plan.ts'
 import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
 import type { Reference } from '../references/reference.ts'
-import { blanked, fixed, names, type Overwrite, rootLength, type Target } from '../references/rewrite.ts'
+import { blanked, fixed, inText, names, type Overwrite, rootLength, type Target } from '../references/rewrite.ts'
 import type { Site, TextEdit } from '../script/edit.ts'
 import type { Language } from '../script/language.ts'
 import { editPerl } from '../script/perl-edit.ts'
@@ -91,7 +91,7 @@ export class Accounts {
       // A loader finds nothing in its own directories on purpose: libraries come by search paths.
       if (outcome !== 'blanked' || verdict.rule === 'loader' || target === null || !names(reference, target))
         return account
-      if (reference.encoding !== 'utf8') return account
+      if (reference.encoding !== 'utf8' || reference.escaped) return account
       const address = addressOf(facts, reference.offset, target.root.length)
       if (address !== null && address >= ADDRESS_END) return account
       // What is not loaded (debug information) the program does not look at.
@@ -149,8 +149,8 @@ export class Accounts {
     const accounts = node.references.map((reference, i): Account => {
       const target = this.#targetOf(reference)
       if (this.#prefix !== null && target !== null && names(reference, target)) {
-        const to = Buffer.from(this.#prefix + target.path, 'latin1')
-        edits.push({ op: 'splice', offset: reference.offset, length: target.root.length, to })
+        const to = Buffer.from(inText(reference, target), 'latin1')
+        edits.push({ op: 'splice', offset: reference.offset, length: rootLength(reference, target), to })
         return this.#account(node, at, i, 'fixed', false)
       }
       edits.push(asSplice(blanked(reference)))
@@ -162,7 +162,7 @@ export class Accounts {
   /** In a script or module that finds the bundle's root by itself: expressions. */
   asExpressions(node: FileNode, at: BundlePath, language: Language, polyglot: Polyglot | null = null): Rewritten {
     const text = this.#graph.texts.get(node.path)!
-    const indices = [...node.references.keys()].filter(i => !node.references[i]!.bare)
+    const indices = [...node.references.keys()].filter(i => !node.references[i]!.bare && !node.references[i]!.escaped)
     const sites = indices.map((i): Site => {
       const reference = node.references[i]!
       const target = this.#targetOf(reference)
@@ -183,7 +183,9 @@ export class Accounts {
       const outcome = bySite.get(i)
       if (outcome === undefined) edits.push(asSplice(blanked(reference)))
       if (outcome === 'templated') return this.#account(node, at, i, 'templated', false)
-      const missed = outcome === 'refused' || (outcome === 'blanked' && this.#isMissing(reference))
+      // What is escaped was put together for a pattern or another language: no expression stands there.
+      const isUnhandled = outcome === 'refused' || (outcome === undefined && !reference.bare)
+      const missed = isUnhandled || (outcome === 'blanked' && this.#isMissing(reference))
       return this.#account(node, at, i, 'blanked', missed && this.#misses(node, node.verdicts[i]!))
     })
     return { edits: withoutOverlaps(edits), accounts }

@@ -12,7 +12,7 @@ export const TEXT_MAX = 4096
 const STORE_SLASH = Buffer.from(`${STORE_DIR}/`, 'latin1')
 
 /** 1 for each byte that cannot be part of a path in text: what shells, formats and people end a path with. */
-const ENDS_PATH = new Uint8Array(256)
+export const ENDS_PATH = new Uint8Array(256)
 for (let c = 0; c <= 0x20; c++) ENDS_PATH[c] = 1
 for (const c of '"\'`:;,()<>|&*$[]{}\\\x7f') ENDS_PATH[c.charCodeAt(0)] = 1
 

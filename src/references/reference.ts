@@ -14,6 +14,16 @@ export interface Reference {
   readonly hash: string | null
   /** True for a hash without `/nix/store/` before it. */
   readonly bare: boolean
-  /** The text from `offset` to the first character that ends a path, at most 4096 characters. */
+  /** The text from `offset` to the first character that ends a path, at most 4096 characters; with its escapes decoded. */
   readonly text: string
+  /** How its slashes are spelled, where they are escaped. */
+  readonly escaped?: Escaped
+}
+
+/** How a text spells its slashes, and how the reference stands in the file. Byte strings. */
+export interface Escaped {
+  /** Such as `\/`. */
+  readonly slash: string
+  /** The text as it stands: with every escape in it decoded it is the reference's `text`. */
+  readonly raw: string
 }

@@ -7,10 +7,13 @@
  * **Fixed** (`--prefix`): in a binary, `/nix/store/<hash>-<name>` becomes `<prefix>///pkg/<name>` with as many slashes as
  * it takes. They stand before `pkg`, because a store path may be a file, and a file's name takes no slash at its end. A
  * text takes `<prefix>/pkg/<name>` as it is.
+ *
+ * A path whose slashes are escaped (escaped.ts) stays spelled as it was.
  */
 
 import { HASH_LENGTH, STORE_DIR, storePathPrefix } from '../nix/store-path.ts'
 import type { BundlePath } from '../paths.ts'
+import { escapePath, fillEscaped, rawStart } from './escaped.ts'
 import { type Reference, WIDTH } from './reference.ts'
 
 /** Bytes of a file that are replaced by as many others. */
@@ -38,14 +41,31 @@ const BLANK_HASH = 'e'.repeat(HASH_LENGTH)
 /** The overwrite that makes a reference name nothing. */
 export function blanked(reference: Reference): Overwrite {
   if (reference.bare) return overwrite(reference, reference.text, BLANK_HASH)
-  return reference.hash === null
-    ? overwrite(reference, STORE_DIR, BLANK_DIR)
-    : overwrite(reference, `${STORE_DIR}/${reference.hash}`, `${BLANK_DIR}/${BLANK_HASH}`)
+  const [from, to] =
+    reference.hash === null ? [STORE_DIR, BLANK_DIR] : [`${STORE_DIR}/${reference.hash}`, `${BLANK_DIR}/${BLANK_HASH}`]
+  if (!reference.escaped) return overwrite(reference, from, to)
+  return overwrite(reference, rawStart(reference.escaped, from.length), escapePath(to, reference.escaped.slash))
 }
 
-/** The overwrite that makes a reference name its target's new place, at equal length; null for another target's. */
-export const fixed = (reference: Reference, target: Target): Overwrite | null =>
-  names(reference, target) ? overwrite(reference, target.root, fill(target)) : null
+/**
+ * The overwrite that makes a reference name its target's new place, at equal length; null for another target's, and
+ * where an escaped one does not fit.
+ */
+export function fixed(reference: Reference, target: Target): Overwrite | null {
+  if (!names(reference, target)) return null
+  if (!reference.escaped) return overwrite(reference, target.root, fill(target))
+  const { slash } = reference.escaped
+  const from = rawStart(reference.escaped, target.root.length)
+  const prefix = escapePath(target.prefix, slash)
+  const path = escapePath(target.path, slash)
+  const room = from.length - prefix.length - path.length
+  const slashes = room < 0 ? null : fillEscaped(room, slash)
+  return slashes === null ? null : overwrite(reference, from, prefix + slashes + path)
+}
+
+/** A text's new bytes, as long as they are, for a target's root. */
+export const inText = ({ escaped }: Reference, { prefix, path }: Target): string =>
+  escaped ? escapePath(prefix + path, escaped.slash) : prefix + path
 
 /** Whether a reference names the target's store path: its hash alone may stand before another name. */
 export const names = ({ bare, text }: Reference, { root }: Target): boolean => !bare && text.startsWith(root)
@@ -54,8 +74,13 @@ export const names = ({ bare, text }: Reference, { root }: Target): boolean => !
 export const blank = (text: string): string =>
   text.replace(/\/nix\/store(\/[0-9a-df-np-sv-z]{32}(?=-))?/g, (_, hash) => BLANK_DIR + (hash ? `/${BLANK_HASH}` : ''))
 
-/** Bytes of a reference in a text that stand for the store path itself, without what lies below it. */
+/** Bytes of a reference in UTF-8 that stand for the store path itself, without what lies below it. */
 export function rootLength(reference: Reference, target: Target | null): number {
+  const length = plainLength(reference, target)
+  return reference.escaped ? rawStart(reference.escaped, length).length : length
+}
+
+function plainLength(reference: Reference, target: Target | null): number {
   if (target !== null && names(reference, target)) return target.root.length
   if (reference.bare) return HASH_LENGTH
   return reference.hash === null ? STORE_DIR.length : (storePathPrefix(reference.text)?.root.length ?? STORE_DIR.length)

@@ -13,6 +13,8 @@
  * the text; and as no two of its nine pairs of characters are alike, a pair tells where the text would begin, and only
  * there it is compared. What is found is found once.
  *
+ * **Escaped slashes** (`\\/nix\\/store`) are met by the same looks: escaped.ts says how.
+ *
  * **Hashes in wide encodings** are found by the same looks: a character of a hash with a zero behind it may be one of
  * the first nine of a hash.
  *
@@ -25,19 +27,17 @@
  * across two pieces is whole in the window: what begins in its last LOOKAHEAD bytes waits for what follows.
  */
 
-import { HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
+import { HASH_LENGTH, STORE_DIR } from '../nix/store-path.ts'
+import { encodingOf, endOfRun, followsStoreDir, groupAt, holds, readRun, readText, TEXT_MAX, zeros } from './encoded.ts'
 import {
-  encodingOf,
-  endOfRun,
-  followsStoreDir,
-  groupAt,
-  holds,
-  isHash,
-  readRun,
-  readText,
-  TEXT_MAX,
-  zeros,
-} from './encoded.ts'
+  beginsSlash,
+  ESCAPED_PAIRS,
+  endsSlash,
+  escapedAround,
+  followsEscapedStoreDir,
+  hashOf,
+  readEscaped,
+} from './escaped.ts'
 import { DIGIT, filterOf, GROUP, type HashFilter, type HashSet, hasGroup, NONE } from './hash-filter.ts'
 import type { Reference } from './reference.ts'
 
@@ -55,16 +55,23 @@ const STORE = Buffer.from(STORE_DIR, 'latin1')
 /** Pairs of neighbours in STORE, and so the bytes from one look to the next. */
 const STEP = STORE.length - 1
 const SLASH = STORE[0]
-/** What a pair of bytes, the first one lower, may be: the number from 1 of a pair of STORE, or a bit for wide ones. */
+/** Of the second slash in STORE. */
+const MIDDLE = 4
+/**
+ * What a pair of bytes, the first one lower, may be: the number from 1 of a pair of STORE, or a bit for wide ones, or for
+ * those of an escaped one.
+ */
 const NUMBER = 0x0f
 const WIDE_STORE = 0x10
 const WIDE_HASH = 0x20
+const ESCAPED = 0x40
 const PAIRS = new Uint8Array(0x10000)
 for (let c = 0; c < 256; c++) if (DIGIT[c] !== NONE) PAIRS[c] = WIDE_HASH
 for (let k = 0; k < STEP; k++) {
   PAIRS[STORE[k]! | (STORE[k + 1]! << 8)] = k + 1
   PAIRS[STORE[k]!]! |= WIDE_STORE
 }
+for (const pair of ESCAPED_PAIRS) if (PAIRS[pair] === 0) PAIRS[pair] = ESCAPED
 
 const EMPTY = Buffer.alloc(0)
 /** A window that no scanner uses: the next one need not make its own. */
@@ -85,6 +92,9 @@ export class ReferenceScanner {
   /** What was asked last, and the answer: in a table of zeros all windows are alike. */
   #asked = ''
   #forbidden = false
+
+  /** Stream offset of the last escaped store path: more than one of the looks may meet it. */
+  #escaped = -1
 
   /** @param emit is not called in order: scanReferences() sorts */
   constructor(hashes: HashSet | null, emit: (reference: Reference) => void) {
@@ -132,18 +142,23 @@ export class ReferenceScanner {
   #scan(limit: number): void {
     const bytes = this.#window.subarray(0, this.#length)
     const from = this.#done
-    const wanted = this.#filter === null ? NUMBER | WIDE_STORE : NUMBER | WIDE_STORE | WIDE_HASH
+    const wanted = NUMBER | ESCAPED | WIDE_STORE | (this.#filter === null ? 0 : WIDE_HASH)
     // The last of the first nine characters of what begins before `limit`, in UTF-32.
     const end = Math.min(bytes.length - 1, limit + (STEP - 1) * 4)
     for (let at = nextPair(bytes, from, end, wanted); at < end; at = nextPair(bytes, at + STEP, end, wanted)) {
       const pair = PAIRS[bytes[at]! | (bytes[at + 1]! << 8)]! & wanted
-      if (pair > NUMBER) {
+      if ((pair & (WIDE_STORE | WIDE_HASH)) !== 0) {
         this.#compareWide(bytes, at, from, limit)
         continue
       }
+      if (pair === ESCAPED) {
+        this.#compareEscaped(bytes, at, from, limit)
+        continue
+      }
       const start = at - (pair - 1)
-      if (start >= from && bytes[start] === SLASH && bytes[start + 4] === SLASH)
-        this.#compareStore(bytes, start, 1, from, limit)
+      const middle = bytes[start + MIDDLE]!
+      if (middle === SLASH && bytes[start] === SLASH) this.#compareStore(bytes, start, 1, from, limit)
+      else if (pair > MIDDLE ? endsSlash(middle) : beginsSlash(middle)) this.#compareEscaped(bytes, at, from, limit)
     }
     if (this.#filter !== null) this.#findHashes(bytes, this.#filter.within, from, limit)
   }
@@ -152,14 +167,20 @@ export class ReferenceScanner {
   #compareStore(bytes: Buffer, start: number, width: number, from: number, limit: number): void {
     if (start < from || start >= limit || !holds(bytes, start, width, STORE)) return
     const text = readText(bytes, start, width)
-    const hash = text.slice(STORE_DIR.length + 1, STORE_PREFIX_LENGTH - 1)
-    this.#emit({
-      offset: this.#base + start,
-      encoding: encodingOf(width, this.#base + start),
-      hash: text[STORE_DIR.length] === '/' && isHash(hash) ? hash : null,
-      bare: false,
-      text,
-    })
+    const offset = this.#base + start
+    this.#emit({ offset, encoding: encodingOf(width, offset), hash: hashOf(text), bare: false, text })
+  }
+
+  /** Looks for an escaped store path that has the pair at `at` in it. */
+  #compareEscaped(bytes: Buffer, at: number, from: number, limit: number): void {
+    const found = escapedAround(bytes, at)
+    if (found === null || found.start < from || found.start >= limit) return
+    const { start, slash } = found
+    const offset = this.#base + start
+    if (offset === this.#escaped) return
+    this.#escaped = offset
+    const { text, raw } = readEscaped(bytes, start, slash)
+    this.#emit({ offset, encoding: 'utf8', hash: hashOf(text), bare: false, text, escaped: { slash, raw } })
   }
 
   /** Looks for what has one of its first nine characters at `at`, with a zero behind it. */
@@ -217,6 +238,7 @@ export class ReferenceScanner {
       this.#forbidden = this.#hashes!.has(hash)
     }
     if (!this.#forbidden || followsStoreDir(bytes, start, width)) return
+    if (width === 1 && followsEscapedStoreDir(bytes, start)) return
     const offset = this.#base + start
     this.#emit({ offset, encoding: encodingOf(width, offset), hash, bare: true, text: hash })
   }
