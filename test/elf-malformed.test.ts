@@ -456,7 +456,9 @@ test('soname strings are found at every place of a piece, once each', () => {
     const bytes = crafted(2 * PIECE + 300, [[1, 0, 2 * PIECE + 300]], [])
     bytes.write('\0libx.so.12\0', at, 'latin1')
     const source = bufferSource(bytes)
-    expect(sonameStrings(source, parseElf(source, 'x') as ElfFacts), `at ${at}`).toEqual(['libx.so.12'])
+    expect(sonameStrings(source, parseElf(source, 'x') as ElfFacts), `at ${at}`).toEqual([
+      { name: 'libx.so.12', offset: at + 1 },
+    ])
   }
 })
 
@@ -476,5 +478,7 @@ test('a soname string stands from NUL to NUL and has no more than 255 bytes', ()
   ]
   bytes.write(`\0${texts.join('\0')}\0`, 1024, 'latin1')
   const source = bufferSource(bytes)
-  expect(sonameStrings(source, parseElf(source, 'x'))).toEqual(['liba.so', 'libe.so.so.1', long])
+  const found = sonameStrings(source, parseElf(source, 'x'))
+  expect(found.map(({ name }) => name)).toEqual(['liba.so', 'libe.so.so.1', long])
+  for (const { name, offset } of found) expect(bytes.toString('latin1', offset, offset + name.length)).toBe(name)
 })

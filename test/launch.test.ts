@@ -38,6 +38,7 @@ function launchers(wrappers: Record<string, Wrapper>, options: Partial<PlanOptio
     refusals: new Map(),
     edges: Object.entries(wrappers).map(([name, { program }]) => ({
       ...{ from: source(name), kind: 'wrapper', name: program, to: program as SourcePath, via: 'wrapper' },
+      ...{ at: [], count: 0 },
     })),
   }
   const placed = new Map(names.map(name => [source(name), at(`bin/${name}`)])).set(source('ld.so'), at('lib/ld.so'))

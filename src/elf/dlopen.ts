@@ -13,9 +13,9 @@ const SONAME = /^lib[A-Za-z0-9_+.-]*\.so(?:\.[0-9]+)*$/
 const NAME_MAX = 255
 const PIECE = 256 * 1024
 
-/** Soname-shaped strings of an object outside its dynamic string table, sorted, each once. */
-export function sonameStrings(source: ByteSource, facts: ElfFacts): string[] {
-  const names = new Set<string>()
+/** Soname-shaped strings of an object outside its dynamic string table, sorted, each once, with the offset of the first. */
+export function sonameStrings(source: ByteSource, facts: ElfFacts): { name: string; offset: number }[] {
+  const names = new Map<string, number>()
   for (const { start: begin, end } of readOnlyRanges(facts)) {
     for (let offset = begin; offset < end; offset += PIECE) {
       // Each piece sees a name's length beyond both of its ends; a mark belongs to the piece it lies in.
@@ -30,11 +30,11 @@ export function sonameStrings(source: ByteSource, facts: ElfFacts): string[] {
         const start = piece.lastIndexOf(0, at) + 1
         if (stop - start > NAME_MAX) continue
         const name = piece.toString('latin1', start, stop)
-        if (SONAME.test(name)) names.add(name)
+        if (SONAME.test(name) && !names.has(name)) names.set(name, from + start)
       }
     }
   }
-  return [...names].sort()
+  return [...names].map(([name, offset]) => ({ name, offset })).sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 /** The parts of the file that are loaded read-only, each byte once: segments may overlap. */

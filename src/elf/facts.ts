@@ -53,6 +53,8 @@ export interface DynamicEntry {
 /** One entry of a `.note.dlopen` note (UAPI.12): any one of `sonames` serves the feature. */
 export interface DlopenNote {
   readonly sonames: readonly string[]
+  /** Where each stands; null for one that JSON spells otherwise. */
+  readonly offsets: readonly (number | null)[]
   readonly priority: 'required' | 'recommended' | 'suggested'
 }
 

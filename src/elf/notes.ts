@@ -29,14 +29,20 @@ export function readDlopenNotes({ source, header, segments, path }: Image): read
       if (descAt + descSize > view.size) break
       const owner = view.buffer.toString('latin1', at + 12, at + 12 + nameSize)
       if (view.u32(at + 8) === NOTE_DLOPEN && owner === 'FDO\0')
-        notes.push(...dlopenNotes(view.buffer.toString('utf8', descAt, descAt + descSize)))
+        notes.push(
+          ...dlopenNotes(view.buffer.toString('utf8', descAt, descAt + descSize), name => {
+            const found = view.buffer.indexOf(`"${name}"`, descAt)
+            return found < 0 || found >= descAt + descSize ? null : segment.offset + found + 1
+          }),
+        )
       at = descAt + pad(descSize)
     }
   }
   return notes
 }
 
-function dlopenNotes(json: string): DlopenNote[] {
+/** @param offsetOf the file offset of a name in the note's text */
+function dlopenNotes(json: string, offsetOf: (name: string) => number | null): DlopenNote[] {
   let parsed: unknown
   try {
     parsed = JSON.parse(json.replace(/\0+$/, ''))
@@ -47,9 +53,11 @@ function dlopenNotes(json: string): DlopenNote[] {
   return parsed.flatMap((entry: unknown): DlopenNote[] => {
     if (typeof entry !== 'object' || entry === null || !('soname' in entry) || !Array.isArray(entry.soname)) return []
     const priority = 'priority' in entry ? entry.priority : undefined
+    const sonames = entry.soname.filter((name): name is string => typeof name === 'string')
     return [
       {
-        sonames: entry.soname.filter((name): name is string => typeof name === 'string'),
+        sonames,
+        offsets: sonames.map(offsetOf),
         // The specification's default is "recommended".
         priority: priority === 'required' || priority === 'suggested' ? priority : 'recommended',
       },

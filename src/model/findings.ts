@@ -55,7 +55,13 @@ export type Finding = FindingBase &
       }
     | { readonly code: 'reference-left'; readonly rule: string; readonly target: string; readonly count: number }
     | { readonly code: 'include-nothing'; readonly glob: string }
-    | { readonly code: 'disallowed'; readonly name: string; readonly chain: readonly string[] }
+    | {
+        readonly code: 'disallowed'
+        readonly name: string
+        readonly chain: readonly string[]
+        /** The option that the chain begins with; null for a target. */
+        readonly option: string | null
+      }
     | { readonly code: 'strip-nothing'; readonly count: number }
     | { readonly code: 'set-id-dropped' }
     | { readonly code: 'machine-data'; readonly paths: readonly string[] }

@@ -8,7 +8,7 @@ import type { Wrapper } from '../entry/launcher.ts'
 import type { MachOFacts } from '../macho/facts.ts'
 import type { MachOLinkMap } from '../macho/search.ts'
 import type { SourcePath } from '../paths.ts'
-import type { Reference } from '../references/reference.ts'
+import type { Encoding, Reference } from '../references/reference.ts'
 import type { ScriptFacts } from '../script/facts.ts'
 import type { Finding } from './findings.ts'
 import type { Entry, PackageRoot, Traced } from './target.ts'
@@ -21,6 +21,8 @@ export interface DependencyGraph {
   readonly files: ReadonlyMap<SourcePath, FileNode>
   readonly links: ReadonlyMap<SourcePath, LinkNode>
   readonly edges: readonly Dependency[]
+  /** What came in because it was asked for: where every chain of edges begins. */
+  readonly asked: readonly Asked[]
   readonly linkMaps: ReadonlyMap<SourcePath, LinkMap>
   /** By program; those alone that are large enough for a store path. */
   readonly copies: ReadonlyMap<SourcePath, readonly CopiedVariable[]>
@@ -117,16 +119,41 @@ export interface Brought {
 
 // ---- What needs what -----------------------------------------------------------------------------------------------
 
+/** Why a file, a link or a directory comes in: every one in a graph is reached by these from what was asked for. */
 export interface Dependency {
+  /** A file or a link; a directory, of what it holds. */
   readonly from: SourcePath
   readonly kind: DependencyKind
-  /** The name that was asked for: soname, interpreter, link text. */
+  /** The name that was asked for: soname, interpreter, link text, store path, function; of a member its path below. */
   readonly name: string
   readonly to: SourcePath | null
-  /** How it was found, such as `RUNPATH[2]`; null when it was not. */
+  /** How it was found, such as `RUNPATH[2]`, or the rule of references/follow.ts; null when it was not. */
   readonly via: string | null
+  /** Where the name stands, at most EVIDENCE_MAX of them; none where no file holds it: a directory's members. */
+  readonly at: readonly Evidence[]
+  /** In how many places it stands. */
+  readonly count: number
 }
 
+/** Places that are kept of one edge. */
+export const EVIDENCE_MAX = 8
+
+/** A place where a name stands. */
+export interface Evidence {
+  /** Null: in `from` itself. */
+  readonly file: SourcePath | null
+  /** The member of a container, from the outermost container's on; null for the file itself. */
+  readonly member: readonly string[] | null
+  /** In the contents of the file or member, in bytes. */
+  readonly offset: number
+  readonly encoding: Encoding
+}
+
+/**
+ * `member`: a directory that comes along holds it. `condition`: an object imports a function, and so a directory comes
+ * that another file names (the evidence says where). `image`: a framework comes with all of it. `loaded`: a process loads
+ * it by the search of another object than the one that it stands for in other processes.
+ */
 export type DependencyKind =
   | 'interp'
   | 'needed'
@@ -138,6 +165,21 @@ export type DependencyKind =
   | 'reference'
   | 'trace'
   | 'install-name'
+  | 'member'
+  | 'condition'
+  | 'image'
+  | 'loaded'
+
+/**
+ * What was asked for, and by what. `entry`: a program that is started by name; `target`: the tree of its package; else an
+ * option.
+ */
+export interface Asked {
+  readonly kind: 'entry' | 'target' | 'trace' | 'include' | 'with' | 'licence'
+  /** `bin/nginx`, the package's name, what was traced, or the option as it was typed. */
+  readonly name: string
+  readonly to: SourcePath
+}
 
 // ---- What was asked for --------------------------------------------------------------------------------------------
 

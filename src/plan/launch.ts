@@ -65,6 +65,7 @@ export class Launchers {
   readonly #targets: ReadonlyMap<string, Target>
   /** The files that wrappers start. */
   readonly #wrappedFiles: ReadonlyMap<SourcePath, SourcePath | null>
+  readonly #interpreters: ReadonlyMap<SourcePath, SourcePath | null>
 
   /** @param targets where store paths go, by hash */
   constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions, targets: ReadonlyMap<string, Target>) {
@@ -73,6 +74,7 @@ export class Launchers {
     this.#options = options
     this.#targets = targets
     this.#wrappedFiles = new Map(graph.edges.filter(e => e.kind === 'wrapper').map(e => [e.from, e.to]))
+    this.#interpreters = new Map(graph.edges.filter(e => e.kind === 'shebang').map(e => [e.from, e.to]))
   }
 
   /** Where the loader of a program lies; null for what has none. */
@@ -99,7 +101,7 @@ export class Launchers {
 
   /** What a script's `#!` line names, if that is in the bundle. */
   interpreterOf(script: SourcePath): SourcePath | null {
-    return this.#graph.edges.find(edge => edge.kind === 'shebang' && edge.from === script)?.to ?? null
+    return this.#interpreters.get(script) ?? null
   }
 
   /** Where the interpreter of a `#!` line lies, under the name that the line gives it: `sh` is not `bash`. */

@@ -53,7 +53,7 @@ export function describe(finding: Finding): string {
     case 'include-nothing':
       return 'no file of the packages that the program refers to matches --include'
     case 'disallowed':
-      return `is ${t(finding.name)}, which --disallow keeps out; ${finding.chain.length === 1 ? 'it is an own file of the target' : `it comes by ${finding.chain.map(shortPath).join(' -> ')}`}`
+      return `is ${t(finding.name)}, which --disallow keeps out; ${finding.option === null && finding.chain.length === 1 ? 'it is an own file of the target' : `it comes by ${[...(finding.option === null ? [] : [finding.option]), ...finding.chain].map(shortPath).join(' -> ')}`}`
     case 'strip-nothing':
       return `not done for Mach-O (${finding.count} files): symbols and debug information stay`
     case 'machine-data':

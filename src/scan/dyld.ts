@@ -8,6 +8,7 @@ import { differences, loadImages, type MachODisk, type MachOLinkMap } from '../m
 import type { Finding } from '../model/findings.ts'
 import type { FileNode } from '../model/graph.ts'
 import type { SourcePath } from '../paths.ts'
+import { here } from './edges.ts'
 import type { Listener } from './ld-so.ts'
 
 export class Images {
@@ -52,7 +53,14 @@ export class Images {
     }
     for (const { by, dylib, to, via } of map.resolutions)
       if (to !== null && to !== 'system')
-        this.#listener.edge({ from: by, kind: 'install-name', name: dylib.name.value, to, via })
+        this.#listener.edge({
+          from: by,
+          kind: 'install-name',
+          name: dylib.name.value,
+          to,
+          via,
+          at: here(dylib.name.offset),
+        })
     return map
   }
 

@@ -9,15 +9,16 @@ import type { ElfFacts } from '../elf/facts.ts'
 import { type LinkMap, type Opened, Process, sameMachine } from '../elf/search.ts'
 import { list, stat, withFile } from '../io/store.ts'
 import type { Finding } from '../model/findings.ts'
-import type { Dependency, FileNode } from '../model/graph.ts'
+import type { FileNode } from '../model/graph.ts'
 import type { SourcePath } from '../paths.ts'
+import { type Found, here } from './edges.ts'
 import type { Loader, Sources } from './sources.ts'
 
 /** Who is told of what is found. */
 export interface Listener {
   /** A file that comes along. */
   file(path: SourcePath): void
-  edge(edge: Dependency): void
+  edge(edge: Found): void
 }
 
 export class Processes {
@@ -52,13 +53,20 @@ export class Processes {
 
   /** Starts a program as the kernel would; false when its loader is not there. */
   start(path: SourcePath, facts: ElfFacts): boolean {
-    const interp = facts.interp!.value
+    const { value: interp, offset } = facts.interp!
     const loader = this.#sources.loader(interp)
     if (loader === null) {
       this.missing(interp, [path], 'error')
       return false
     }
-    this.#listener.edge({ from: path, kind: 'interp', name: interp, to: loader.file.path, via: 'PT_INTERP' })
+    this.#listener.edge({
+      from: path,
+      kind: 'interp',
+      name: interp,
+      to: loader.file.path,
+      via: 'PT_INTERP',
+      at: here(offset),
+    })
     this.#listener.file(loader.file.path)
     const process = new Process({ path, facts }, loader.file, loader.settings, this.#sources)
     this.#processes.push(process)
@@ -89,18 +97,19 @@ export class Processes {
     if (facts.format !== 'elf' || this.#loaders().some(l => l.file.path === path)) return
     const process = this.#contexts.get(path) ?? this.#adopt({ path, facts })
     if (process === null) return
-    for (const { value: name } of facts.needed) {
+    for (const { value: name, offset } of facts.needed) {
       const own = process.ownChoice(name, path)
       const to = own?.path ?? process.loaded(name) ?? null
       if (to === null) continue
-      this.#listener.edge({ from: path, kind: 'needed', name, to, via: own?.via ?? 'already loaded' })
+      const via = own?.via ?? 'already loaded'
+      this.#listener.edge({ from: path, kind: 'needed', name, to, via, at: here(offset) })
       this.#listener.file(to)
-      if (own) this.#addVariants(path, name, own.opened, facts)
+      if (own) this.#addVariants(path, name, offset, own.opened, facts)
     }
     const noted = new Map(facts.dlopenNotes.flatMap(note => note.sonames.map(name => [name, note.priority] as const)))
     for (const note of facts.dlopenNotes) {
       if (note.priority === 'suggested') continue
-      const found = note.sonames.filter(name => this.#open(process, path, name))
+      const found = note.sonames.filter((name, i) => this.#open(process, path, name, note.offsets[i] ?? null))
       if (found.length === 0 && note.sonames.length > 0)
         this.#findings.push({
           code: 'dlopen-missing',
@@ -110,8 +119,8 @@ export class Processes {
           priority: note.priority,
         })
     }
-    for (const name of withFile(path, source => sonameStrings(source, facts)))
-      if (!noted.has(name) && name !== facts.soname?.value) this.#open(process, path, name)
+    for (const { name, offset } of withFile(path, source => sonameStrings(source, facts)))
+      if (!noted.has(name) && name !== facts.soname?.value) this.#open(process, path, name, offset)
   }
 
   missing(name: string, chain: readonly SourcePath[], severity: 'error' | 'warning'): void {
@@ -147,10 +156,11 @@ export class Processes {
   }
 
   /** A dlopen of `name` by the object at `from`; false when nothing is found. */
-  #open(process: Process, from: SourcePath, name: string): boolean {
+  #open(process: Process, from: SourcePath, name: string, offset: number | null): boolean {
     const found = process.ownChoice(name, from)
     if (!found) return false
-    this.#listener.edge({ from, kind: 'dlopen', name, to: found.path, via: found.via })
+    const at = offset === null ? [] : here(offset)
+    this.#listener.edge({ from, kind: 'dlopen', name, to: found.path, via: found.via, at })
     const before = process.missing.length
     process.dlopen(name, from)
     for (const missing of process.missing.slice(before)) this.missing(missing.name, [from, missing.by], 'warning')
@@ -176,14 +186,20 @@ export class Processes {
   }
 
   /** The variants of a library for newer CPUs (ld.so(8), "glibc-hwcaps"): all of them come along. */
-  #addVariants(from: SourcePath, name: string, opened: string, facts: ElfFacts): void {
+  #addVariants(from: SourcePath, name: string, offset: number, opened: string, facts: ElfFacts): void {
     const directory = `${opened.slice(0, opened.lastIndexOf('/'))}/glibc-hwcaps`
     if (stat(directory)?.type !== 'directory') return
     for (const level of list(directory)) {
       const variant = this.#sources.open(`${directory}/${level}/${name}`)
       if (!variant || !sameMachine(variant.facts, facts)) continue
-      const variantName = `glibc-hwcaps/${level}/${name}`
-      this.#listener.edge({ from, kind: 'variant', name: variantName, to: variant.path, via: 'glibc-hwcaps' })
+      this.#listener.edge({
+        from,
+        kind: 'variant',
+        name: `glibc-hwcaps/${level}/${name}`,
+        to: variant.path,
+        via: 'glibc-hwcaps',
+        at: here(offset),
+      })
       this.#listener.file(variant.path)
     }
   }

@@ -9,15 +9,17 @@
 
 import { isElf, parseElf } from '../elf/parse.ts'
 import { isStatic, type StubRefusal, stubRefusal } from '../entry/inject.ts'
+import type { Located } from '../io/bytes.ts'
 import type { Progress } from '../io/progress.ts'
 import { lstat, readLink, realPath, stat, withFile } from '../io/store.ts'
 import { isMachOProgram } from '../macho/facts.ts'
 import { holdsMachO, parseMachO } from '../macho/parse.ts'
 import type { Finding } from '../model/findings.ts'
 import type {
+  Asked,
   Brought,
-  Dependency,
   DependencyGraph,
+  Evidence,
   Extra,
   FileNode,
   LinkNode,
@@ -26,10 +28,12 @@ import type {
 } from '../model/graph.ts'
 import type { Entry, PackageRoot, Traced } from '../model/target.ts'
 import { storePathOf } from '../nix/store-path.ts'
-import { directoryOf, type SourcePath } from '../paths.ts'
+import { baseName, directoryOf, type SourcePath } from '../paths.ts'
 import { leftOut } from '../references/follow.ts'
 import { globs } from '../references/glob.ts'
+import type { Reference } from '../references/reference.ts'
 import { Images } from './dyld.ts'
+import { Edges, type Found, here } from './edges.ts'
 import { licences, provide } from './extras.ts'
 import { Files } from './files.ts'
 import { Processes } from './ld-so.ts'
@@ -55,7 +59,7 @@ export function scan(
   progress: Progress,
 ): DependencyGraph {
   const scanner = new Scanner(roots, options, progress)
-  for (const { root, tree } of roots) if (tree) scanner.addTree(root)
+  for (const root of roots) if (root.tree) scanner.addTarget(root)
   for (const entry of entries) scanner.addEntry(entry)
   for (const opened of options.traced) scanner.addTraced(opened)
   scanner.run()
@@ -75,8 +79,7 @@ class Scanner {
   readonly #excluded: (path: string) => boolean
   readonly #files = new Map<SourcePath, FileNode>()
   readonly #links = new Map<SourcePath, LinkNode>()
-  readonly #edges: Dependency[] = []
-  readonly #edgeKeys = new Set<string>()
+  readonly #edges = new Edges()
   readonly #findings: Finding[] = []
   readonly #refusals = new Map<SourcePath, StubRefusal>()
   readonly #extras: Extra[] = []
@@ -106,6 +109,12 @@ class Scanner {
     for (const { root, tree } of roots) if (tree) this.#trees.add(root)
   }
 
+  /** Adds a target's own package, all of it. */
+  addTarget({ root, name }: PackageRoot): void {
+    this.#edges.ask({ kind: 'target', name, to: root })
+    this.addTree(root)
+  }
+
   /** Adds what lies below a directory of a package. */
   addTree(root: SourcePath, only?: RegExp): void {
     const { data } = this.#options
@@ -114,15 +123,18 @@ class Scanner {
       !this.#excluded(path) && (data === 'all' || leftOut(path.slice(packageRoot.length + 1)) === null)
     for (const { path, type } of walkTree(root, wanted)) {
       if (only && !only.test(path.slice(root.length + 1))) continue
-      if (type === 'link') this.#addLink(path)
-      else if (type === 'special') this.#findings.push({ code: 'special-file', severity: 'warning', file: path })
+      if (type === 'special') this.#findings.push({ code: 'special-file', severity: 'warning', file: path })
+      else if (type === 'link') this.#addLink(path)
       else if (data !== 'none' || this.#sources.facts(path).format !== 'data') this.#addFile(path)
+      else continue
+      if (type === 'file' || this.#links.has(path))
+        this.#edge({ from: root, kind: 'member', name: path.slice(root.length + 1), to: path, via: null })
     }
   }
 
   addEntry(entry: Entry): void {
-    this.#add(entry.source)
     const path = realPath(entry.source)
+    this.#addAsked('entry', entry.at, entry.source)
     const node = this.#addFile(path)
     // A store has none of these, a machine has.
     if (((stat(path)?.mode ?? 0) & SET_ID) !== 0)
@@ -139,7 +151,8 @@ class Scanner {
   addTraced({ file, program }: Traced): void {
     if (this.#excluded(file)) return
     const to = realPath(file)
-    this.#add(inRealDirectory(file))
+    // A program that is no part of the bundle opens things too.
+    this.#addAsked('trace', file, inRealDirectory(file))
     const facts = this.#sources.facts(to)
     // A program that is gone by now, such as one that a test has made, opened what it opened.
     const from = program === null || stat(program) === null ? to : realPath(program)
@@ -174,13 +187,22 @@ class Scanner {
 
   /** Adds what was asked for by kind, once it is known what the bundle holds. */
   addExtras(): void {
-    const add = ({ brought, findings }: { brought: readonly Brought[]; findings: readonly Finding[] }): void => {
+    const add = (
+      kind: 'licence' | 'with',
+      option: string,
+      { brought, findings }: { brought: readonly Brought[]; findings: readonly Finding[] },
+    ): void => {
       this.#findings.push(...findings)
-      for (const b of brought) this.#extras.push({ ...b, node: b.link === null ? this.#reader.read(b.from) : null })
+      for (const b of brought) {
+        this.#extras.push({ ...b, node: b.link === null ? this.#reader.read(b.from) : null })
+        this.#edges.ask({ kind, name: option, to: b.from })
+      }
     }
-    if (this.#options.licenses) add(licences(this.#packages()))
+    if (this.#options.licenses) add('licence', '--licenses', licences(this.#packages()))
     for (const kind of this.#options.with)
       add(
+        'with',
+        `--with ${kind}`,
         provide(
           kind,
           [...this.#packages().map(p => p.root), ...this.#store.values()],
@@ -192,7 +214,10 @@ class Scanner {
   graph(entries: readonly Entry[]): DependencyGraph {
     const started = new Set(entries.map(entry => realPath(entry.source)))
     const onMachine = machineData(started, this.#files, this.#processes.linkMaps)
-    for (const { kind, to } of this.#edges)
+    this.#addConditions()
+    this.#edges.addMembers(this.#files, this.#links)
+    this.#edges.addLoaded(this.#processes.linkMaps.values())
+    for (const { kind, to } of this.#edges.all)
       if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
     return {
       entries,
@@ -200,7 +225,8 @@ class Scanner {
       packages: this.#packages(),
       files: new Map([...this.#files].sort(([a], [b]) => compare(a, b))),
       links: new Map([...this.#links].sort(([a], [b]) => compare(a, b))),
-      edges: this.#edges,
+      edges: this.#edges.all,
+      asked: this.#edges.asked,
       linkMaps: this.#processes.linkMaps,
       copies: this.#processes.copies,
       images: this.#images.linkMaps,
@@ -232,6 +258,12 @@ class Scanner {
     else this.#addFile(realPath(path))
   }
 
+  /** Adds what was asked for by name: the file, and the link that is its name. */
+  #addAsked(kind: Asked['kind'], name: string, path: SourcePath): void {
+    this.#add(path)
+    for (const to of new Set([path, realPath(path)])) this.#edges.ask({ kind, name, to })
+  }
+
   #addFile(path: SourcePath): FileNode {
     const known = this.#files.get(path)
     if (known) return known
@@ -245,7 +277,9 @@ class Scanner {
   #addImage(path: SourcePath): void {
     this.#addFile(path)
     const whole = /^.*?\.(?:framework|app)(?=\/)/.exec(path)?.[0]
-    if (whole !== undefined && storePathOf(whole) !== null) this.#bring(whole as SourcePath)
+    if (whole === undefined || storePathOf(whole) === null) return
+    this.#edge({ from: path, kind: 'image', name: baseName(whole), to: whole as SourcePath, via: null })
+    this.#bring(whole as SourcePath)
   }
 
   #addLink(path: SourcePath): void {
@@ -282,19 +316,24 @@ class Scanner {
     }
     if (isMachOProgram(facts)) this.#images.start(path, facts)
     if (facts.format === 'script' && node.executable && !(wrapper && this.#options.launchers))
-      this.#followShebang(path, facts.interpreter.value)
+      this.#followShebang(path, facts.interpreter)
     if (wrapper) {
-      this.#edge({ from: path, kind: 'wrapper', name: wrapper.program, to: realPath(wrapper.program), via: 'wrapper' })
-      this.#add(inRealDirectory(wrapper.program))
+      const { program: name } = wrapper
+      const at = node.references.filter(r => r.text === name).map(evidence(null))
+      this.#edge({ from: path, kind: 'wrapper', name, to: realPath(name), via: 'wrapper', at })
+      this.#add(inRealDirectory(name))
+      this.#throughLink(name, { from: path, name, via: 'wrapper', at })
     }
-    const named = [node, ...node.members].flatMap(({ references, verdicts }) =>
-      verdicts.map((verdict, i) => ({ ...verdict, name: references[i]!.text })),
+    const parts = [{ ...node, names: null }, ...node.members]
+    const named = parts.flatMap(({ names, references, verdicts }) =>
+      verdicts.map((verdict, i) => ({ ...verdict, name: references[i]!.text, at: evidence(names)(references[i]!) })),
     )
-    for (const { rule, target, followed, name } of named) {
+    for (const { rule, target, followed, name, at } of named) {
       if (!followed || target === null) continue
-      const object = this.#sources.isObject(target, facts)
-      this.#edge({ from: path, kind: object ? 'dlopen' : 'reference', name, to: realPath(target), via: rule })
+      const kind = this.#sources.isObject(target, facts) ? 'dlopen' : 'reference'
+      this.#edge({ from: path, kind, name, to: realPath(target), via: rule, at: [at] })
       this.#bring(target)
+      this.#throughLink(target, { from: path, name, via: rule, at: [at] })
     }
   }
 
@@ -312,14 +351,15 @@ class Scanner {
     this.addTree(realPath(target))
   }
 
-  #followShebang(path: SourcePath, name: string): void {
+  #followShebang(path: SourcePath, { value: name, offset }: Located): void {
     if (storePathOf(name) === null) return
     if (stat(name)?.type !== 'file') {
       this.#processes.missing(name, [path], 'error')
       return
     }
-    this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang' })
+    this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang', at: here(offset) })
     this.#add(inRealDirectory(name))
+    this.#throughLink(name, { from: path, name, via: 'shebang', at: here(offset) })
   }
 
   #included = false
@@ -352,7 +392,7 @@ class Scanner {
         for (const { path, type } of walkTree(root as SourcePath, () => true)) {
           if (type === 'special' || !matches(withoutHash(path))) continue
           found = true
-          this.#add(path)
+          this.#addAsked('include', `--include ${glob}`, path)
         }
       if (!found) this.#findings.push({ code: 'include-nothing', severity: 'warning', file: glob, glob })
     }
@@ -366,13 +406,35 @@ class Scanner {
 
   // ---- Book-keeping --------------------------------------------------------------------------------------------
 
-  #edge(edge: Dependency): void {
-    const key = `${edge.kind}\0${edge.from}\0${edge.name}\0${edge.to}`
-    if (this.#edgeKeys.has(key)) return
-    this.#edgeKeys.add(key)
-    this.#edges.push(edge)
+  #edge(edge: Found): void {
+    this.#edges.add(edge)
+  }
+
+  /** A link that came because a path names it. What it leads to has an edge of its own. */
+  #throughLink(path: string, edge: Omit<Found, 'kind' | 'to'>): void {
+    const link = inRealDirectory(path)
+    if (this.#links.has(link)) this.#edge({ ...edge, kind: 'reference', to: link })
+  }
+
+  /** What waited for functions: every object that imports one of them. */
+  #addConditions(): void {
+    for (const { target, rule, named, importers } of this.#verdicts.conditions(this.#files.values()))
+      for (const { path, name, offset } of importers)
+        this.#edge({
+          from: path,
+          kind: 'condition',
+          name,
+          to: realPath(target),
+          via: rule,
+          at: [...(offset === null ? [] : here(offset)), ...named],
+        })
   }
 }
+
+/** Where a reference of a file, or of a member of it, stands. */
+const evidence =
+  (member: readonly string[] | null) =>
+  ({ offset, encoding }: Reference): Evidence => ({ file: null, member, offset, encoding })
 
 /** A path whose directory is free of links; its last component may be one. */
 const inRealDirectory = (path: string): SourcePath =>

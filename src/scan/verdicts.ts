@@ -7,7 +7,7 @@ import { inDynstr } from '../elf/dlopen.ts'
 import { symbolNames } from '../elf/parse.ts'
 import { stat, withFile } from '../io/store.ts'
 import { inLoadCommands } from '../macho/facts.ts'
-import type { FileFacts, FileNode, ScanOptions, Verdict } from '../model/graph.ts'
+import type { Evidence, FileFacts, FileNode, ScanOptions, Verdict } from '../model/graph.ts'
 import { storePathOf } from '../nix/store-path.ts'
 import type { SourcePath } from '../paths.ts'
 import { answer, type Condition } from '../references/follow.ts'
@@ -18,10 +18,21 @@ import { type Named, named, type Sources } from './sources.ts'
 /** A directory or file that comes along if the bundle's objects import what its rule asks for. */
 interface Waiting {
   readonly target: SourcePath
+  readonly rule: string
+  /** Who names it, and where. */
+  readonly named: Evidence
   readonly condition: Condition
   /** Objects of this package define the functions and so do not count. */
   readonly root: SourcePath
   readonly verdict: { followed: boolean }
+}
+
+/** What came along by a condition. */
+interface Settled {
+  readonly target: SourcePath
+  readonly rule: string
+  readonly named: readonly Evidence[]
+  readonly importers: readonly { readonly path: SourcePath; readonly name: string; readonly offset: number | null }[]
 }
 
 export class Verdicts {
@@ -30,6 +41,7 @@ export class Verdicts {
   readonly #data: ScanOptions['data']
   readonly #excluded: (path: string) => boolean
   #waiting: Waiting[] = []
+  readonly #settled: Waiting[] = []
   readonly #symbols = new Map<SourcePath, ReadonlySet<string>>()
   /** By text: many files name the same. */
   readonly #named = new Map<string, Named | null>()
@@ -85,7 +97,15 @@ export class Verdicts {
     if (this.#data === 'none' && !this.#sources.isObject(target.path, facts)) return verdict('data-none', false)
     if (follow === true) return verdict(rule, true)
     const waiting = verdict(rule, false)
-    this.#waiting.push({ target: target.path, condition: follow, root: target.root, verdict: waiting })
+    const { offset, encoding } = reference
+    this.#waiting.push({
+      target: target.path,
+      rule,
+      named: { file: from, member: null, offset, encoding },
+      condition: follow,
+      root: target.root,
+      verdict: waiting,
+    })
     return waiting
   }
 
@@ -95,7 +115,32 @@ export class Verdicts {
     const due = this.#waiting.filter(({ condition, root }) => this.#imports(all, condition.imports, root))
     this.#waiting = this.#waiting.filter(waiting => !due.includes(waiting))
     for (const { verdict } of due) verdict.followed = true
+    this.#settled.push(...due)
     return due.map(({ target, condition }) => ({ target, only: condition.only }))
+  }
+
+  /** What came along by a condition: who names it, and who imports a function that it waited for. */
+  conditions(files: Iterable<FileNode>): Settled[] {
+    const all = [...files]
+    const byTarget = new Map<string, { first: Waiting; named: Evidence[] }>()
+    for (const waiting of this.#settled) {
+      const key = `${waiting.rule}\0${waiting.target}`
+      const known = byTarget.get(key)
+      if (known) known.named.push(waiting.named)
+      else byTarget.set(key, { first: waiting, named: [waiting.named] })
+    }
+    return [...byTarget.values()].map(({ first: { target, rule, condition, root }, named }) => ({
+      target,
+      rule,
+      named,
+      importers: all.flatMap(node =>
+        this.#imported(node, condition.imports, root).map(name => ({
+          path: node.path,
+          name,
+          offset: dynstrOffset(node, name),
+        })),
+      ),
+    }))
   }
 
   #lookUp(reference: Reference): Named | null {
@@ -116,15 +161,26 @@ export class Verdicts {
   }
 
   #imports(files: readonly FileNode[], functions: readonly string[], definedIn: SourcePath): boolean {
-    return files.some(({ path, facts }) => {
-      if (facts.format !== 'elf' || facts.dynstr === null) return false
-      if (!facts.program && path.startsWith(`${definedIn}/`)) return false
-      let names = this.#symbols.get(path)
-      if (!names) {
-        names = new Set(withFile(path, source => symbolNames(source, path)))
-        this.#symbols.set(path, names)
-      }
-      return functions.some(name => names.has(name))
-    })
+    return files.some(node => this.#imported(node, functions, definedIn).length > 0)
   }
+
+  /** Those of the functions that a file imports. */
+  #imported({ path, facts }: FileNode, functions: readonly string[], definedIn: SourcePath): readonly string[] {
+    if (facts.format !== 'elf' || facts.dynstr === null) return []
+    if (!facts.program && path.startsWith(`${definedIn}/`)) return []
+    let names = this.#symbols.get(path)
+    if (!names) {
+      names = new Set(withFile(path, source => symbolNames(source, path)))
+      this.#symbols.set(path, names)
+    }
+    return functions.filter(name => names.has(name))
+  }
+}
+
+/** Where the name of a symbol stands in a file; it may be the tail of a longer one. */
+function dynstrOffset({ path, facts }: FileNode, name: string): number | null {
+  if (facts.format !== 'elf' || facts.dynstr === null) return null
+  const { offset, size } = facts.dynstr
+  const at = withFile(path, source => source.read(offset, size)).indexOf(`${name}\0`, 0, 'latin1')
+  return at < 0 ? null : offset + at
 }
