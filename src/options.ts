@@ -87,7 +87,7 @@ export function imageOptions({ image = {} }: BundleOptions, format: Format): Ima
  * How the bundle is made.
  * @throws BundleError('prefix-unusable')
  */
-export function planOptions(options: BundleOptions, format: Format): PlanOptions {
+export function planOptions(options: BundleOptions, format: Format = formatOf(options)): PlanOptions {
   const {
     prefix = format === 'oci' ? IMAGE_PREFIX : undefined,
     patcher = 'auto',
