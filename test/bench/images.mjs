@@ -39,7 +39,9 @@ try {
     console.log(`${mb(image.sizes.closure)} ${mb(tar.sizes.output)} ${mb(image.sizes.output)}  ${name}`)
   }
   const unique = [...blobs.values()].reduce((sum, size) => sum + size, 0)
-  console.log(`${mb(closures)} ${mb(single)} ${mb(unique)}  all, each blob once: ${(unique / single).toFixed(2)} of one layer each`)
+  console.log(
+    `${mb(closures)} ${mb(single)} ${mb(unique)}  all, each blob once: ${(unique / single).toFixed(2)} of one layer each`,
+  )
 } finally {
   rmSync(work, { recursive: true, force: true })
 }
