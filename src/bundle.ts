@@ -20,8 +20,9 @@ import type { Target } from './model/target.ts'
 import { closureOf } from './nix/build.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type BundleOptions, formatOf, imageOptions, outputPath, planOptions, scanOptions } from './options.ts'
-import { type PackedFile, pack } from './pack/archive.ts'
+import { type Packed, type PackedFile, pack } from './pack/archive.ts'
 import { groupsOf, imageFacts, ownGroup, withManifest } from './pack/contents.ts'
+import { debArchitecture, debPrefix, writeDeb } from './pack/deb.ts'
 import { ENDINGS, type Format } from './pack/format.ts'
 import { addition, type ImageOptions } from './pack/image.ts'
 import { type WrittenImage, writeImage } from './pack/oci.ts'
@@ -49,9 +50,9 @@ export async function bundle(
   const cwd = options.cwd ?? process.cwd()
   const format = formatOf(options)
   const image = imageOptions(options, format)
-  const how = planOptions(options, format)
+  // What cannot be made is said before Nix builds for an hour.
+  planOptions(options, format)
   const { output, force = false } = options
-  // What cannot be written is said before Nix builds for an hour.
   if (output !== undefined && !output.endsWith('/')) assertFree(outputPath(output, cwd), force)
 
   if (options.trace?.length === 0)
@@ -68,6 +69,8 @@ export async function bundle(
     programs: options.program ?? [],
   })
   // Every entry is a program that exists.
+  const name = options.name ?? toText(target.name)
+  const how = planOptions(format === 'deb' ? { prefix: debPrefix(name), ...options } : options, format)
   const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
   const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
   // All that is run of the target has run.
@@ -81,6 +84,7 @@ export async function bundle(
   const title = titleOf(target, graph, options.name)
   // What no image can be made of is said before its files are written.
   if (image !== null) imageFacts(title, graph, [], how.prefix!, image)
+  if (format === 'deb') debArchitecture(title.system)
   const reportOf = (plan: BundlePlan) => reportOn(title, target, plan, how, graph, format)
   if (planned.findings.some(f => f.severity === 'error')) {
     await closure
@@ -125,7 +129,7 @@ export async function bundle(
       // What no scan can see into was told when it was found, by the name that the user knows.
       ...verified.findings.filter(f => f.code !== 'container-unread'),
       ...compareChoices(graph, plan, verified.linkMaps),
-      ...(image === null ? [] : await verifyAdded(image, cwd, progress)),
+      ...(await verifyAdded(options.image ?? {}, cwd, progress)),
     ]
     if (options.report !== undefined) writeReport(outputPath(options.report, cwd), target, graph, plan, findings)
     if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known?.size)
@@ -138,9 +142,11 @@ export async function bundle(
     const archive = staging.scratch('archive')
     const files = withManifest(written.files, manifest.length)
     const packed =
-      image === null
-        ? await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format])
-        : await packImage(staging, files, title, graph, plan, how.prefix!, image, cwd)
+      format === 'deb'
+        ? await packDeb(staging, files, title, graph, how.prefix!, options, cwd)
+        : image === null
+          ? await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format])
+          : await packImage(staging, files, title, graph, plan, how.prefix!, image, cwd)
     staging.publish({ scratch: 'archive' }, force)
     return report(destination, findings, written.files, packed, known?.size)
   } finally {
@@ -153,8 +159,9 @@ const COMPRESSION: Readonly<Record<Exclude<Format, 'dir'>, Compression>> = {
   tar: 'none',
   'tar.gz': 'gzip',
   'tar.zst': 'zstd',
-  // Its layers are compressed.
+  // What is in them is compressed.
   oci: 'none',
+  deb: 'none',
 }
 
 const fullName = ({ name, version }: Title): string => (version === null ? name : `${name}-${version}`)
@@ -194,6 +201,21 @@ async function verifyAdded({ add = [] }: ImageOptions, cwd: string, progress: Pr
     }
   }
   return findings
+}
+
+function packDeb(
+  staging: Staging,
+  files: readonly PackedFile[],
+  title: Title,
+  graph: DependencyGraph,
+  prefix: string,
+  { image = {}, link = false }: BundleOptions,
+  cwd: string,
+): Promise<Packed> {
+  const programs = graph.entries.map(e => e.at)
+  const options = { link, add: image.add ?? [] }
+  const archive = staging.scratch('archive')
+  return writeDeb(staging.tree, files, prefix, programs, title, options, cwd, archive, name => staging.scratch(name))
 }
 
 function packImage(

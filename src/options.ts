@@ -16,9 +16,14 @@ export interface BundleOptions {
   output?: string
   /** By default what `output` ends in, else `tar.gz`. */
   format?: Format
-  /** What an image (`oci`) is to be. */
+  /** What an image (`oci`) is to be; of a package (`deb`) the files that are added. */
   image?: ImageOptions
-  /** Make a bundle for one fixed absolute place instead of a relocatable one; in an image by default `/app`. */
+  /** Of a package: whether programs get links in /usr/bin. */
+  link?: boolean
+  /**
+   * Make a bundle for one fixed absolute place instead of a relocatable one; in an image by default
+   * `/app`, in a package `/opt/<name>`.
+   */
   prefix?: string
   /** How programs find their loader; `auto` is the best there is for the CPU. */
   launcher?: 'auto' | 'stub' | 'shell'
@@ -73,13 +78,15 @@ export interface BundleOptions {
  * What is asked of an image; null where none is made.
  * @throws BundleError('usage')
  */
-export function imageOptions({ image = {} }: BundleOptions, format: Format): ImageOptions | null {
-  const [typed] = Object.keys(image)
-  if (format === 'oci') checkImageOptions(image)
-  else if (typed !== undefined)
-    throw new BundleError('usage', `--${typed.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`)} is for images`, {
+export function imageOptions({ image = {}, link }: BundleOptions, format: Format): ImageOptions | null {
+  const misplaced = Object.keys(image).find(name => format !== 'oci' && !(format === 'deb' && name === 'add'))
+  if (misplaced !== undefined)
+    throw new BundleError('usage', `--${misplaced.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`)} is for images`, {
       hint: 'make one with -f oci',
     })
+  if (link && format !== 'deb')
+    throw new BundleError('usage', '--link is for packages', { hint: 'make one with -f deb' })
+  checkImageOptions(image)
   return format === 'oci' ? image : null
 }
 

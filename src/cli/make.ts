@@ -67,6 +67,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--dry-run', 'plan only: say what would be written, with --verbose each file')
     .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
     .option('--force', 'replace what is at the destination')
+    .option('--link', 'links to the programs in /usr/bin (-f deb)')
     .optionsGroup('Images (-f oci):')
     .option('--ref <name>', 'NAME[:TAG] (default: the name and version)')
     .option('--entrypoint <program>', 'what it starts (default: the only program, or the one named as the bundle)')

@@ -9,11 +9,9 @@
 import { createHash } from 'node:crypto'
 import type { Compression } from '../archive/compress.ts'
 import { BundleError } from '../errors.ts'
-import { list, lstat, readLink, stat } from '../io/store.ts'
 import { fromText } from '../paths.ts'
 import { type Packed, type PackedFile, type SourcedEntry, withDirectories, writeTar } from './archive.ts'
 import {
-  addition,
   createdAt,
   type ImageFacts,
   type ImageOptions,
@@ -24,6 +22,7 @@ import {
   surroundings,
 } from './image.ts'
 import { type LayerFile, layersOf } from './layers.ts'
+import { addedFiles } from './own-files.ts'
 
 /** One layer as it was written. Sizes are in bytes. */
 export interface WrittenLayer {
@@ -193,11 +192,7 @@ function filesOf({ tree, files, prefix, groupOf, facts, cwd }: ImageInput, optio
       group: null,
     }),
   )
-  const added = (options.add ?? []).flatMap(pair => {
-    const { source, destination } = addition(pair)
-    const from = fromText(source.startsWith('/') ? source : `${cwd}/${source}`)
-    return [...ownFiles(from, fromText(destination))]
-  })
+  const added = addedFiles(options.add ?? [], cwd).map((file): Sourced => ({ ...file, at: file.name, group: null }))
   const taken = new Map<string, Sourced>()
   const directories = new Set<string>()
   for (const file of [...bundled, ...made, ...added]) {
@@ -221,33 +216,6 @@ function filesOf({ tree, files, prefix, groupOf, facts, cwd }: ImageInput, optio
       })
   }
   return [...taken.values()]
-}
-
-/** A file or directory of the user's, as it lies in the image. */
-function* ownFiles(from: string, name: string): Generator<Sourced> {
-  const status = lstat(from)
-  if (status === null || status.type === 'special')
-    throw new BundleError(
-      'not-found',
-      status === null ? 'no such file or directory' : 'neither a file nor a directory',
-      {
-        path: from,
-        hint: 'check --add',
-      },
-    )
-  const isFile = status.type === 'file'
-  yield {
-    at: name,
-    name,
-    type: status.type === 'directory' ? 'directory' : isFile ? 'file' : 'link',
-    executable: (status.mode & 0o111) !== 0,
-    size: isFile ? (stat(from)?.size ?? 0) : 0,
-    target: status.type === 'link' ? readLink(from) : '',
-    from: isFile ? from : null,
-    group: null,
-  }
-  if (status.type === 'directory')
-    for (const child of list(from)) yield* ownFiles(`${from}/${child}`, `${name}/${child}`)
 }
 
 /** Data of `--with` where programs of any image look for it. */
