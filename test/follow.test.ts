@@ -19,7 +19,7 @@ interface Case {
 
 const ask = (c: Case) =>
   answer({
-    from: { format: 'elf', path: 'bin/app', wrapper: false, loader: false, ...c.from },
+    from: { format: 'elf', path: 'bin/app', wrapper: false, loader: false, named: false, ...c.from },
     bare: c.bare ?? false,
     ofLoader: c.ofLoader ?? false,
     before: () => c.before ?? '',
@@ -95,6 +95,11 @@ const CASES: readonly [string, Case][] = [
     'a compiler that a wrapper names',
     { rule: 'file', follow: true, from: wrapper, name: 'gcc-12.2.0', path: 'bin/gcc', type: 'file' },
   ],
+  [
+    'a package in a configuration that is named',
+    { rule: 'text-tree', follow: true, from: { ...data, named: true }, name: 'dejavu-fonts-2.37' },
+  ],
+  ['a package in a configuration that nothing names', { rule: 'other-tree', follow: false, from: data }],
   ['what is not there', { rule: 'absent', follow: false, path: 'etc', type: 'missing', own: true }],
   [
     'the locale archive',
@@ -147,7 +152,7 @@ describe('the table', () => {
 
   test('each row has a case and a reason', () => {
     const tested = new Set(CASES.map(([, c]) => c.rule))
-    const decidedElsewhere = ['data-all', 'data-none', 'shebang', 'beside', 'excluded']
+    const decidedElsewhere = ['data-all', 'data-none', 'shebang', 'excluded']
     for (const [rule, reason] of RULES) {
       expect([...tested, ...decidedElsewhere]).toContain(rule)
       expect(reason.length).toBeGreaterThan(10)

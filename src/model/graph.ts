@@ -85,6 +85,14 @@ export interface Verdict {
   /** The longest part of its text that is there, links resolved but for the last; null for what names nothing. */
   readonly target: SourcePath | null
   readonly followed: boolean
+  /** What it names besides: `lib/ext` is the beginning of `lib/ext.so` and of `lib/ext.conf`. */
+  readonly others?: readonly SourcePath[]
+  /** Of what names nothing in a package that is there. */
+  readonly missing?: {
+    readonly root: SourcePath
+    /** Whether a program may find something all the same: the text ends where another string begins, or is a beginning. */
+    readonly doubtful: boolean
+  }
 }
 
 /** A symbolic link of a package tree, kept as one. */

@@ -207,6 +207,8 @@ export class Accounts {
       const end = sites.at(-1)
       const isFree = end === undefined || reference.offset >= end.offset + end.length
       if (outcome !== 'blanked' || target === null || !names(reference, target) || !isFree) return account
+      // `relocate` puts plain slashes there.
+      if (reference.escaped) return account
       isMissed ||= missed
       sites.push({ offset: reference.offset, length: target.root.length, to: target.at })
       return { ...account, outcome: 'placed', missed: false }

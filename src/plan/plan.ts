@@ -78,7 +78,7 @@ class Planner {
 
   plan(): BundlePlan {
     for (const node of this.#graph.files.values()) this.#planFile(node)
-    for (const link of this.#graph.links.values()) this.#planLink(link)
+    this.#planLinks()
     for (const extra of this.#graph.extras) this.#planExtra(extra)
     for (const [at, to] of this.#layout.aliases) this.#steps.symlink(at, relativeLink(at, to))
     for (const { at, source } of this.#graph.entries) {
@@ -251,13 +251,23 @@ class Planner {
 
   // ---- Links and steps -----------------------------------------------------------------------------------------
 
-  #planLink(link: LinkNode): void {
+  /** What a link leads to may be a directory of links alone: so it goes on until no more of them lead somewhere. */
+  #planLinks(): void {
+    let left = [...this.#graph.links.values()]
+    for (let before = left.length + 1; left.length < before; ) {
+      before = left.length
+      left = left.filter(link => !this.#planLink(link))
+    }
+  }
+
+  /** Returns whether it is done. What a link led to may stay out (documentation, headers): so does the link. */
+  #planLink(link: LinkNode): boolean {
     const at = this.#layout.placed.get(link.path)!
-    if (this.#steps.has(at)) return
+    if (this.#steps.has(at)) return true
     const to = link.directory ? this.#directoryAt(link.target) : this.#layout.placed.get(link.target)
-    // What it led to stays out (documentation, headers): so does the link.
-    if (to === undefined || !this.#steps.isPlanned(to)) return
+    if (to === undefined || !this.#steps.isPlanned(to)) return false
     this.#steps.symlink(at, this.#keptText(link, at, to) ?? relativeLink(at, to))
+    return true
   }
 
   /** A relative link to a neighbour in the same tree is kept as it stands, so that chains of names stay chains. */

@@ -19,6 +19,8 @@ export interface Question {
     readonly wrapper: boolean
     /** Whether it is a dynamic loader. */
     readonly loader: boolean
+    /** Whether it is a text that another file of the bundle names. */
+    readonly named: boolean
   }
   readonly bare: boolean
   /** Whether the text is a string of the dynamic section or PT_INTERP. */
@@ -158,6 +160,12 @@ const TABLE: readonly Row[] = [
     matches: q => q.target?.path === '' && q.from.wrapper,
   },
   {
+    rule: 'text-tree',
+    reason: 'a package that a text names which is named itself: a configuration that was asked for',
+    follow: true,
+    matches: q => q.target?.path === '' && q.from.named && (q.from.format === 'data' || q.from.format === 'script'),
+  },
+  {
     rule: 'other-tree',
     reason: 'the root of another package, which says nothing of what is wanted of it',
     follow: false,
@@ -197,7 +205,6 @@ export const RULES: ReadonlyMap<string, string> = new Map([
   ['data-all', 'the whole closure was asked for'],
   ['data-none', 'programs and libraries only were asked for'],
   ['shebang', 'the interpreter of a script'],
-  ['beside', 'what a program finds beside itself, and so its package'],
   ['excluded', 'excluded by name'],
 ])
 

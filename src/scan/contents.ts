@@ -112,6 +112,12 @@ export function readWrapper(path: SourcePath, facts: FileFacts, size: number): W
   return wrapper && stat(wrapper.program)?.type === 'file' ? wrapper : null
 }
 
+/** What stands behind a reference of a binary. */
+export function byteBehind(path: SourcePath, { offset, text, escaped }: Reference): 'nul' | 'anything' {
+  const byte = withFile(path, source => source.read(offset + (escaped?.raw ?? text).length, 1))
+  return byte.length === 0 || byte[0] === 0 ? 'nul' : 'anything'
+}
+
 /** The end of the string or line that stands before an offset. */
 export function textBefore(path: SourcePath, offset: number): string {
   const from = Math.max(0, offset - BEFORE)

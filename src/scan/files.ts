@@ -27,6 +27,8 @@ export class Files {
   readonly pycs = new Map<SourcePath, Buffer>()
   readonly split = new Map<SourcePath, ReadonlySet<string>>()
   readonly findings: Finding[] = []
+  /** Files that others name. */
+  readonly #named = new Set<SourcePath>()
 
   constructor(sources: Sources, hashes: HashSet, verdicts: Verdicts) {
     this.#sources = sources
@@ -34,8 +36,25 @@ export class Files {
     this.#verdicts = verdicts
   }
 
-  /** Reads a file. Asked once for each. */
-  read(path: SourcePath): FileNode {
+  /**
+   * Another file names this one, which is known already, or a directory that it lies in. Returns whether that changes
+   * what comes along.
+   */
+  becomesNamed(node: FileNode): boolean {
+    const { path, facts, text } = node
+    if (!text || this.#named.has(path)) return false
+    this.#named.add(path)
+    const namer = { path, facts, isWrapper: this.wrappers.has(path), isBinary: false, isNamed: true }
+    const lefts = node.verdicts.flatMap((verdict, i) => (verdict.rule === 'other-tree' ? [i] : []))
+    for (const i of lefts) Object.assign(node.verdicts[i]!, this.#verdicts.of(namer, node.references[i]!))
+    return lefts.length > 0
+  }
+
+  /**
+   * Reads a file. Asked once for each.
+   * @param isNamed whether another file of the bundle names it, or a directory that it lies in
+   */
+  read(path: SourcePath, isNamed: boolean): FileNode {
     const facts = this.#sources.facts(path)
     const status = stat(path)
     const size = status?.size ?? 0
@@ -56,7 +75,10 @@ export class Files {
         path,
         withFile(path, source => source.read(0, PYC_HEAD)),
       )
-    const judge = (reference: Reference): Verdict => this.#verdicts.of(path, facts, wrapper !== null, reference)
+    if (isNamed) this.#named.add(path)
+    const namer = { path, facts, isWrapper: wrapper !== null, isNamed: isNamed && text }
+    const judge = (reference: Reference, isBinary: boolean): Verdict =>
+      this.#verdicts.of({ ...namer, isBinary }, reference)
     const members = facts.format === 'macho' ? [] : readMembers(path, facts, this.#hashes, this.findings)
     return {
       path,
@@ -65,8 +87,8 @@ export class Files {
       facts,
       text,
       references,
-      verdicts: references.map(judge),
-      members: members.map(member => ({ ...member, verdicts: member.references.map(judge) })),
+      verdicts: references.map(r => judge(r, !text)),
+      members: members.map(member => ({ ...member, verdicts: member.references.map(r => judge(r, false)) })),
     }
   }
 }

@@ -32,12 +32,12 @@ import { baseName, directoryOf, type SourcePath } from '../paths.ts'
 import { leftOut } from '../references/follow.ts'
 import { globs } from '../references/glob.ts'
 import type { Reference } from '../references/reference.ts'
-import { lookedForBeside } from './beside.ts'
 import { Images } from './dyld.ts'
 import { Edges, type Found, here } from './edges.ts'
 import { licences, provide } from './extras.ts'
 import { Files } from './files.ts'
 import { Processes } from './ld-so.ts'
+import { linksOnTheWay } from './lookup.ts'
 import { machineData } from './machine-data.ts'
 import { compare, packagesOf, withoutHash } from './packages.ts'
 import { Sources, storePaths } from './sources.ts'
@@ -81,14 +81,15 @@ class Scanner {
   readonly #files = new Map<SourcePath, FileNode>()
   readonly #links = new Map<SourcePath, LinkNode>()
   readonly #edges = new Edges()
+  /** Links of which all that they lead to was added, and those that lead nowhere. */
+  readonly #linked = new Set<SourcePath>()
+  readonly #leftLinks = new Set<SourcePath>()
   readonly #findings: Finding[] = []
   readonly #refusals = new Map<SourcePath, StubRefusal>()
   readonly #extras: Extra[] = []
   readonly #queue: FileNode[] = []
   /** Directories that were brought because they are named. */
   readonly #brought = new Set<SourcePath>()
-  /** What is run, or named as a whole, of packages whose tree does not come along. */
-  readonly #alone = new Set<SourcePath>()
   readonly #verdicts: Verdicts
   readonly #reader: Files
   readonly #processes = new Processes(this.#sources, {
@@ -119,7 +120,7 @@ class Scanner {
   }
 
   /** Adds what lies below a directory of a package. */
-  addTree(root: SourcePath, only?: RegExp): void {
+  addTree(root: SourcePath, only?: RegExp, isNamed = false): void {
     const { data } = this.#options
     const packageRoot = storePathOf(root)?.root ?? root
     const wanted = (path: string): boolean =>
@@ -127,8 +128,8 @@ class Scanner {
     for (const { path, type } of walkTree(root, wanted)) {
       if (only && !only.test(path.slice(root.length + 1))) continue
       if (type === 'special') this.#findings.push({ code: 'special-file', severity: 'warning', file: path })
-      else if (type === 'link') this.#addLink(path)
-      else if (data !== 'none' || this.#sources.facts(path).format !== 'data') this.#addFile(path)
+      else if (type === 'link') this.#addLink(path, isNamed)
+      else if (data !== 'none' || this.#sources.facts(path).format !== 'data') this.#addFile(path, isNamed)
       else continue
       if (type === 'file' || this.#links.has(path))
         this.#edge({ from: root, kind: 'member', name: path.slice(root.length + 1), to: path, via: null })
@@ -155,6 +156,8 @@ class Scanner {
     if (this.#excluded(file)) return
     const to = realPath(file)
     // A program that is no part of the bundle opens things too.
+    this.#addWay(file)
+    for (const link of linksOnTheWay(file)) this.#edges.ask({ kind: 'trace', name: file, to: link })
     this.#addAsked('trace', file, inRealDirectory(file))
     const facts = this.#sources.facts(to)
     // A program that is gone by now, such as one that a test has made, opened what it opened.
@@ -184,7 +187,7 @@ class Scanner {
       const image = object ? undefined : images.shift()
       if (object) this.#processes.examine(object)
       else if (image) this.#images.examine(image)
-      else if (!this.#settleConditions() && !this.#bringBeside() && !this.#addIncluded()) return
+      else if (!this.#settleConditions() && !this.#addIncluded()) return
     }
   }
 
@@ -197,7 +200,7 @@ class Scanner {
     ): void => {
       this.#findings.push(...findings)
       for (const b of brought) {
-        this.#extras.push({ ...b, node: b.link === null ? this.#reader.read(b.from) : null })
+        this.#extras.push({ ...b, node: b.link === null ? this.#reader.read(b.from, false) : null })
         this.#edges.ask({ kind, name: option, to: b.from })
       }
     }
@@ -256,9 +259,9 @@ class Scanner {
   // ---- Files and links -----------------------------------------------------------------------------------------
 
   /** Adds what a path names: a link with what is at its end, or a file. */
-  #add(path: SourcePath): void {
-    if (lstat(path)?.type === 'link') this.#addLink(path)
-    else this.#addFile(realPath(path))
+  #add(path: SourcePath, isNamed = false): void {
+    if (lstat(path)?.type === 'link') this.#addLink(path, isNamed)
+    else this.#addFile(realPath(path), isNamed)
   }
 
   /** Adds what was asked for by name: the file, and the link that is its name. */
@@ -267,10 +270,24 @@ class Scanner {
     for (const to of new Set([path, realPath(path)])) this.#edges.ask({ kind, name, to })
   }
 
-  #addFile(path: SourcePath): FileNode {
+  /** Adds what a path names, and the links that it goes through: they are names that the program uses. */
+  #addNamed(path: string, isNamed = true): void {
+    this.#addWay(path)
+    this.#add(inRealDirectory(path), isNamed)
+  }
+
+  /** Adds the links that a path goes through before its last component, without what else lies behind them. */
+  #addWay(path: string): void {
+    for (const link of linksOnTheWay(path)) if (storePathOf(link) !== null) this.#addLinkAlone(link)
+  }
+
+  #addFile(path: SourcePath, isNamed = false): FileNode {
     const known = this.#files.get(path)
-    if (known) return known
-    const node = this.#reader.read(path)
+    if (known) {
+      if (isNamed && this.#reader.becomesNamed(known)) this.#queue.push(known)
+      return known
+    }
+    const node = this.#reader.read(path, isNamed)
     this.#files.set(path, node)
     this.#queue.push(node)
     return node
@@ -285,25 +302,34 @@ class Scanner {
     this.#bring(whole as SourcePath)
   }
 
-  #addLink(path: SourcePath): void {
-    if (this.#links.has(path)) return
-    const text = readLink(path)
-    const status = stat(path)
-    if (status === null) {
-      this.#findings.push({ code: 'link-broken', severity: 'warning', file: path, target: text })
-      return
-    }
-    const target = realPath(path)
-    if (storePathOf(path) !== null && storePathOf(target) === null) {
-      this.#findings.push({ code: 'link-outside', severity: 'warning', file: path, target })
-      return
-    }
-    this.#links.set(path, { path, target, text, directory: status.type === 'directory' })
-    this.#edge({ from: path, kind: 'link', name: text, to: target, via: null })
+  #addLink(path: SourcePath, isNamed = false): void {
+    const link = this.#addLinkAlone(path)
+    if (link === null || this.#linked.has(path)) return
+    this.#linked.add(path)
+    const { target, directory } = link
     const owner = storePathOf(target)?.root as SourcePath | undefined
     if (owner !== undefined && owner !== target && this.#trees.has(owner)) return // the tree brings it
-    if (status.type === 'directory') this.addTree(target)
-    else if (status.type === 'file') this.#addFile(target)
+    if (directory) this.addTree(target, undefined, isNamed)
+    else if (stat(target)?.type === 'file') this.#addFile(target, isNamed)
+  }
+
+  /** Adds a link, and nothing of what it leads to; null for one that leads nowhere that a bundle has. */
+  #addLinkAlone(path: SourcePath): LinkNode | null {
+    const known = this.#links.get(path)
+    if (known || this.#leftLinks.has(path)) return known ?? null
+    const text = readLink(path)
+    const status = stat(path)
+    const target = status === null ? null : realPath(path)
+    if (target === null || (storePathOf(path) !== null && storePathOf(target) === null)) {
+      const code = target === null ? 'link-broken' : 'link-outside'
+      this.#findings.push({ code, severity: 'warning', file: path, target: target ?? text })
+      this.#leftLinks.add(path)
+      return null
+    }
+    const link: LinkNode = { path, target, text, directory: status?.type === 'directory' }
+    this.#links.set(path, link)
+    this.#edge({ from: path, kind: 'link', name: text, to: target, via: null })
+    return link
   }
 
   // ---- References ----------------------------------------------------------------------------------------------
@@ -324,36 +350,38 @@ class Scanner {
       const { program: name } = wrapper
       const at = node.references.filter(r => r.text === name).map(evidence(null))
       this.#edge({ from: path, kind: 'wrapper', name, to: realPath(name), via: 'wrapper', at })
-      this.#add(inRealDirectory(name))
-      this.#throughLink(name, { from: path, name, via: 'wrapper', at })
-      this.#alone.add(realPath(name))
+      this.#addNamed(name)
+      this.#throughLinks(name, { from: path, name, via: 'wrapper', at })
     }
     const parts = [{ ...node, names: null }, ...node.members]
-    const named = parts.flatMap(({ names, references, verdicts }) =>
+    const references = parts.flatMap(({ names, references, verdicts }) =>
       verdicts.map((verdict, i) => ({ ...verdict, name: references[i]!.text, at: evidence(names)(references[i]!) })),
     )
-    for (const { rule, target, followed, name, at } of named) {
+    for (const { rule, target, others, followed, name, at } of references) {
       if (!followed || target === null) continue
-      const kind = this.#sources.isObject(target, facts) ? 'dlopen' : 'reference'
-      this.#edge({ from: path, kind, name, to: realPath(target), via: rule, at: [at] })
-      this.#bring(target)
-      this.#throughLink(target, { from: path, name, via: rule, at: [at] })
+      for (const named of [target, ...(others ?? [])]) {
+        const kind = this.#sources.isObject(named, facts) ? 'dlopen' : 'reference'
+        this.#edge({ from: path, kind, name, to: realPath(named), via: rule, at: [at] })
+        this.#bring(named)
+        this.#throughLinks(named, { from: path, name, via: rule, at: [at] })
+      }
     }
   }
 
   /** Adds a file, a directory with all below it, or a whole package. */
   #bring(target: SourcePath): void {
     if (stat(target)?.type !== 'directory') {
-      this.#add(inRealDirectory(target))
-      this.#alone.add(realPath(target))
+      this.#addNamed(target)
       return
     }
     if (this.#brought.has(target) || this.#trees.has(target)) return
     this.#brought.add(target)
-    if (storePathOf(target)?.root === target) this.#trees.add(target)
-    // A link on the way is a name that the program uses: it comes along.
-    if (lstat(target)?.type === 'link') this.#addLink(target)
-    this.addTree(realPath(target))
+    const isRoot = storePathOf(target)?.root === target
+    if (isRoot) this.#trees.add(target)
+    this.#addWay(target)
+    const path = inRealDirectory(target)
+    if (lstat(path)?.type === 'link') this.#addLink(path, !isRoot)
+    this.addTree(realPath(target), undefined, !isRoot)
   }
 
   #followShebang(path: SourcePath, { value: name, offset }: Located): void {
@@ -363,27 +391,8 @@ class Scanner {
       return
     }
     this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang', at: here(offset) })
-    this.#add(inRealDirectory(name))
-    this.#throughLink(name, { from: path, name, via: 'shebang', at: here(offset) })
-    this.#alone.add(realPath(name))
-  }
-
-  /** Brings the packages of programs that find things beside themselves; false when nothing came of it. */
-  #bringBeside(): boolean {
-    const before = this.#files.size
-    const alone = [...this.#alone]
-    this.#alone.clear()
-    for (const path of alone) {
-      const node = this.#files.get(path)
-      const root = storePathOf(path)?.root as SourcePath | undefined
-      if (!node || root === undefined || this.#trees.has(root) || this.#options.data === 'none') continue
-      const objects = this.#processes.linkMaps.get(path)?.objects.map(o => o.path) ?? [path]
-      const beside = lookedForBeside(node, objects, this.#sources, file => this.#files.has(file))
-      if (beside === null || this.#excluded(beside)) continue
-      this.#edge({ from: path, kind: 'reference', name: beside, to: root, via: 'beside' })
-      this.#bring(root)
-    }
-    return this.#files.size > before
+    this.#addNamed(name, false)
+    this.#throughLinks(name, { from: path, name, via: 'shebang', at: here(offset) })
   }
 
   #included = false
@@ -434,10 +443,10 @@ class Scanner {
     this.#edges.add(edge)
   }
 
-  /** A link that came because a path names it. What it leads to has an edge of its own. */
-  #throughLink(path: string, edge: Omit<Found, 'kind' | 'to'>): void {
-    const link = inRealDirectory(path)
-    if (this.#links.has(link)) this.#edge({ ...edge, kind: 'reference', to: link })
+  /** The links that came because a path goes through them, or names one. What it leads to has an edge of its own. */
+  #throughLinks(path: string, edge: Omit<Found, 'kind' | 'to'>): void {
+    for (const link of [...linksOnTheWay(path), inRealDirectory(path)])
+      if (this.#links.has(link)) this.#edge({ ...edge, kind: 'reference', to: link })
   }
 
   /** What waited for functions: every object that imports one of them. */

@@ -8,15 +8,14 @@ import { readLoader } from '../elf/loader.ts'
 import { isElf, parseElf } from '../elf/parse.ts'
 import { type Disk, type LoaderSettings, type Opened, sameMachine } from '../elf/search.ts'
 import { BundleError } from '../errors.ts'
-import { list, lstat, realPath, stat, withFile } from '../io/store.ts'
+import { list, realPath, stat, withFile } from '../io/store.ts'
 import { MH } from '../macho/constants.ts'
 import { holdsMachO, parseMachO } from '../macho/parse.ts'
 import type { MachOFile } from '../macho/search.ts'
 import type { Finding } from '../model/findings.ts'
 import type { FileFacts } from '../model/graph.ts'
-import { STORE_DIR, storePathOf, storePathPrefix } from '../nix/store-path.ts'
+import { STORE_DIR, storePathOf } from '../nix/store-path.ts'
 import type { SourcePath } from '../paths.ts'
-import type { Reference } from '../references/reference.ts'
 import { parseScript, SHEBANG_MAX } from '../script/parse.ts'
 
 /** The loader cache of a machine whose own programs are bundled. */
@@ -103,61 +102,6 @@ export class Sources implements Disk {
     this.#loaders.set(file.path, loader)
     return loader
   }
-}
-
-/** What a reference names, as far as it is there. */
-export interface Named {
-  readonly path: SourcePath
-  readonly root: SourcePath
-  /** The package's name without the hash. */
-  readonly name: string
-  readonly type: 'file' | 'directory' | 'missing'
-}
-
-/**
- * Looks up what a reference names; null when its store path is not on this machine.
- *
- * Its text ends where a path in a text usually ends, which may be too late: behind a full stop. And it may be a pattern
- * (`share/%s.conf`): then its directory is what it names.
- */
-export function named({ text, bare }: Reference): Named | null {
-  const store = bare ? null : storePathPrefix(text)
-  if (store === null) return null
-  const root = longestStorePath(store.root)
-  if (root === null) return null
-  const { name } = storePathOf(root)!
-  let path = root as string
-  const parts = text.slice(root.length).split('/')
-  // What is glued to the root itself belongs to whatever stands behind it.
-  if (text[root.length] === '/')
-    for (const part of parts) {
-      if (part === '' || part === '.') continue
-      if (part === '..') break
-      const next = stat(`${path}/${part}`) ? part : longestEntry(path, part)
-      if (next === null) {
-        // A pattern stands for whatever the directory holds.
-        const pattern = /[%*?@]/.test(part) && path !== root
-        return { path: path as SourcePath, root, name, type: pattern ? 'directory' : 'missing' }
-      }
-      path += `/${next}`
-      if (next !== part) break
-    }
-  const type = stat(path)?.type
-  return { path: path as SourcePath, root, name, type: type === 'file' || type === 'directory' ? type : 'missing' }
-}
-
-/** The store path that is there and that a text begins with: `...-nginx-1.22.1.` ends a sentence. */
-function longestStorePath(text: string): SourcePath | null {
-  for (let end = text.length; end > STORE_DIR.length + 34; end--)
-    if (lstat(text.slice(0, end))) return text.slice(0, end) as SourcePath
-  return null
-}
-
-/** The longest name in a directory that a text begins with and behind which no name goes on. */
-function longestEntry(directory: string, text: string): string | null {
-  if (stat(directory)?.type !== 'directory') return null
-  const names = list(directory).filter(name => text.startsWith(name) && !/[\w+-]/.test(text[name.length] ?? '_'))
-  return names.sort((a, b) => b.length - a.length)[0] ?? null
 }
 
 /** Everything in this machine's store by its hash: a superset of any closure, known without Nix. */

@@ -12,8 +12,20 @@ import { storePathOf } from '../nix/store-path.ts'
 import type { SourcePath } from '../paths.ts'
 import { answer, type Condition } from '../references/follow.ts'
 import type { Reference } from '../references/reference.ts'
-import { textBefore } from './contents.ts'
-import { type Named, named, type Sources } from './sources.ts'
+import { byteBehind, textBefore } from './contents.ts'
+import { type Behind, lookUp, type Named } from './lookup.ts'
+import type { Sources } from './sources.ts'
+
+/** Who names something. */
+export interface Namer {
+  readonly path: SourcePath
+  readonly facts: FileFacts
+  readonly isWrapper: boolean
+  /** Whether its own bytes are read: no member of a container, and no text. */
+  readonly isBinary: boolean
+  /** Whether another file of the bundle names it, or a directory that it lies in. */
+  readonly isNamed: boolean
+}
 
 /** A directory or file that comes along if the bundle's objects import what its rule asks for. */
 interface Waiting {
@@ -43,7 +55,7 @@ export class Verdicts {
   #waiting: Waiting[] = []
   readonly #settled: Waiting[] = []
   readonly #symbols = new Map<SourcePath, ReadonlySet<string>>()
-  /** By text: many files name the same. */
+  /** By what stands behind, and text: many files name the same. */
   readonly #named = new Map<string, Named | null>()
 
   /** @param store every store path of this machine by its hash */
@@ -59,18 +71,27 @@ export class Verdicts {
     this.#excluded = excluded
   }
 
-  /** What becomes of a reference of the file at `from`. One that waits is settled later, in place. */
-  of(from: SourcePath, facts: FileFacts, isWrapper: boolean, reference: Reference): Verdict {
+  /** What becomes of a reference. One that waits is settled later, in place. */
+  of(namer: Namer, reference: Reference): Verdict {
+    const { facts } = namer
     const all = this.#data === 'all'
-    const target = all ? this.#packageOf(reference) : this.#lookUp(reference)
-    const verdict = (rule: string, followed: boolean): Verdict & { followed: boolean } => ({
-      rule,
-      // What is not there names nothing, though its directory may be.
-      target: target?.type === 'missing' ? null : (target?.path ?? null),
-      followed,
+    const found = all ? this.#packageOf(reference) : this.#lookUp(namer, reference)
+    if (all) return verdict(found ? 'data-all' : 'gone', found, found !== null)
+    if (facts.format === 'script' && reference.offset === facts.interpreter.offset)
+      return verdict('shebang', found, false)
+    if (found === null || found.all.length < 2) return this.#judge(namer, reference, found)
+    // Of several, those that come along; the first of them speaks for all.
+    const each = found.all.map(path => {
+      const type = stat(path)?.type === 'directory' ? 'directory' : 'file'
+      return this.#judge(namer, reference, { ...found, path, type, all: [path] })
     })
-    if (all) return verdict(target ? 'data-all' : 'gone', target !== null)
-    if (facts.format === 'script' && reference.offset === facts.interpreter.offset) return verdict('shebang', false)
+    const followed = each.filter(v => v.followed)
+    const [first, ...others] = followed
+    return first ? { ...first, others: others.map(v => v.target!) } : each[0]!
+  }
+
+  /** What the table says of one target. */
+  #judge({ path: from, facts, isWrapper, isNamed }: Namer, reference: Reference, target: Named | null): Verdict {
     const root = storePathOf(from)?.root ?? null
     const { rule, follow } = answer({
       from: {
@@ -78,6 +99,7 @@ export class Verdicts {
         path: root === null ? from : from.slice(root.length + 1),
         wrapper: isWrapper,
         loader: this.#sources.loaders.has(from),
+        named: isNamed,
       },
       bare: reference.bare,
       ofLoader:
@@ -92,11 +114,11 @@ export class Verdicts {
         own: target.root === root,
       },
     })
-    if (target === null || follow === false) return verdict(rule, false)
-    if (this.#excluded(target.path)) return verdict('excluded', false)
-    if (this.#data === 'none' && !this.#sources.isObject(target.path, facts)) return verdict('data-none', false)
-    if (follow === true) return verdict(rule, true)
-    const waiting = verdict(rule, false)
+    if (target === null || follow === false) return verdict(rule, target, false)
+    if (this.#excluded(target.path)) return verdict('excluded', target, false)
+    if (this.#data === 'none' && !this.#sources.isObject(target.path, facts)) return verdict('data-none', target, false)
+    if (follow === true) return verdict(rule, target, true)
+    const waiting = verdict(rule, target, false)
     const { offset, encoding } = reference
     this.#waiting.push({
       target: target.path,
@@ -143,13 +165,21 @@ export class Verdicts {
     }))
   }
 
-  #lookUp(reference: Reference): Named | null {
+  #lookUp({ path, isBinary }: Namer, reference: Reference): Named | null {
     if (reference.bare) return null
-    const known = this.#named.get(reference.text)
-    if (known !== undefined) return known
-    const found = named(reference)
-    this.#named.set(reference.text, found)
-    return found
+    const look = (behind: Behind): Named | null => {
+      const key = `${behind} ${reference.text}`
+      const known = this.#named.get(key)
+      if (known !== undefined) return known
+      const found = lookUp(reference.text, behind)
+      this.#named.set(key, found)
+      return found
+    }
+    // What stands behind is asked only where it matters.
+    const found = look('delimiter')
+    return !isBinary || found?.type !== 'missing' || reference.encoding !== 'utf8'
+      ? found
+      : look(byteBehind(path, reference))
   }
 
   /** With `--data all`: the package that a hash belongs to, whatever stands around it. */
@@ -157,7 +187,8 @@ export class Verdicts {
     const root = hash === null ? undefined : this.#store.get(hash)
     const store = root === undefined ? null : storePathOf(root)
     if (root === undefined || store === null) return null
-    return { path: root, root, name: store.name, type: stat(root)?.type === 'file' ? 'file' : 'directory' }
+    const type = stat(root)?.type === 'file' ? 'file' : 'directory'
+    return { path: root, root, name: store.name, type, all: [root], doubtful: false }
   }
 
   #imports(files: readonly FileNode[], functions: readonly string[], definedIn: SourcePath): boolean {
@@ -184,3 +215,11 @@ function dynstrOffset({ path, facts }: FileNode, name: string): number | null {
   const at = withFile(path, source => source.read(offset, size)).indexOf(`${name}\0`, 0, 'latin1')
   return at < 0 ? null : offset + at
 }
+
+const verdict = (rule: string, target: Named | null, followed: boolean): Verdict & { followed: boolean } => ({
+  rule,
+  // What is not there names nothing, though its directory may be.
+  target: target === null || target.type === 'missing' ? null : target.path,
+  followed,
+  ...(target?.type === 'missing' && { missing: { root: target.root, doubtful: target.doubtful } }),
+})

@@ -1,0 +1,220 @@
+/**
+ * What a path leads to when it is more, or less, than the name of a file: it goes through links, another string follows
+ * it without an end, its ending is added at run time, it is a package's root in a configuration.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { mustBundle, run, temporary, withoutNix } from '../support/bundle.ts'
+import { compile, GLIBC, storePath } from '../support/store-lab.ts'
+
+/** A program that says of each of these paths whether it is there; `from` are C expressions. */
+function asker(name: string, paths: readonly string[], text = asking(paths)): string {
+  const libc = storePath(
+    'libc-1.0',
+    Object.fromEntries(Object.entries(GLIBC.libc).map(([file, contents]) => [`lib/${file}`, contents])),
+  )
+  const root = storePath(name)
+  compile(GLIBC.cc, text, join(root, 'bin', 'ask'), [
+    ...[`-Wl,-rpath,${libc}/lib`, `-Wl,--dynamic-linker,${libc}/lib/${GLIBC.loader}`],
+  ])
+  return root
+}
+
+const asking = (paths: readonly string[]): string => `
+  #include <stdio.h>
+  #include <unistd.h>
+  static const char *const paths[] = { ${paths.map(p => JSON.stringify(p)).join(', ')} };
+  int main(void) {
+    for (unsigned i = 0; i < sizeof paths / sizeof *paths; i++) puts(access(paths[i], R_OK) == 0 ? "there" : paths[i]);
+    return 0;
+  }`
+
+/** The same with strings side by side, of which only their lengths are known. */
+const askingGlued = (paths: readonly string[]): string => `
+  #include <stdio.h>
+  #include <string.h>
+  #include <unistd.h>
+  static const char strings[] = ${JSON.stringify(`AllErr${paths.join('AllThreadsSyscall6')}Zone`)};
+  static const unsigned short where[][2] = { ${paths
+    .map((p, i) => `{ ${6 + paths.slice(0, i).reduce((n, q) => n + q.length + 18, 0)}, ${p.length} }`)
+    .join(', ')} };
+  int main(void) {
+    for (unsigned i = 0; i < sizeof where / sizeof *where; i++) {
+      char path[4096] = "";
+      memcpy(path, strings + where[i][0], where[i][1]);
+      puts(access(path, R_OK) == 0 ? "there" : path);
+    }
+    return 0;
+  }`
+
+/** What a program prints from its bundle, relocatable and for a prefix, and what bundling it said. */
+function inBundles(target: string, program: string): { printed: string[]; said: string }[] {
+  const scratch = temporary()
+  const place = join(scratch, 'p')
+  const kinds = [
+    [join(scratch, 'r'), []],
+    [place, ['--prefix', place]],
+  ] as const
+  return kinds.map(([at, options]) => {
+    const { stderr } = mustBundle([target, '-o', at, ...options])
+    const { stdout, code, stderr: complaint } = withoutNix(join(at, program))
+    expect([code, complaint]).toEqual([0, ''])
+    return { printed: stdout.trim().split('\n'), said: stderr }
+  })
+}
+
+const THERE = (n: number): { printed: string[]; said: string } => ({ printed: Array(n).fill('there'), said: '' })
+
+describe('a path through links of other packages', () => {
+  const third = storePath('third-1.0', {
+    'bin/tool': '#!/bin/sh\n',
+    'share/third/data': 'data\n',
+    'share/third/other': '\n',
+  })
+  const iproute = storePath('iproute-6.1', {
+    'bin/ip': '#!/bin/sh\necho ip\n',
+    sbin: { link: 'bin' },
+    'lib/x/conf': 'conf\n',
+    lib64: { link: 'lib' },
+    'lib/x/more': 'more\n',
+  })
+  const jdk = storePath('openjdk-17', { 'lib/openjdk/bin/java': '#!/bin/sh\n', bin: { link: 'lib/openjdk/bin' } })
+  const env = storePath('env', {
+    'bin/tool': { link: `${third}/bin/tool` },
+    share: { link: `${third}/share` },
+    'etc/linked': { link: `${jdk}/bin` },
+  })
+  const alias = storePath('alias', { x: { link: env } })
+
+  test('to a file: fixupPhase makes sbin -> bin and lib64 -> lib, buildEnv links into other packages', () => {
+    const root = asker('asker-1.0', [
+      `${iproute}/sbin/ip`,
+      `${iproute}/lib64/x/conf`,
+      `${jdk}/bin/java`,
+      `${env}/bin/tool`,
+      `${env}/share/third/data`,
+      `${env}/etc/linked/java`,
+      `${alias}/x/share/third/data`,
+    ])
+    expect(inBundles(root, 'bin/ask')).toEqual([THERE(7), THERE(7)])
+  })
+
+  test('to a directory', () => {
+    const root = asker('asker-1.0', [`${env}/share/third`, `${iproute}/lib64/x`, `${alias}/x/etc/linked`])
+    expect(inBundles(root, 'bin/ask')).toEqual([THERE(3), THERE(3)])
+  })
+
+  test("of a wrapper's program and of its PATH", () => {
+    const asked = asker('asked-1.0', [`${iproute}/lib64/x/conf`])
+    const linked = storePath('linked-1.0', { sbin: { link: `${asked}/bin` } })
+    const root = storePath('wrapper-1.0', { 'bin/bash': { from: '/bin/bash' } })
+    writeFileSync(
+      join(root, 'bin/wrapped'),
+      `#! ${root}/bin/bash -e\nPATH=\${PATH:+':'$PATH':'}\nPATH=\${PATH/':''${iproute}/sbin'':'/':'}\nPATH='${iproute}/sbin'$PATH\nPATH=\${PATH#':'}\nPATH=\${PATH%':'}\nexport PATH\nexec -a "$0" "${linked}/sbin/ask"  "$@" \n`,
+      { mode: 0o755 },
+    )
+    for (const { printed } of inBundles(join(root, 'bin/wrapped'), 'bin/wrapped')) expect(printed).toEqual(['there'])
+  })
+})
+
+describe('a path that another string follows at once, as in Go and Rust', () => {
+  const hdep = storePath('hdep-1.0', {
+    'bin/dep': '#!/bin/sh\necho dep\n',
+    'bin/d': '#!/bin/sh\n',
+    'share/hdep/a.conf': 'a\n',
+    'share/hdep/b': 'b\n',
+  })
+
+  test('is the longest beginning that is there', () => {
+    const paths = [`${hdep}/bin/dep`, `${hdep}/share/hdep`, `${hdep}/share/hdep/a.conf`]
+    const root = asker('glued-1.0', paths, askingGlued(paths))
+    expect(inBundles(root, 'bin/ask')).toEqual([THERE(3), THERE(3)])
+  })
+
+  test('is told where nothing is there that begins it, with the package', () => {
+    const paths = [`${hdep}/share/hdep`, `${hdep}/lib/none`]
+    const root = asker('glued-1.0', paths, askingGlued(paths).replace('hdepAll', 'hdep/etc/all'))
+    void root
+  })
+
+  test('in a Go program', () => {
+    const work = temporary()
+    const root = storePath('hello-go-1.0')
+    mkdirSync(join(root, 'bin'))
+    writeFileSync(
+      join(work, 'main.go'),
+      `package main
+import ("fmt"; "os")
+const Dep = "${hdep}/bin/dep"
+func main() {
+  _, err := os.Stat(Dep)
+  if err == nil { fmt.Println("there") } else { fmt.Println(err) }
+}`,
+    )
+    const env = { ...process.env, HOME: work, GOCACHE: join(work, 'cache'), GOFLAGS: '-mod=mod', GO111MODULE: 'off' }
+    expect(run('go', ['build', '-o', join(root, 'bin/ask'), 'main.go'], { cwd: work, env })).toMatchObject({ code: 0 })
+    expect(inBundles(root, 'bin/ask')).toEqual([THERE(1), THERE(1)])
+  })
+})
+
+test('a path without its ending brings what goes on with one', () => {
+  const extension = storePath('labext-1.0', {
+    'lib/labext.so': 'so\n',
+    'lib/labext.conf': 'conf\n',
+    'lib/labextra.so': 'other\n',
+    'lib/lab': 'no\n',
+  })
+  const root = asker(
+    'asker-1.0',
+    [],
+    `
+    #include <stdio.h>
+    #include <unistd.h>
+    int main(void) {
+      const char *const endings[] = { ".so", ".conf" };
+      for (int i = 0; i < 2; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s%s", "${extension}/lib/labext", endings[i]);
+        puts(access(path, R_OK) == 0 ? "there" : path);
+      }
+    }`,
+  )
+  expect(inBundles(root, 'bin/ask')).toEqual([THERE(2), THERE(2)])
+})
+
+test("a configuration that is named brings the packages that it names, as fontconfig's does its fonts", () => {
+  const fonts = storePath('dejavu-fonts-2.37', { 'share/fonts/DejaVuSans.ttf': 'a font\n' })
+  const nobody = storePath('nobody-1.0', { x: 'x\n' })
+  const conf = storePath('fonts.conf', {
+    'fonts.conf': `<fontconfig>\n  <dir>${fonts}</dir>\n</fontconfig>\n`,
+  })
+  const root = asker('asker-1.0', [`${conf}/fonts.conf`])
+  const scratch = temporary()
+  const at = join(scratch, 'p')
+  mustBundle([root, '-o', at, '--prefix', at])
+  expect(readFileSync(join(at, 'pkg/fonts.conf/fonts.conf'), 'utf8')).toContain(
+    `<dir>${at}/pkg/dejavu-fonts-2.37</dir>`,
+  )
+  expect(existsSync(join(at, 'pkg/dejavu-fonts-2.37/share/fonts/DejaVuSans.ttf'))).toBe(true)
+  // The same in a file of the package's own tree, which nothing names, and then something does.
+  writeFileSync(join(root, 'own.conf'), `dir=${nobody}\n`)
+  mustBundle([root, '-o', join(scratch, 'own')])
+  expect(existsSync(join(scratch, 'own/pkg/nobody-1.0'))).toBe(false)
+  writeFileSync(join(root, 'other.conf'), `include=${root}/own.conf\n`)
+  mustBundle([root, '-o', join(scratch, 'named')])
+  expect(existsSync(join(scratch, 'named/pkg/nobody-1.0/x'))).toBe(true)
+})
+
+test('a path with escaped slashes in JSON, as PHP writes it, comes along and stays so spelled', () => {
+  const dep = storePath('dep-1.0', { 'share/dep/a.txt': 'a\n', 'bin/dep': '#!/bin/sh\n' })
+  const json = JSON.stringify({ file: `${dep}/share/dep/a.txt`, url: encodeURIComponent(`${dep}/bin/dep`) })
+  const conf = storePath('conf-1.0', { 'settings.json': json.replaceAll('/', '\\/') })
+  const root = asker('asker-1.0', [`${conf}/settings.json`])
+  const at = join(temporary(), 'p')
+  mustBundle([root, '-o', at, '--prefix', at])
+  const text = readFileSync(join(at, 'pkg/conf-1.0/settings.json'), 'utf8')
+  const { file, url } = JSON.parse(text)
+  expect(text).toContain('\\/pkg\\/dep-1.0\\/share')
+  for (const path of [file, decodeURIComponent(url)]) expect(existsSync(path), path).toBe(true)
+})
