@@ -98,6 +98,10 @@ test_needs=(
   ld64.lld-19:lld-19
   llvm-otool-19:llvm-19
   openssl:openssl
+  # images: readers, and what runs one
+  skopeo:skopeo
+  umoci:umoci
+  runc:runc
 )
 
 # Nix from its own installer is often only in the login shell's PATH.

@@ -4,7 +4,7 @@
  */
 
 import { availableParallelism } from 'node:os'
-import { apply, type WrittenFile } from './apply/apply.ts'
+import { apply } from './apply/apply.ts'
 import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manifest.ts'
 import type { Compression } from './archive/compress.ts'
 import { BundleError } from './errors.ts'
@@ -19,9 +19,13 @@ import type { BundlePlan } from './model/plan.ts'
 import type { Target } from './model/target.ts'
 import { closureOf } from './nix/build.ts'
 import { storePathOf } from './nix/store-path.ts'
-import { type BundleOptions, formatOf, outputPath, planOptions, scanOptions } from './options.ts'
-import { type Packed, pack } from './pack/archive.ts'
-import type { Format } from './pack/format.ts'
+import { type BundleOptions, formatOf, imageOptions, outputPath, planOptions, scanOptions } from './options.ts'
+import { type Packed, type PackedFile, pack } from './pack/archive.ts'
+import { groupsOf, imageFacts, ownGroup, withManifest } from './pack/contents.ts'
+import { debArchitecture, debPrefix, writeDeb } from './pack/deb.ts'
+import { ENDINGS, type Format } from './pack/format.ts'
+import { addition, type ImageOptions } from './pack/image.ts'
+import { type WrittenImage, writeImage } from './pack/oci.ts'
 import { fromText, toText } from './paths.ts'
 import { withoutRelocation } from './plan/accounts.ts'
 import { plan as makePlan } from './plan/plan.ts'
@@ -43,12 +47,12 @@ export async function bundle(
   options: BundleOptions = {},
 ): Promise<BundleReport> {
   const progress = options.progress ?? silent
-  const how = planOptions(options)
   const cwd = options.cwd ?? process.cwd()
-
   const format = formatOf(options)
+  const image = imageOptions(options, format)
+  // What cannot be made is said before Nix builds for an hour.
+  planOptions(options, format)
   const { output, force = false } = options
-  // What cannot be written is said before Nix builds for an hour.
   if (output !== undefined && !output.endsWith('/')) assertFree(outputPath(output, cwd), force)
 
   if (options.trace?.length === 0)
@@ -65,6 +69,8 @@ export async function bundle(
     programs: options.program ?? [],
   })
   // Every entry is a program that exists.
+  const name = options.name ?? toText(target.name)
+  const how = planOptions(format === 'deb' ? { prefix: debPrefix(name), ...options } : options, format)
   const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
   const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
   // All that is run of the target has run.
@@ -76,6 +82,9 @@ export async function bundle(
   const planned = { ...made, findings: [...unwanted, ...made.findings] }
   // Every byte that will differ from its input is named in the plan.
   const title = titleOf(target, graph, options.name)
+  // What no image can be made of is said before its files are written.
+  if (image !== null) imageFacts(title, graph, [], how.prefix!, image)
+  if (format === 'deb') debArchitecture(title.system)
   const reportOf = (plan: BundlePlan) => reportOn(title, target, plan, how, graph, format)
   if (planned.findings.some(f => f.severity === 'error')) {
     await closure
@@ -120,11 +129,25 @@ export async function bundle(
       // What no scan can see into was told when it was found, by the name that the user knows.
       ...verified.findings.filter(f => f.code !== 'container-unread'),
       ...compareChoices(graph, plan, verified.linkMaps),
+      ...(await verifyAdded(options.image ?? {}, cwd, progress)),
     ]
     if (options.report !== undefined) writeReport(outputPath(options.report, cwd), target, graph, plan, findings)
     if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known?.size)
     // Nothing below runs when a finding is an error: an unverified bundle is never published.
-    const packed = await publish(staging, format, title, written.files, manifest, force, progress)
+    if (format === 'dir') {
+      staging.publish({ tree: true }, force)
+      return report(destination, findings, written.files, null, known?.size)
+    }
+    progress.update('packing')
+    const archive = staging.scratch('archive')
+    const files = withManifest(written.files, manifest.length)
+    const packed =
+      format === 'deb'
+        ? await packDeb(staging, files, title, graph, how.prefix!, options, cwd)
+        : image === null
+          ? await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format])
+          : await packImage(staging, files, title, graph, plan, how.prefix!, image, cwd)
+    staging.publish({ scratch: 'archive' }, force)
     return report(destination, findings, written.files, packed, known?.size)
   } finally {
     staging.remove()
@@ -132,33 +155,13 @@ export async function bundle(
   }
 }
 
-async function publish(
-  staging: Staging,
-  format: Format,
-  title: Title,
-  files: readonly WrittenFile[],
-  manifest: Buffer,
-  force: boolean,
-  progress: Progress,
-): Promise<Packed | null> {
-  if (format === 'dir') {
-    staging.publish({ tree: true }, force)
-    return null
-  }
-  progress.update('packing')
-  const all = [
-    ...files,
-    { at: MANIFEST, type: 'file' as const, executable: false, size: manifest.length, target: null },
-  ]
-  const packed = await pack(staging.tree, all, fullName(title), staging.scratch('archive'), COMPRESSION[format])
-  staging.publish({ scratch: 'archive' }, force)
-  return packed
-}
-
 const COMPRESSION: Readonly<Record<Exclude<Format, 'dir'>, Compression>> = {
   tar: 'none',
   'tar.gz': 'gzip',
   'tar.zst': 'zstd',
+  // What is in them is compressed.
+  oci: 'none',
+  deb: 'none',
 }
 
 const fullName = ({ name, version }: Title): string => (version === null ? name : `${name}-${version}`)
@@ -185,6 +188,53 @@ function systemOf(facts: FileFacts): string | null {
   return `${another === undefined ? only : 'universal'}-darwin`
 }
 
+/** What is wrong with the user's own files of an image, by their places in it. */
+async function verifyAdded({ add = [] }: ImageOptions, cwd: string, progress: Progress): Promise<Finding[]> {
+  const findings: Finding[] = []
+  for (const pair of add) {
+    const { source, destination } = addition(pair)
+    const { findings: found, kind } = await verify(outputPath(source, cwd), progress)
+    for (const finding of found) {
+      if (finding.code === 'manifest-missing') continue
+      const below = kind === 'directory' ? `/${finding.file}` : ''
+      findings.push({ ...finding, file: `/${fromText(destination)}${below}` })
+    }
+  }
+  return findings
+}
+
+function packDeb(
+  staging: Staging,
+  files: readonly PackedFile[],
+  title: Title,
+  graph: DependencyGraph,
+  prefix: string,
+  { image = {}, link = false }: BundleOptions,
+  cwd: string,
+): Promise<Packed> {
+  const programs = graph.entries.map(e => e.at)
+  const options = { link, add: image.add ?? [] }
+  const archive = staging.scratch('archive')
+  return writeDeb(staging.tree, files, prefix, programs, title, options, cwd, archive, name => staging.scratch(name))
+}
+
+function packImage(
+  staging: Staging,
+  files: readonly PackedFile[],
+  title: Title,
+  graph: DependencyGraph,
+  plan: BundlePlan,
+  prefix: string,
+  options: ImageOptions,
+  cwd: string,
+): Promise<WrittenImage> {
+  const facts = imageFacts(title, graph, files, prefix, options)
+  const groupOf = groupsOf(graph, plan)
+  const own = ownGroup(graph, groupOf, plan, facts.program)
+  const input = { tree: staging.tree, files, prefix, groupOf, own, facts, cwd }
+  return writeImage(input, options, staging.scratch('archive'), name => staging.scratch(name))
+}
+
 /** The full account: every reference with its file, offset, target and outcome, in the input's own terms. */
 function writeReport(
   path: string,
@@ -198,7 +248,7 @@ function writeReport(
 
 /** The absolute destination: what the options say; in a directory that is there, under the bundle's own name. */
 function destinationOf(title: Title, { output }: BundleOptions, format: Format, cwd: string): string {
-  const name = `${fullName(title)}-${title.system}${format === 'dir' ? '' : `.${format}`}`
+  const name = `${fullName(title)}-${title.system}${format === 'dir' ? '' : ENDINGS[format][0]}`
   if (output === undefined) return fromText(`${cwd}/${name}`)
   const path = outputPath(output, cwd)
   const inDirectory = output.endsWith('/') && format !== 'dir' && stat(path)?.type === 'directory'

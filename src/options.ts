@@ -7,7 +7,8 @@ import type { Progress } from './io/progress.ts'
 import type { DataKind, ScanOptions } from './model/graph.ts'
 import type { PlanOptions } from './model/plan.ts'
 import type { Traced } from './model/target.ts'
-import { FORMATS, type Format } from './pack/format.ts'
+import { ENDINGS, FORMATS, type Format } from './pack/format.ts'
+import { checkImageOptions, IMAGE_PREFIX, type ImageOptions } from './pack/image.ts'
 import { fromText } from './paths.ts'
 
 export interface BundleOptions {
@@ -15,7 +16,14 @@ export interface BundleOptions {
   output?: string
   /** By default what `output` ends in, else `tar.gz`. */
   format?: Format
-  /** Make a bundle for one fixed absolute place instead of a relocatable one. */
+  /** What an image (`oci`) is to be; of a package (`deb`) the files that are added. */
+  image?: ImageOptions
+  /** Of a package: whether programs get links in /usr/bin. */
+  link?: boolean
+  /**
+   * Make a bundle for one fixed absolute place instead of a relocatable one; in an image by default
+   * `/app`, in a package `/opt/<name>`.
+   */
   prefix?: string
   /** How programs find their loader; `auto` is the best there is for the CPU. */
   launcher?: 'auto' | 'stub' | 'shell'
@@ -67,15 +75,32 @@ export interface BundleOptions {
 }
 
 /**
+ * What is asked of an image; null where none is made.
+ * @throws BundleError('usage')
+ */
+export function imageOptions({ image = {}, link }: BundleOptions, format: Format): ImageOptions | null {
+  const misplaced = Object.keys(image).find(name => format !== 'oci' && !(format === 'deb' && name === 'add'))
+  if (misplaced !== undefined)
+    throw new BundleError('usage', `--${misplaced.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`)} is for images`, {
+      hint: 'make one with -f oci',
+    })
+  if (link && format !== 'deb')
+    throw new BundleError('usage', '--link is for packages', { hint: 'make one with -f deb' })
+  checkImageOptions(image)
+  return format === 'oci' ? image : null
+}
+
+/**
  * How the bundle is made.
  * @throws BundleError('prefix-unusable')
  */
-export function planOptions({
-  prefix,
-  patcher = 'auto',
-  launcher = 'auto',
-  signer = 'auto',
-}: BundleOptions): PlanOptions {
+export function planOptions(options: BundleOptions, format: Format = formatOf(options)): PlanOptions {
+  const {
+    prefix = format === 'oci' ? IMAGE_PREFIX : undefined,
+    patcher = 'auto',
+    launcher = 'auto',
+    signer = 'auto',
+  } = options
   if (prefix === undefined) return { prefix: null, patcher, launcher, signer }
   const bytes = fromText(prefix.replace(/(?<=.)\/+$/, ''))
   const wrong = !bytes.startsWith('/')
@@ -118,9 +143,11 @@ export const scanOptions = (
 export function formatOf({ output, format }: BundleOptions): Format {
   if (format !== undefined) return format
   if (output === undefined) return 'tar.gz'
-  const ending = FORMATS.find(f => f !== 'dir' && output.endsWith(`.${f}`))
-  if (ending !== undefined) return ending
-  if (output.endsWith('.tgz')) return 'tar.gz'
+  const named = Object.entries(ENDINGS).flatMap(([format, endings]) => endings.map(ending => ({ format, ending })))
+  const [longest] = named
+    .filter(({ ending }) => output.endsWith(ending))
+    .sort((a, b) => b.ending.length - a.ending.length)
+  if (longest !== undefined) return longest.format as Format
   // What looks like the ending of some other format is a mistake; a version is none.
   if (/\.[a-z0-9]{1,4}$/i.test(output) && !/\.\d+$/.test(output))
     throw new BundleError('usage', `${output}: its ending names none of the formats ${FORMATS.join(', ')}`, {

@@ -9,6 +9,8 @@ export interface TarEntry {
   readonly name: string
   readonly type: 'file' | 'link' | 'directory'
   readonly executable: boolean
+  /** Permission bits, where they are others than `type` and `executable` say. */
+  readonly mode?: number
   /** In bytes; 0 for links and directories. */
   readonly size: number
   /** Text of a symbolic link. */
@@ -33,10 +35,10 @@ export function tarHeader(entry: TarEntry): Buffer {
   const name = entry.type === 'directory' ? `${entry.name}/` : entry.name
   const split = splitName(name)
   const typeflag = entry.type === 'file' ? '0' : entry.type === 'link' ? '2' : '5'
-  const mode = entry.type === 'link' ? 0o777 : entry.executable || entry.type === 'directory' ? 0o755 : 0o644
+  const usual = entry.type === 'link' ? 0o777 : entry.executable || entry.type === 'directory' ? 0o755 : 0o644
   const header = block({
     ...(split ?? { prefix: '', name: name.slice(0, NAME_MAX) }),
-    mode,
+    mode: entry.mode ?? usual,
     size: entry.size,
     typeflag,
     target: entry.target.slice(0, NAME_MAX),

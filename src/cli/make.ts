@@ -4,9 +4,10 @@ import { EXIT } from '../exit.ts'
 import { DATA_KINDS, type DataKind } from '../model/graph.ts'
 import type { BundleOptions } from '../options.ts'
 import { FORMATS } from '../pack/format.ts'
+import type { ImageOptions } from '../pack/image.ts'
 import { collect, load, type OutputOptions, print, printFindings, progressFor, withOutput } from './output.ts'
 
-type MakeOptions = Omit<BundleOptions, 'trace'> & OutputOptions & { trace?: boolean }
+type MakeOptions = Omit<BundleOptions, 'trace' | 'image'> & ImageOptions & OutputOptions & { trace?: boolean }
 
 /**
  * Adds the command.
@@ -66,13 +67,31 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--dry-run', 'plan only: say what would be written, with --verbose each file')
     .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
     .option('--force', 'replace what is at the destination')
+    .option('--link', 'links to the programs in /usr/bin (-f deb)')
+    .optionsGroup('Images (-f oci):')
+    .option('--ref <name>', 'NAME[:TAG] (default: the name and version)')
+    .option('--entrypoint <program>', 'what it starts (default: the only program, or the one named as the bundle)')
+    .option('--cmd <argument>', 'an argument for it (repeatable)', collect)
+    .option('--env <pair>', 'NAME=VALUE (repeatable)', collect)
+    .option('--expose <port>', '8080, 53/udp (repeatable)', collect)
+    .option('--workdir <directory>', 'where it starts')
+    .option('--label <pair>', 'NAME=VALUE (repeatable)', collect)
+    .option('--stop-signal <signal>', 'what ends it, such as SIGQUIT')
+    .option('--user <ids>', 'UID[:GID] in numbers')
+    .option('--writable <directory>', 'made for whoever runs with group 0 (repeatable)', collect)
+    .option('--add <pair>', 'SOURCE:DESTINATION, own files (repeatable)', collect)
+    .option('--layers <n>', 'at most so many layers (default: 8)', parseCount)
+    .addOption(new Option('--compression <kind>', 'of layers (default: gzip)').choices(['gzip', 'zstd', 'none']))
+    .option('--created <time>', 'RFC 3339 (default: SOURCE_DATE_EPOCH, else 1970)')
     .action(async (targets: [string, ...string[]], typed: MakeOptions) => {
       const pipeline = await load()
-      const { trace: isTraced, ...options } = typed
+      const { trace: isTraced, ...rest } = typed
+      const [image, options] = splitImage(rest)
       const { bundle, bundleSummary, jsonFinding, plannedLines, toJson } = pipeline
       const progress = progressFor(options, pipeline)
       const report = await bundle(targets, {
         ...options,
+        image,
         ...(isTraced && { trace: traced }),
         progress,
         showNix: !options.quiet && !options.json && process.stderr.isTTY,
@@ -117,3 +136,17 @@ function parseName(text: string): string {
     throw new InvalidArgumentError('a plain file name is wanted')
   return text
 }
+
+/** The options of images, and all others. */
+function splitImage<T extends ImageOptions>(typed: T): [ImageOptions, Omit<T, keyof ImageOptions>] {
+  const isImage = ([name]: [string, unknown]): boolean => (IMAGE_OPTIONS as readonly string[]).includes(name)
+  const all = Object.entries(typed)
+  return [
+    Object.fromEntries(all.filter(isImage)),
+    Object.fromEntries(all.filter(pair => !isImage(pair))) as Omit<T, keyof ImageOptions>,
+  ]
+}
+const IMAGE_OPTIONS = [
+  ...['ref', 'entrypoint', 'cmd', 'env', 'expose', 'workdir', 'label', 'stopSignal', 'user', 'writable', 'add'],
+  ...['layers', 'compression', 'created'],
+] as const

@@ -25,21 +25,49 @@ export interface Packed {
   readonly tarSize: number
 }
 
+/** An entry of an archive; `from` is the file (byte string) that its contents are read of, or the contents themselves. */
+export interface SourcedEntry extends TarEntry {
+  readonly from: string | Buffer | null
+}
+
 /**
  * Writes the files below `tree` to `archive`.
  * @param root the one directory that everything lies in
  */
-export async function pack(
+export function pack(
   tree: string,
   files: readonly PackedFile[],
   root: string,
   archive: string,
   compression: Compression,
 ): Promise<Packed> {
+  const entries = files.map(
+    (f): SourcedEntry => ({
+      name: `${root}/${f.at}`,
+      type: f.type,
+      executable: f.executable,
+      size: f.type === 'file' ? f.size : 0,
+      target: f.target ?? '',
+      from: f.type === 'file' ? `${tree}/${f.at}` : null,
+    }),
+  )
+  return writeTar(withDirectories(entries), archive, compression)
+}
+
+/**
+ * Writes a tar.
+ * @param compressed is told of the bytes that are written in the end
+ */
+export async function writeTar(
+  entries: readonly SourcedEntry[],
+  archive: string,
+  compression: Compression,
+  compressed?: (piece: Buffer) => void,
+): Promise<Packed> {
   const hash = createHash('sha256')
   let written = 0
   async function* bytes(): AsyncGenerator<Buffer> {
-    for await (const piece of tarBytes(tree, files, root)) {
+    for await (const piece of tarBytes(entries)) {
       hash.update(piece)
       written += piece.length
       yield piece
@@ -49,11 +77,17 @@ export async function pack(
     written += end.length
     yield end
   }
+  async function* told(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const piece of pieces) {
+      compressed?.(piece)
+      yield piece
+    }
+  }
   const source = Readable.from(bytes(), { objectMode: false, highWaterMark: 1 << 20 })
   const target = newFileStream(archive)
   const stage = compressor(compression)
   try {
-    await (stage ? pipeline(source, stage, target) : pipeline(source, target))
+    await (stage ? pipeline(source, stage, told, target) : pipeline(source, told, target))
   } catch (error) {
     const code = errno(error)
     if (error instanceof BundleError || code === undefined) throw error
@@ -70,13 +104,12 @@ export async function pack(
   return { tarSha256: hash.digest('hex'), tarSize: written }
 }
 
-async function* tarBytes(tree: string, files: readonly PackedFile[], root: string): AsyncGenerator<Buffer> {
-  for (const entry of withDirectories(files)) {
-    const name = entry.name === '' ? root : `${root}/${entry.name}`
-    yield tarHeader({ ...entry, name })
-    if (entry.type !== 'file') continue
+async function* tarBytes(entries: readonly SourcedEntry[]): AsyncGenerator<Buffer> {
+  for (const entry of entries) {
+    yield tarHeader(entry)
+    if (entry.from === null) continue
     let size = 0
-    for await (const piece of filePieces(`${tree}/${entry.name}`)) {
+    for await (const piece of typeof entry.from === 'string' ? filePieces(entry.from) : [entry.from]) {
       size += piece.length
       yield piece
     }
@@ -85,21 +118,20 @@ async function* tarBytes(tree: string, files: readonly PackedFile[], root: strin
   }
 }
 
-/** The files with the directories they lie in, each directory before what is in it. */
-function withDirectories(files: readonly PackedFile[]): TarEntry[] {
-  const directories = new Set<string>([''])
-  for (const { at } of files)
-    for (let d = at.lastIndexOf('/'); d > 0; d = at.lastIndexOf('/', d - 1)) directories.add(at.slice(0, d))
-  const entries: TarEntry[] = files.map(f => ({
-    name: f.at,
-    type: f.type,
-    executable: f.executable,
-    size: f.type === 'file' ? f.size : 0,
-    target: f.target ?? '',
-  }))
-  for (const name of directories) entries.push({ name, type: 'directory', executable: true, size: 0, target: '' })
+/** The entries with the directories that they lie in, each directory before what is in it. */
+export function withDirectories(entries: readonly SourcedEntry[]): SourcedEntry[] {
+  const known = new Set(entries.filter(e => e.type === 'directory').map(e => e.name))
+  const directories = new Set<string>()
+  for (const { name } of entries)
+    for (let d = name.lastIndexOf('/'); d > 0; d = name.lastIndexOf('/', d - 1)) directories.add(name.slice(0, d))
+  const all = [
+    ...entries,
+    ...[...directories]
+      .filter(name => !known.has(name))
+      .map((name): SourcedEntry => ({ name, type: 'directory', executable: true, size: 0, target: '', from: null })),
+  ]
   // By the names that stand in the archive: `a/` follows `a-b`. So nothing comes between a directory and what is in it,
   // and GNU tar, which sets a directory's time when it sees another, sets it last.
-  const key = ({ type, name }: TarEntry): string => (type === 'directory' && name !== '' ? `${name}/` : name)
-  return entries.sort((a, b) => (key(a) < key(b) ? -1 : 1))
+  const key = ({ type, name }: TarEntry): string => (type === 'directory' ? `${name}/` : name)
+  return all.sort((a, b) => (key(a) < key(b) ? -1 : 1))
 }

@@ -2,16 +2,17 @@
  * Where each file goes, and what happens when names collide. Pure.
  *
  *     pkg/<package>/...      a bundled package's tree, as in the store without the hash; single files of others
- *     lib/<soname>           every other shared library, and the loader
+ *     lib/<soname>           every other shared library, and the loader; a link to one that stays in its package
  *     lib/<package>/<soname> a library whose name in lib/ is taken by one of other contents
  *     bin/ sbin/ libexec/    a relative link for each entry
  *
- * Two packages of one name: the second is `pkg/<name>~2`. The order is that of the graph, so it never varies.
+ * A library stays in its package as soon as anything else of that comes along, for it may look beside itself for it
+ * (dladdr(3), $ORIGIN): a Java VM, plugins, the modules of an interpreter. Two packages of one name: the second is `pkg/<name>~2`. The order is that of the graph, so it never varies.
  */
 
 import type { Finding } from '../model/findings.ts'
 import type { Dependency, DependencyGraph, Package } from '../model/graph.ts'
-import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
+import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
 
 export interface Layout {
   /** Where each file and each link of the graph goes. */
@@ -37,11 +38,12 @@ export function layOut(graph: DependencyGraph, same: (a: SourcePath, b: SourcePa
   }
 
   const libraries = libraryNames(graph.edges)
+  const stays = stayers(graph, packageOf, libraries)
   /** Names in lib/ -> whose they are. */
   const holders = new Map<string, SourcePath>()
   for (const [path, names] of libraries) {
+    if (stays(path)) continue
     const owner = packageOf(path)
-    if (owner.tree) continue
     const soname = sonameOf(graph, path)
     const primary = soname !== null && names.has(soname) ? soname : [...names][0]!
     const twin = holders.get(`lib/${primary}`)
@@ -63,14 +65,18 @@ export function layOut(graph: DependencyGraph, same: (a: SourcePath, b: SourcePa
   for (const path of [...graph.files.keys(), ...graph.links.keys()])
     if (!placed.has(path)) placed.set(path, inPackage(path))
 
-  // A library in a tree is found beside itself by every name it is asked for.
+  // A library that stays is found beside itself by every name it is asked for, and unless it is the target's own in lib/.
   const occupied = new Set(placed.values())
   for (const [path, names] of libraries) {
-    if (!packageOf(path).tree) continue
+    if (!stays(path)) continue
     const at = placed.get(path)!
     for (const name of names) {
-      const alias = (at.slice(0, at.lastIndexOf('/') + 1) + name) as BundlePath
+      // A variant for newer CPUs lies in a directory that its name tells.
+      const alias = `${directoryOf(at)}/${baseName(name)}` as BundlePath
       if (!occupied.has(alias)) aliases.set(alias, at)
+      const inLib = `lib/${name}` as BundlePath
+      if (packageOf(path).tree || name.includes('/') || occupied.has(inLib) || aliases.has(inLib)) continue
+      aliases.set(inLib, at)
     }
   }
   // A library in lib/ that is also opened by its store path has a link at that path's place.
@@ -121,6 +127,32 @@ function packageDirectories(packages: readonly Package[]): Map<SourcePath, Bundl
     directories.set(root, `pkg/${n === 1 ? name : `${name}~${n}`}` as BundlePath)
   }
   return directories
+}
+
+/** glibc's own libraries and the one it opens: they find their files by names that are compiled into them. */
+const C_LIBRARY =
+  /^(?:ld[-.6]|lib(?:c|m|mvec|dl|pthread|rt|util|anl|nsl|resolv|nss_[a-z]+|BrokenLocale|thread_db|c_malloc_debug|gcc_s)[-.])/
+
+/**
+ * Whether a library stays in its package: where the package's tree comes along, or anything of it that is no such
+ * library. Outside a store no package is known, and the file's directory stands for it.
+ */
+function stayers(
+  graph: DependencyGraph,
+  packageOf: (path: string) => Package,
+  libraries: ReadonlyMap<SourcePath, ReadonlySet<string>>,
+): (path: SourcePath) => boolean {
+  const homeOf = (path: SourcePath): string => {
+    const { root, hash } = packageOf(path)
+    return hash === null ? directoryOf(path) : root
+  }
+  const shared = new Set([...graph.files.keys()].filter(path => !libraries.has(path)).map(homeOf))
+  const withLoader = new Set([...graph.loaders.keys()].map(homeOf))
+  return path => {
+    if (packageOf(path).tree) return true
+    const home = homeOf(path)
+    return shared.has(home) && !(withLoader.has(home) && C_LIBRARY.test(baseName(path)))
+  }
 }
 
 /** The names by which each library is asked for, in the order in which the graph first mentions it. */

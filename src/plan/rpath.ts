@@ -5,15 +5,23 @@
 import type { ElfEdit } from '../elf/edit.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import type { Dependency, DependencyGraph } from '../model/graph.ts'
-import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
+import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
 import { blank } from '../references/rewrite.ts'
 import { type Layout, relativePath } from './layout.ts'
+
+/** A name that is searched for, and where its file lies. */
+interface Wanted {
+  readonly name: string
+  readonly at: BundlePath
+}
 
 export class LoaderStrings {
   readonly #graph: DependencyGraph
   readonly #layout: Layout
   readonly #prefix: string | null
   readonly #edgesFrom: ReadonlyMap<SourcePath, readonly Dependency[]>
+  /** What lies at each place, by every name. */
+  readonly #holdings: ReadonlyMap<BundlePath, BundlePath>
 
   /** @param prefix the place that the bundle is made for; null when it is relocatable */
   constructor(graph: DependencyGraph, layout: Layout, prefix: string | null) {
@@ -21,6 +29,7 @@ export class LoaderStrings {
     this.#layout = layout
     this.#prefix = prefix
     this.#edgesFrom = edgesByOrigin(graph.edges)
+    this.#holdings = new Map([...layout.aliases, ...[...layout.placed.values()].map(at => [at, at] as const)])
   }
 
   /**
@@ -50,22 +59,41 @@ export class LoaderStrings {
   }
 
   /**
-   * Directories of what an object asks for. `lib/` comes last: a library that lies elsewhere under a name that lib/
-   * has too is there for those who need that one. A program also answers for the objects of its process that have no
-   * RPATH and so inherit its own.
+   * Directories of what an object asks for, in an order in which each name is found where it shall be. As far as that
+   * leaves a choice, `lib/` comes last: a library that lies elsewhere under a name that lib/ has too is there for those
+   * who need that one. A program also answers for the objects of its process that have no RPATH and so inherit its own.
    */
   #libraryDirectories(path: SourcePath, facts: ElfFacts): string[] {
-    const wanted = (this.#edgesFrom.get(path) ?? [])
-      .filter(edge => edge.kind === 'needed' || (edge.kind === 'dlopen' && !edge.name.includes('/')))
-      .map(edge => edge.to)
+    const wanted: Wanted[] = []
+    const want = (name: string, to: SourcePath | null): void => {
+      const at = to === null ? undefined : this.#layout.placed.get(to)
+      if (at !== undefined) wanted.push({ name: baseName(name), at })
+    }
+    for (const { kind, name, to } of this.#edgesFrom.get(path) ?? [])
+      if (kind === 'needed' || (kind === 'dlopen' && !name.includes('/'))) want(name, to)
     if (facts.program)
       for (const object of this.#graph.linkMaps.get(path)?.objects ?? []) {
         const by = object.by && this.#graph.files.get(object.by)?.facts
-        if (by && by.format === 'elf' && !by.rpath && !by.runpath) wanted.push(object.path)
+        if (by && by.format === 'elf' && !by.rpath && !by.runpath) want(object.name ?? object.path, object.path)
       }
-    const directories = new Set(wanted.flatMap(to => (to === null ? [] : [directoryOf(this.#layout.placed.get(to)!)])))
+    const directories = new Set<string>(wanted.map(({ at }) => directoryOf(at)))
     const rest = [...directories].filter(d => d !== 'lib')
-    return rest.length < directories.size || facts.program ? [...rest, 'lib'] : rest
+    return this.#ordered(rest.length < directories.size || facts.program ? [...rest, 'lib'] : rest, wanted)
+  }
+
+  /** Directories so that none hides from a later one what is wanted of that. */
+  #ordered(directories: readonly string[], wanted: readonly Wanted[]): string[] {
+    const rest = [...directories]
+    const ordered: string[] = []
+    for (let open = wanted; rest.length > 0; ) {
+      const holds = (directory: string, { name }: Wanted): BundlePath | undefined =>
+        this.#holdings.get(`${directory}/${name}` as BundlePath)
+      const free = rest.findIndex(d => open.every(w => (holds(d, w) ?? w.at) === w.at))
+      const [next] = rest.splice(Math.max(free, 0), 1)
+      ordered.push(next!)
+      open = open.filter(w => holds(next!, w) === undefined)
+    }
+    return ordered
   }
 
   /** An object without RPATH inherits its program's, which names lib/; it needs one of its own for any other place. */

@@ -205,6 +205,7 @@ export const RULES: ReadonlyMap<string, string> = new Map([
   ['data-all', 'the whole closure was asked for'],
   ['data-none', 'programs and libraries only were asked for'],
   ['shebang', 'the interpreter of a script'],
+  ['beside', 'what a program finds beside itself, and so its package'],
   ['excluded', 'excluded by name'],
 ])
 

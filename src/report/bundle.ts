@@ -9,6 +9,7 @@ import type { BundlePlan, Outcome, PlanOptions } from '../model/plan.ts'
 import type { Target } from '../model/target.ts'
 import type { Packed } from '../pack/archive.ts'
 import type { Format } from '../pack/format.ts'
+import type { WrittenImage } from '../pack/oci.ts'
 import { toText } from '../paths.ts'
 import { megabytes } from './describe.ts'
 /** A file or link of a bundle that is planned. */
@@ -42,7 +43,19 @@ export interface BundleReport {
   readonly planned: readonly PlannedFile[] | null
   /** SHA-256 of the tar, before compression; null for a directory. */
   readonly tarSha256: string | null
+  /** What was written of an image; null for anything else. */
+  readonly image: ImageReport | null
   readonly findings: readonly Finding[]
+}
+
+/** An image: digests as `sha256:...`, sizes in bytes as they lie in a registry. */
+export interface ImageReport {
+  readonly ref: string
+  /** What docker and podman call it by. */
+  readonly id: string
+  /** What registries call it by. */
+  readonly digest: string
+  readonly layers: readonly { readonly contents: string; readonly digest: string; readonly size: number }[]
 }
 
 /** What a bundle is called. */
@@ -76,7 +89,7 @@ export function reportOn(
     output: string | null,
     findings: readonly Finding[],
     files: readonly WrittenFile[],
-    packed: Packed | null,
+    packed: Packed | WrittenImage | null,
     closure: number | null = null,
   ): BundleReport => {
     const size = files.reduce((sum, f) => sum + (f.type === 'file' ? f.size : 0), 0)
@@ -98,10 +111,18 @@ export function reportOn(
       sizes: { closure, bundle: size, output: packed === null || output === null ? size : (stat(output)?.size ?? 0) },
       planned: null,
       tarSha256: packed?.tarSha256 ?? null,
+      image: packed !== null && 'layers' in packed ? imageReport(packed) : null,
       findings,
     }
   }
 }
+
+const imageReport = ({ ref, id, digest, layers }: WrittenImage): ImageReport => ({
+  ref,
+  id,
+  digest,
+  layers: layers.map(({ contents, digest, size }) => ({ contents, digest, size })),
+})
 
 // ---- Words ---------------------------------------------------------------------------------------------------------
 
@@ -132,8 +153,9 @@ export function bundleSummary(report: BundleReport): string {
     planned === null
       ? `  0 store references (${rewritten} rewritten${list})`
       : `  ${rewritten} store references to be rewritten${list}`,
-    ...(report.tarSha256 === null ? [] : [`  sha256 of the tar ${report.tarSha256}`]),
-    ...(report.prefix === null ? [] : [`  made for ${report.prefix}: unpack it there`]),
+    ...(report.image === null ? [] : imageLines(report.image)),
+    ...(report.tarSha256 === null || report.image !== null ? [] : [`  sha256 of the tar ${report.tarSha256}`]),
+    ...(report.prefix === null || report.image !== null ? [] : [`  made for ${report.prefix}: unpack it there`]),
     ...(report.rootLimit === null ? [] : [`  unpack it at a path of at most ${report.rootLimit} bytes`]),
     ...(report.templates === 0
       ? []
@@ -155,3 +177,8 @@ export const plannedLines = (report: BundleReport): string =>
     .join('\n')
 
 const counted = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`
+
+const imageLines = ({ ref, id, layers }: ImageReport): string[] => [
+  `  image ${ref}   ${id}`,
+  ...layers.map(({ contents, size }) => `  layer ${megabytes(size).padStart(9)}  ${contents}`),
+]

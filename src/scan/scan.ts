@@ -32,6 +32,7 @@ import { baseName, directoryOf, type SourcePath } from '../paths.ts'
 import { leftOut } from '../references/follow.ts'
 import { globs } from '../references/glob.ts'
 import type { Reference } from '../references/reference.ts'
+import { lookedForBeside } from './beside.ts'
 import { Images } from './dyld.ts'
 import { Edges, type Found, here } from './edges.ts'
 import { licences, provide } from './extras.ts'
@@ -90,6 +91,8 @@ class Scanner {
   readonly #queue: FileNode[] = []
   /** Directories that were brought because they are named. */
   readonly #brought = new Set<SourcePath>()
+  /** What is run, or named as a whole, of packages whose tree does not come along. */
+  readonly #alone = new Set<SourcePath>()
   readonly #verdicts: Verdicts
   readonly #reader: Files
   readonly #processes = new Processes(this.#sources, {
@@ -187,7 +190,7 @@ class Scanner {
       const image = object ? undefined : images.shift()
       if (object) this.#processes.examine(object)
       else if (image) this.#images.examine(image)
-      else if (!this.#settleConditions() && !this.#addIncluded()) return
+      else if (!this.#settleConditions() && !this.#bringBeside() && !this.#addIncluded()) return
     }
   }
 
@@ -352,6 +355,7 @@ class Scanner {
       this.#edge({ from: path, kind: 'wrapper', name, to: realPath(name), via: 'wrapper', at })
       this.#addNamed(name)
       this.#throughLinks(name, { from: path, name, via: 'wrapper', at })
+      this.#alone.add(realPath(name))
     }
     const parts = [{ ...node, names: null }, ...node.members]
     const references = parts.flatMap(({ names, references, verdicts }) =>
@@ -372,6 +376,7 @@ class Scanner {
   #bring(target: SourcePath): void {
     if (stat(target)?.type !== 'directory') {
       this.#addNamed(target)
+      this.#alone.add(realPath(target))
       return
     }
     if (this.#brought.has(target) || this.#trees.has(target)) return
@@ -393,6 +398,25 @@ class Scanner {
     this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang', at: here(offset) })
     this.#addNamed(name, false)
     this.#throughLinks(name, { from: path, name, via: 'shebang', at: here(offset) })
+    this.#alone.add(realPath(name))
+  }
+
+  /** Brings the packages of programs that find things beside themselves; false when nothing came of it. */
+  #bringBeside(): boolean {
+    const before = this.#files.size
+    const alone = [...this.#alone]
+    this.#alone.clear()
+    for (const path of alone) {
+      const node = this.#files.get(path)
+      const root = storePathOf(path)?.root as SourcePath | undefined
+      if (!node || root === undefined || this.#trees.has(root) || this.#options.data === 'none') continue
+      const objects = this.#processes.linkMaps.get(path)?.objects.map(o => o.path) ?? [path]
+      const beside = lookedForBeside(node, objects, this.#sources, file => this.#files.has(file))
+      if (beside === null || this.#excluded(beside)) continue
+      this.#edge({ from: path, kind: 'reference', name: beside, to: root, via: 'beside' })
+      this.#bring(root)
+    }
+    return this.#files.size > before
   }
 
   #included = false
