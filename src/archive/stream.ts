@@ -112,6 +112,19 @@ export class Kept {
     if (this.#path !== null) return withFile(this.#path, use)
     return this.#limit === null ? null : use(bufferSource(Buffer.concat(this.#parts)))
   }
+
+  /** Holds what came until now and what comes, up to the size that a member may have. */
+  hold(): void {
+    if (this.#limit === SMALL) this.#limit = LIMITS.member
+  }
+
+  /** The bytes for whoever reads them here and there for a while; null when they are not held. `whole` as in `use`. */
+  source(whole: Buffer | null): ByteSource | null {
+    const path = this.#path
+    if (whole !== null || path === null) return this.use(whole, source => source)
+    const { size } = withFile(path, source => source)
+    return { size, read: (offset, length) => withFile(path, source => source.read(offset, length)) }
+  }
 }
 
 /** The bytes that zlib has taken: it leaves what follows a stream, and does not tell. */

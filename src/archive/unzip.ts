@@ -23,6 +23,8 @@ export interface Contents {
   readonly members: readonly Unzipped[]
   /** What stands before the first member (a script, a program), and the comment. */
   readonly around: Buffer
+  /** Where the first member begins. */
+  readonly start: number
   /** What is wrong with the zip as a whole. */
   readonly problem: Problem | null
 }
@@ -39,6 +41,7 @@ export function unzip(bytes: Buffer, budget: Budget = new Budget(UNBOUNDED)): Co
   const first = Math.min(zip.directory, ...zip.members.map(m => m.local))
   return {
     members: zip.members.map(member => unzipped(bytes, member, budget)),
+    start: first,
     around: Buffer.concat([bytes.subarray(0, first), bytes.subarray(zip.last + LAST)]),
     problem: zip.unlisted ? problem('damaged', 'its directory does not list all members') : null,
   }

@@ -88,6 +88,17 @@ export class Budget {
     return true
   }
 
+  /** Takes what was unpacked before it was known how much it would be; false when it was too much. */
+  spend(bytes: number): boolean {
+    this.#members--
+    this.#bytes -= bytes
+    return !this.isSpent
+  }
+
+  get isSpent(): boolean {
+    return this.#members < 0 || this.#bytes < 0
+  }
+
   takeReference(): boolean {
     return this.#references-- > 0
   }

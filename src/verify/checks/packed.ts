@@ -25,6 +25,7 @@ import { gzipName, readGzip, readZlib } from '../../references/gzip.ts'
 import { Budget, type Problem, problem } from '../../references/inflate.ts'
 import type { OpaqueKind } from '../../references/kind.ts'
 import type { Reference } from '../../references/reference.ts'
+import { ZlibHeads, zlibStreams } from '../../references/zlib-streams.ts'
 import { checkImage, machOFactsOf } from './macho.ts'
 import { factsOf, partsOf } from './parts.ts'
 import { checkNames, type Forbidden, grouped, References } from './references.ts'
@@ -93,9 +94,12 @@ class Look {
     const hash = names.length === 1 && this.#wanted.digest ? createHash('sha256') : null
     const references = new References(this.#forbidden)
     const kept = new Kept(entry.path)
+    const heads = new ZlibHeads()
     const input = new Input(entry.contents, piece => {
       hash?.update(piece)
       references.push(piece)
+      heads.push(piece)
+      if (heads.found.length > 0) kept.hold()
       kept.push(piece)
     })
     const peeked = await peek(input.pieces(), KIND_HEAD)
@@ -116,7 +120,9 @@ class Look {
 
     const whole = size === peeked.first.length ? peeked.first : null
     const random = kept.use(whole, source => this.#atRandom(names, source, kind, found.length > 0))
-    if (random?.packed) await this.#packed(names, random.packed, depth)
+    const around = random?.packed ? await this.#packed(names, random.packed, depth) : Number.POSITIVE_INFINITY
+    const streams = kind === 'tar' || kind === 'gzip' ? [] : heads.found.filter(at => at < around)
+    if (streams.length > 0) await this.#zlibStreams(names, kept.source(whole), streams, depth)
     if (random === null && (kind === 'zip' || kind === 'zlib')) this.problem(names, problem('too-large'))
     const own = this.#own(names, found, random?.partOf, this.findings.slice(before))
     this.findings.splice(before, 0, ...own)
@@ -230,19 +236,44 @@ class Look {
     this.findings.push(...grouped(names.join('!'), 'contents', references.end(), () => part))
   }
 
-  async #packed(names: readonly string[], bytes: Buffer, depth: number): Promise<void> {
+  /** zlib streams that begin anywhere in a file of another kind. */
+  async #zlibStreams(
+    names: readonly string[],
+    source: ByteSource | null,
+    heads: readonly number[],
+    depth: number,
+  ): Promise<void> {
+    if (source === null) return this.problem(names, problem('too-large'))
+    for (const stream of zlibStreams(source, heads, this.#budget)) {
+      if ('code' in stream) this.problem(names, stream)
+      else if (depth > LIMITS.depth) return this.problem(names, problem('too-deep'))
+      else {
+        const before = this.findings.length
+        await this.file({ names: [...names, 'zlib'], ...inMemory(stream.contents) }, depth + 1)
+        const within = this.findings.splice(before).map(f => inPart(f, `zlib at ${stream.offset}`))
+        this.findings.push(...within)
+      }
+    }
+  }
+
+  /** Returns the offset behind which all of the file was looked into. */
+  async #packed(names: readonly string[], bytes: Buffer, depth: number): Promise<number> {
     const isZip = containerKind(bytes.subarray(0, KIND_HEAD), bytes.length) !== 'zlib'
     if (!isZip) {
       const read = readZlib(bytes, this.#budget)
-      if (read === null) return
+      if (read === null) return bytes.length
       if (depth > LIMITS.depth) this.problem(names, problem('too-deep'))
       else if ('code' in read) this.problem(names, read)
       else await this.file({ names: [...names, 'zlib'], ...inMemory(read.contents) }, depth + 1)
-      return
+      return 0
     }
-    if (depth > LIMITS.depth) return this.problem(names, problem('too-deep'))
+    const refuse = (why: Problem): number => {
+      this.problem(names, why)
+      return bytes.length
+    }
+    if (depth > LIMITS.depth) return refuse(problem('too-deep'))
     const zip = unzip(bytes, this.#budget)
-    if (zip === null) return this.problem(names, problem('damaged', 'its directory is not where it should be'))
+    if (zip === null) return refuse(problem('damaged', 'its directory is not where it should be'))
     for (const member of zip.members) {
       const path = [...names, member.name]
       this.findings.push(...checkNames(path.join('!'), member, this.#forbidden))
@@ -252,8 +283,13 @@ class Look {
       else this.problem(path, read)
     }
     if (zip.problem) this.problem(names, zip.problem)
+    return zip.start
   }
 }
+
+/** A finding in what is packed in a file, with the place of that. */
+const inPart = (finding: Finding, part: string): Finding =>
+  'part' in finding && finding.part === null ? { ...finding, part } : finding
 
 const inMemory = (bytes: Buffer): Omit<Entry, 'names'> => ({ size: bytes.length, path: null, contents: once(bytes) })
 
