@@ -21,7 +21,7 @@ import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph } from '../model/graph.ts'
 import type { BundlePlan, Edit, PlanOptions, Step } from '../model/plan.ts'
 import type { BundlePath } from '../paths.ts'
-import { rewriteContainer } from '../references/containers.ts'
+import { containerKindOf, rewriteContainer } from '../references/containers.ts'
 import { checkEdited, checkInjected } from './fidelity.ts'
 import { relocationTable } from './relocation-table.ts'
 import { editAndSign } from './sign.ts'
@@ -248,13 +248,16 @@ function repacked(
     { path: step.from },
   )
   const result = after === bytes ? bytes : Buffer.from(after)
+  // In what is no container nothing has moved.
+  const still = containerKindOf(bufferSource(bytes)) === null ? bytes.length : loaded
   for (const edit of step.edits)
-    if (edit.op === 'overwrite' && edit.offset < loaded) overlay(result, 0, edit.offset, edit.to, edit.from, step.from)
+    if (edit.op === 'overwrite' && edit.offset < still) overlay(result, 0, edit.offset, edit.to, edit.from, step.from)
     else if (edit.op === 'overwrite')
       for (let at = result.indexOf(edit.from); at >= 0; at = result.indexOf(edit.from, at + edit.to.length))
         result.set(edit.to, at)
   for (const { offset, bytes } of writes) overlay(result, 0, offset, bytes, null, step.from)
-  return result
+  const strip = step.edits.find(e => e.op === 'strip')
+  return strip ? Buffer.concat([result.subarray(0, strip.keep), strip.tail]) : result
 }
 
 type Splice = Edit & { op: 'splice' }

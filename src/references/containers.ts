@@ -1,5 +1,6 @@
 /**
- * References inside compressed files: gzip, zlib and zip (jar, whl, egg), and these in one another.
+ * References inside compressed files: gzip, zlib and zip (jar, whl, egg), zlib streams in files of any other kind, and
+ * these in one another.
  *
  * A plain scan of a container sees names, comments and stored members, and nothing of what is compressed. So each
  * member's contents are scanned by themselves, and are opened in turn when they are a container. What cannot be looked
@@ -13,12 +14,13 @@
 import { BundleError } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
 import { readGzip, readZlib, remakeStream, type Stream } from './gzip.ts'
-import { Budget, type ContainerLimits, LIMITS, type ProblemCode, problem } from './inflate.ts'
+import { Budget, type ContainerLimits, LIMITS, type Problem, type ProblemCode, problem } from './inflate.ts'
 import { type ContainerKind, containerKindOf, type OpaqueKind } from './kind.ts'
 import type { Reference } from './reference.ts'
 import { type HashSet, ReferenceScanner } from './scan.ts'
 import { readMember, readZip, type Zip, type ZipMember } from './zip.ts'
 import { type Packed, pack, remakeZip } from './zip-edit.ts'
+import { streamOfLength, ZlibHeads, type ZlibStream, zlibStreams } from './zlib-streams.ts'
 
 export { type ContainerLimits, LIMITS, type ProblemCode } from './inflate.ts'
 export { type ContainerKind, containerKind, containerKindOf, KIND_HEAD, type OpaqueKind } from './kind.ts'
@@ -68,9 +70,14 @@ class Look {
 
   into(names: readonly string[], bytes: Buffer, depth: number): ContainerScan['kind'] {
     const opened = open(bytes, this.#budget)
-    if (opened === null) return null
-    if ('code' in opened) this.#problem(names, opened)
-    else if (depth > this.#budget.limits.depth) this.#problem(names, problem('too-deep'))
+    if (opened === null) {
+      this.#streams(names, bytes, depth)
+      return null
+    }
+    if ('code' in opened) {
+      this.#problem(names, opened)
+      if (opened.code === 'opaque') this.#streams(names, bytes, depth)
+    } else if (depth > this.#budget.limits.depth) this.#problem(names, problem('too-deep'))
     else if (opened.kind === 'zip') this.#zip(names, bytes, opened, depth)
     else this.#member([...names, opened.name], opened.contents, depth)
     return opened.kind
@@ -87,6 +94,15 @@ class Look {
     if (zip.unlisted) this.#problem(names, problem('damaged', 'its directory does not list all members'))
     if (zip.signed && this.members.slice(first).some(({ references }) => references.length > 0))
       this.#problem(names, problem('signed'))
+  }
+
+  #streams(names: readonly string[], bytes: Buffer, depth: number): void {
+    for (const stream of streamsOf(bytes, this.#budget))
+      if ('code' in stream) this.#problem(names, stream)
+      else if (depth > this.#budget.limits.depth) {
+        this.#problem(names, problem('too-deep'))
+        return
+      } else this.#member([...names, nameOf(stream)], stream.contents, depth)
   }
 
   #member(names: readonly string[], contents: Buffer, depth: number): void {
@@ -118,10 +134,28 @@ class Look {
 
 const ENOUGH = new Error('enough references')
 
+function streamsOf(bytes: Buffer, budget: Budget): Iterable<ZlibStream | Problem> {
+  const heads = new ZlibHeads()
+  heads.push(bytes)
+  return zlibStreams(bufferSource(bytes), heads.found, budget)
+}
+
+/** Streams have no names; where they begin tells them apart. */
+const nameOf = ({ offset }: ZlibStream): string => `zlib at ${offset}`
+
 /** Directories are members without contents. */
 const isFile = (member: ZipMember): boolean => !(member.name.endsWith('/') && member.size === 0 && member.packed === 0)
 
 type Failure = { readonly kind: ContainerKind | OpaqueKind; readonly code: ProblemCode; readonly detail: string }
+
+/** Formats whose checksums cover streams in them; null for others. */
+function sealOf(bytes: Buffer): string | null {
+  if (/^(?:PACK\0|# v\d git bundle\n)/.test(bytes.toString('latin1', 0, 16))) return "git's"
+  if (bytes.toString('latin1', 1, 8) === 'PNG\r\n\x1a\n') return 'a PNG'
+  if (bytes.toString('latin1', bytes.length - 512, bytes.length - 508) === 'koly') return 'a disk image'
+  const kind = containerKindOf(bufferSource(bytes))
+  return kind === null || kind === 'zlib' ? null : `of the kind ${kind}`
+}
 
 /** A container that can be read, why it cannot, or null for anything else. */
 function open(bytes: Buffer, budget: Budget): Zip | Stream | Failure | null {
@@ -165,7 +199,8 @@ class Rewrite {
   of(names: readonly string[], bytes: Buffer, depth: number): Buffer {
     if (depth > this.#budget.limits.depth) return bytes
     const opened = open(bytes, this.#budget)
-    if (opened === null || 'code' in opened) return bytes
+    if (opened === null || ('code' in opened && opened.code === 'opaque')) return this.#streams(names, bytes, depth)
+    if ('code' in opened) return bytes
     if (opened.kind === 'zip') return this.#zip(names, bytes, opened, depth)
     const after = this.#member([...names, opened.name], opened.contents, depth)
     if (after === opened.contents) return bytes
@@ -186,6 +221,24 @@ class Rewrite {
     if (changed.size === 0) return bytes
     if (zip.signed) this.#refuse(names, 'it is signed, and a change would break the signature')
     return remakeZip(bytes, zip, changed) ?? this.#refuse(names, 'its sizes or offsets do not fit any more')
+  }
+
+  /** Each stream is as long afterwards as it was: whoever says where they begin is right. */
+  #streams(names: readonly string[], bytes: Buffer, depth: number): Buffer {
+    let changed: Buffer | null = null
+    for (const stream of streamsOf(bytes, this.#budget)) {
+      if ('code' in stream) continue
+      const { offset, length, contents } = stream
+      const after = this.#member([...names, nameOf(stream)], contents, depth)
+      if (after === contents) continue
+      const seal = sealOf(bytes)
+      if (seal !== null) this.#refuse(names, `it is ${seal}, with checksums of what is packed`)
+      const remade = streamOfLength(after, length, bytes.subarray(offset))
+      if (remade === null) this.#refuse([...names, nameOf(stream)], 'its stream does not fit in its place any more')
+      changed ??= Buffer.from(bytes)
+      changed.set(remade, offset)
+    }
+    return changed ?? bytes
   }
 
   /** The member's contents after all edits: the same buffer when nothing changed. */

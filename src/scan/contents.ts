@@ -10,9 +10,16 @@ import type { Finding } from '../model/findings.ts'
 import type { FileFacts } from '../model/graph.ts'
 import { STORE_DIR, storePathOf } from '../nix/store-path.ts'
 import type { SourcePath } from '../paths.ts'
-import { type ContainerMember, containerKindOf, LIMITS, scanContainer } from '../references/containers.ts'
+import {
+  type ContainerMember,
+  containerKindOf,
+  LIMITS,
+  type ProblemCode,
+  scanContainer,
+} from '../references/containers.ts'
 import type { Reference } from '../references/reference.ts'
 import { type HashSet, ReferenceScanner } from '../references/scan.ts'
+import { ZlibHeads } from '../references/zlib-streams.ts'
 import { readBinaryWrapper } from '../script/binary-wrapper.ts'
 import { parseShellWrapper } from '../script/shell-wrapper.ts'
 
@@ -21,19 +28,29 @@ const WRAPPER_MAX = 1 << 20
 /** Bytes before a reference that are looked at. */
 const BEFORE = 64
 
-/** The references of a file, and whether it is a text: no byte of it is NUL. */
-export function readReferences(path: SourcePath, hashes: HashSet): { references: Reference[]; text: boolean } {
+/** What one reading of a file shows. */
+export interface ReadBytes {
+  readonly references: Reference[]
+  /** Whether no byte of it is NUL. */
+  readonly text: boolean
+  /** Whether zlib streams may lie in it. */
+  readonly packed: boolean
+}
+
+export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
   const references: Reference[] = []
+  const heads = new ZlibHeads()
   let text = true
   withFile(path, source => {
     const scanner = new ReferenceScanner(hashes, reference => references.push(reference))
     for (const piece of pieces(source)) {
       text &&= !piece.includes(0)
       scanner.push(piece)
+      heads.push(piece)
     }
     scanner.end()
   })
-  return { references: references.sort((a, b) => a.offset - b.offset), text }
+  return { references: references.sort((a, b) => a.offset - b.offset), text, packed: heads.found.length > 0 }
 }
 
 /** A file that is larger is not looked into for pieces. In bytes. */
@@ -69,24 +86,20 @@ function hasPieces(bytes: Buffer, hash: string, wholes: readonly number[]): bool
   return false
 }
 
-/** The members of a container that name the store. What cannot be looked into is added to the findings. */
+/**
+ * The members of a container that name the store, and zlib streams in any other file that do. What cannot be looked into
+ * is added to the findings.
+ */
 export function readMembers(
   path: SourcePath,
   facts: FileFacts,
+  { packed }: ReadBytes,
   hashes: HashSet,
   findings: Finding[],
 ): readonly ContainerMember[] {
   return withFile(path, source => {
-    const isCarrier = facts.format === 'elf' && facts.program
-    const kind = containerKindOf(source) ?? (isCarrier && hasPayload(source, facts) ? 'data behind its end' : null)
-    if (kind === null) return []
-    const isRead = kind === 'gzip' || kind === 'zip' || kind === 'zlib'
-    const { members, problems } = !isRead
-      ? { members: [], problems: [{ names: [], code: 'opaque' as const, detail: kind }] }
-      : source.size > LIMITS.member
-        ? { members: [], problems: [{ names: [], code: 'too-large' as const, detail: '' }] }
-        : scanContainer(source.read(0, source.size), hashes)
-    for (const { names, code, detail } of problems)
+    const kind = containerKindOf(source)
+    const problem = (names: readonly string[], code: ProblemCode, detail: string): void => {
       findings.push({
         code: 'container-unread',
         severity: code === 'signed' ? 'note' : 'warning',
@@ -95,6 +108,16 @@ export function readMembers(
         problem: code,
         detail,
       })
+    }
+    const isCarrier = facts.format === 'elf' && facts.program
+    if (kind === null && isCarrier && hasPayload(source, facts)) problem([], 'opaque', 'data behind its end')
+    if (kind === null && !packed) return []
+    if (source.size > LIMITS.member) {
+      problem([], 'too-large', '')
+      return []
+    }
+    const { members, problems } = scanContainer(source.read(0, source.size), hashes)
+    for (const { names, code, detail } of problems) problem(names, code, detail)
     return members.filter(member => member.references.length > 0)
   })
 }

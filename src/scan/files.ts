@@ -11,7 +11,7 @@ import type { Reference } from '../references/reference.ts'
 import type { HashSet } from '../references/scan.ts'
 import { languageOf } from '../script/language.ts'
 import { PYC_HEAD } from '../script/pyc.ts'
-import { readMembers, readReferences, readWrapper, splitHashes } from './contents.ts'
+import { readBytes, readMembers, readWrapper, splitHashes } from './contents.ts'
 import type { Sources } from './sources.ts'
 import type { Verdicts } from './verdicts.ts'
 
@@ -59,7 +59,8 @@ export class Files {
     const status = stat(path)
     const size = status?.size ?? 0
     const executable = ((status?.mode ?? 0) & 0o111) !== 0
-    const { references, text } = readReferences(path, this.#hashes)
+    const bytes = readBytes(path, this.#hashes)
+    const { references, text } = bytes
     const wrapper = executable ? readWrapper(path, facts, size) : null
     if (wrapper) this.wrappers.set(path, wrapper)
     // Whatever names the store may turn out to be a part of a script; of shell scripts all that they source is known then.
@@ -79,7 +80,7 @@ export class Files {
     const namer = { path, facts, isWrapper: wrapper !== null, isNamed: isNamed && text }
     const judge = (reference: Reference, isBinary: boolean): Verdict =>
       this.#verdicts.of({ ...namer, isBinary }, reference)
-    const members = facts.format === 'macho' ? [] : readMembers(path, facts, this.#hashes, this.findings)
+    const members = facts.format === 'macho' ? [] : readMembers(path, facts, bytes, this.#hashes, this.findings)
     return {
       path,
       size,

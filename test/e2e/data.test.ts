@@ -128,6 +128,25 @@ test('what is packed is looked into, brought, and packed again', () => {
   expect(run(process.execPath, ['bin/bundle.js', 'verify', place]).code).toBe(0)
 })
 
+test('a zlib stream inside of a file is looked into, brought, and written again in its place', () => {
+  const text = `see ${nginx}/html/index.html`
+  const before = Buffer.concat([Buffer.from('head\0'), deflateSync(text), Buffer.from('tail')])
+  const app = tree({ 'bin/app': program, 'lib/page.beam': before })
+  for (const [options, want] of [
+    [['--prefix', '/p'], /^see \/p\/+\/pkg\/nginx-1\.22\.1\/html\/index\.html$/],
+    [[], /^see \/var\/empty\/e{32}-nginx-1\.22\.1\/html\/index\.html$/],
+  ] as const) {
+    const place = join(app, `../b${options.length}`)
+    mustBundle([app, ...options, '-f', 'dir', '-o', place])
+    const after = readFileSync(join(place, 'pkg/app/lib/page.beam'))
+    expect(after.length).toBe(before.length)
+    expect(after.subarray(-4).toString()).toBe('tail')
+    expect(inflateSync(after.subarray(5, -4)).toString()).toMatch(want)
+    expect(files(place)).toContain('./pkg/nginx-1.22.1/html/index.html')
+    expect(run(process.execPath, ['bin/bundle.js', 'verify', '--strict', place]).code).toBe(0)
+  }
+})
+
 test('verify finds a store path in what is packed, in a directory and in its archive', () => {
   const dirty = tree({ 'share/page.gz': gzipSync('/nix/store/x') })
   for (const target of [dirty, join(dirty, '../dirty.tar')]) {

@@ -13,7 +13,7 @@ import { Decompression, Input, Kept, type Peeked, peek, TOO_LARGE } from '../../
 import { readTar } from '../../archive/untar.ts'
 import { unzip } from '../../archive/unzip.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
-import { packedSections } from '../../elf/packed-sections.ts'
+import { type PackedSection, packedSections } from '../../elf/packed-sections.ts'
 import { isElf } from '../../elf/parse.ts'
 import { BundleError } from '../../errors.ts'
 import type { ByteSource } from '../../io/bytes.ts'
@@ -121,7 +121,7 @@ class Look {
     const whole = size === peeked.first.length ? peeked.first : null
     const random = kept.use(whole, source => this.#atRandom(names, source, kind, found.length > 0))
     const around = random?.packed ? await this.#packed(names, random.packed, depth) : Number.POSITIVE_INFINITY
-    const streams = kind === 'tar' || kind === 'gzip' ? [] : heads.found.filter(at => at < around)
+    const streams = kind === 'tar' || kind === 'gzip' ? [] : heads.found.filter(at => at < around && !random?.told(at))
     if (streams.length > 0) await this.#zlibStreams(names, kept.source(whole), streams, depth)
     if (random === null && (kind === 'zip' || kind === 'zlib')) this.problem(names, problem('too-large'))
     const own = this.#own(names, found, random?.partOf, this.findings.slice(before))
@@ -198,7 +198,7 @@ class Look {
     const file = names.join('!')
     const head = source.read(0, 16)
     const elf = isElf(head)
-    if (elf) this.#sections(names, source)
+    const told = elf ? this.#sections(names, source) : []
     const full = kind === 'tar' || kind === 'gzip' ? kind : containerKindOf(source)
     let packed: Buffer | null = null
     if (full === 'zip' || full === 'zlib') {
@@ -207,7 +207,13 @@ class Look {
     } else if (full !== null && full !== 'tar' && full !== 'gzip' && !(full === 'zstd' && isLayer(names)))
       this.problem(names, problem('opaque', full))
     const facts = names.length === 1 && this.#wanted.facts ? this.#facts(source, elf, file) : null
-    return { packed, facts, partOf: holdsReferences ? partsOf(source, file) : undefined }
+    return {
+      packed,
+      facts,
+      partOf: holdsReferences ? partsOf(source, file) : undefined,
+      /** Whether what is packed at an offset was looked into. */
+      told: (at: number) => told.some(({ offset, size }) => at >= offset && at < offset + size),
+    }
   }
 
   #facts(source: ByteSource, elf: boolean, file: string): ElfFacts | MachOFacts | null {
@@ -217,8 +223,9 @@ class Look {
     return image
   }
 
-  #sections(names: readonly string[], source: ByteSource): void {
-    for (const { name, how, offset, size, unpacked } of packedSections(source)) {
+  #sections(names: readonly string[], source: ByteSource): PackedSection[] {
+    const sections = packedSections(source)
+    for (const { name, how, offset, size, unpacked } of sections) {
       const path = [...names, name]
       if (how !== 'zlib') this.problem(path, problem('opaque', how))
       else if (size > LIMITS.member) this.problem(path, problem('too-large'))
@@ -228,6 +235,7 @@ class Look {
         else this.#scan(names, name, read.contents)
       }
     }
+    return sections
   }
 
   #scan(names: readonly string[], part: string, contents: Buffer): void {
