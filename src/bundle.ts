@@ -17,7 +17,8 @@ import type { Finding } from './model/findings.ts'
 import type { DependencyGraph, FileFacts } from './model/graph.ts'
 import type { BundlePlan } from './model/plan.ts'
 import type { Target } from './model/target.ts'
-import { closureOf } from './nix/build.ts'
+import { closureSize } from './nix/build.ts'
+import { readClosure } from './nix/closure.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type BundleOptions, formatOf, imageOptions, outputPath, planOptions, scanOptions } from './options.ts'
 import { type Packed, type PackedFile, pack } from './pack/archive.ts'
@@ -60,6 +61,7 @@ export async function bundle(
       hint: 'put it behind two dashes: --trace -- nginx -t',
     })
 
+  const told = options.closure === undefined ? null : readClosure(outputPath(options.closure, cwd))
   const target = await resolveTargets(typeof targets === 'string' ? [targets] : targets, {
     file: options.file ?? null,
     system: options.system ?? null,
@@ -71,10 +73,11 @@ export async function bundle(
   // Every entry is a program that exists.
   const name = options.name ?? toText(target.name)
   const how = planOptions(format === 'deb' ? { prefix: debPrefix(name), ...options } : options, format)
-  const closure = closureOf(target.roots.filter(r => storePathOf(r.root)?.root === r.root).map(r => toText(r.root)))
+  const roots = target.roots.filter(r => storePathOf(r.root)?.root === r.root)
+  const closure = told === null ? closureSize(roots.map(r => toText(r.root))) : Promise.resolve(told.size)
   const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
   // All that is run of the target has run.
-  const scanned = scan(target.entries, target.roots, scanOptions(options, how, seen.traced), progress)
+  const scanned = scan(target.entries, target.roots, scanOptions(options, how, seen.traced, told?.paths), progress)
   const graph = { ...scanned, findings: [...seen.findings, ...scanned.findings] }
   // No input is read for facts after this point.
   const made = makePlan(graph, how, sameContents)
@@ -94,7 +97,7 @@ export async function bundle(
     const files = plannedFiles(planned)
     const size = files.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
     const known = await closure
-    const made = reportOf(planned)(null, planned.findings, [], null, known?.size)
+    const made = reportOf(planned)(null, planned.findings, [], null, known)
     return { ...made, sizes: { ...made.sizes, bundle: size }, planned: files }
   }
 
@@ -107,14 +110,7 @@ export async function bundle(
     const report = reportOf(plan)
     const known = await closure
     const manifest = manifestBytes(
-      makeManifest(
-        { ...title, tool: `storefree ${VERSION}` },
-        graph,
-        plan,
-        how,
-        known?.hashes ?? new Set(),
-        written.files,
-      ),
+      makeManifest({ ...title, tool: `storefree ${VERSION}` }, graph, plan, how, written.files),
     )
     staging.write(MANIFEST, manifest)
     staging.seal([
@@ -132,11 +128,11 @@ export async function bundle(
       ...(await verifyAdded(options.image ?? {}, cwd, progress)),
     ]
     if (options.report !== undefined) writeReport(outputPath(options.report, cwd), target, graph, plan, findings)
-    if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known?.size)
+    if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known)
     // Nothing below runs when a finding is an error: an unverified bundle is never published.
     if (format === 'dir') {
       staging.publish({ tree: true }, force)
-      return report(destination, findings, written.files, null, known?.size)
+      return report(destination, findings, written.files, null, known)
     }
     progress.update('packing')
     const archive = staging.scratch('archive')
@@ -148,7 +144,7 @@ export async function bundle(
           ? await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format])
           : await packImage(staging, files, title, graph, plan, how.prefix!, image, cwd)
     staging.publish({ scratch: 'archive' }, force)
-    return report(destination, findings, written.files, packed, known?.size)
+    return report(destination, findings, written.files, packed, known)
   } finally {
     staging.remove()
     progress.done()

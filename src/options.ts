@@ -9,7 +9,7 @@ import type { PlanOptions } from './model/plan.ts'
 import type { Traced } from './model/target.ts'
 import { ENDINGS, FORMATS, type Format } from './pack/format.ts'
 import { checkImageOptions, IMAGE_PREFIX, type ImageOptions } from './pack/image.ts'
-import { fromText } from './paths.ts'
+import { fromText, type SourcePath } from './paths.ts'
 
 export interface BundleOptions {
   /** Where the bundle goes; by default `./<name>-<version>-<system>` with the format's ending. */
@@ -34,6 +34,8 @@ export interface BundleOptions {
   patcher?: 'auto' | 'patchelf' | 'install_name_tool'
   /** Who signs Mach-O files: `auto` is codesign on macOS, and elsewhere our own signer. */
   signer?: 'auto' | 'builtin'
+  /** A file with the store paths of the closure, where Nix's database cannot be asked (nix/closure.ts). */
+  closure?: string
   /** Which files come along besides programs and libraries: what is referenced, nothing, or the whole closure. */
   data?: 'auto' | 'none' | 'all'
   /** Globs on paths without store directory and hash, such as `glibc-2.36/lib/gconv/*`: brought, or left out. */
@@ -125,8 +127,10 @@ export const scanOptions = (
   { data = 'auto', include = [], exclude = [], strip = false, licenses = false, with: kinds = [] }: BundleOptions,
   { prefix }: PlanOptions,
   traced: readonly Traced[],
+  closure: readonly SourcePath[] = [],
 ): ScanOptions => ({
   traced,
+  closure,
   strip,
   licenses,
   with: kinds,

@@ -208,11 +208,19 @@ test.each(ENCODINGS)('a hash behind a long run of zero digits is found (%s)', en
   expect(offsets(found)).toEqual([run.length + LEAD[encoding]])
 })
 
-test('a hash of one character is found in a run of it, wherever the pieces end', () => {
-  const zeros = '0'.repeat(32)
-  const bytes = Buffer.from('0'.repeat(40))
-  for (const size of [1, 7, 31, 32, 33, 40])
-    expect(offsets(scan(bytes, size, { has: hash => hash === zeros }))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8])
+test('a hash that overlaps itself is found each time, wherever the pieces end', () => {
+  const turn = '0123456789'
+  const hash = turn.repeat(4).slice(0, 32)
+  const bytes = Buffer.from(turn.repeat(5))
+  for (const size of [1, 7, 31, 32, 33, 40]) expect(offsets(scan(bytes, size, new Set([hash])))).toEqual([0, 10])
+})
+
+test('a hash of few different characters may be ordinary bytes: alone it is none, in a store path it is one', () => {
+  for (const hash of ['m'.repeat(32), '01'.repeat(16), '012345678'.repeat(4).slice(0, 32)]) {
+    const set = new Set([hash])
+    for (const encoding of ENCODINGS) expect(scan(encode(`\0${hash}\0`, encoding), 64, set)).toEqual([])
+    expect(scanText(`/nix/store/${hash}-x`)[0]!.hash).toBe(hash)
+  }
 })
 
 test('a hash is found in a long run of digits, alone of many, and whichever of a thousand it is', () => {

@@ -103,13 +103,8 @@ export function makeManifest(
   graph: DependencyGraph,
   plan: BundlePlan,
   options: PlanOptions,
-  closure: ReadonlySet<string>,
   files: readonly WrittenFile[],
 ): Manifest {
-  const hashes = new Set(closure)
-  for (const { hash } of graph.packages) if (hash !== null) hashes.add(hash)
-  for (const { references } of graph.files.values())
-    for (const { hash } of references) if (hash !== null) hashes.add(hash)
   return {
     schema: SCHEMA,
     ...title,
@@ -128,7 +123,7 @@ export function makeManifest(
     ...(plan.templates.length > 0 && { templates: plan.templates.map(pathText) }),
     references: countOutcomes(plan),
     accounts: accountsByFile(plan),
-    closure: [...hashes].map(digestOfHash).sort(),
+    closure: [...graph.hashes].map(digestOfHash).sort(),
     findings: plan.findings.map(f => withoutStorePaths(f, plan)),
     files: files.map(f => ({
       ...pathText(f.at),

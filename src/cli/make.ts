@@ -46,6 +46,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
         .choices(['auto', 'none', 'all'])
         .default('auto'),
     )
+    .option('--closure <file>', 'store paths of the closure, one a line or as JSON of Nix, where Nix cannot be asked')
     .option('--include <glob>', 'bring these too: a path such as glibc-2.36/lib/gconv/* (repeatable)', collect)
     .option('--exclude <glob>', 'leave these out (repeatable)', collect)
     .option('--trace', 'run the command behind -- and bring what it opens: --trace -- nginx -t')

@@ -61,7 +61,11 @@ export function why(graph: DependencyGraph, wanted: (path: SourcePath) => boolea
   }
 }
 
-const ORDER: readonly (readonly Asked['kind'][])[] = [['entry'], ['target'], ['trace', 'include', 'with', 'licence']]
+const ORDER: readonly (readonly Asked['kind'][])[] = [
+  ['entry'],
+  ['target'],
+  ['trace', 'include', 'closure', 'with', 'licence'],
+]
 
 /**
  * Findings for what must not be in a bundle and is: a package by its name with or without version, or a file by its own

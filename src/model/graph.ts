@@ -41,7 +41,7 @@ export interface DependencyGraph {
   readonly pycs: ReadonlyMap<SourcePath, Buffer>
   /** Objects that are stripped, and how. */
   readonly strips: ReadonlyMap<SourcePath, Strip>
-  /** Names of the store directory at the time of the scan: hashes that no bundle may hold. */
+  /** Hashes of the closure, as far as its files show it (scan/hashes.ts) or was told: no bundle may hold them. */
   readonly hashes: ReadonlySet<string>
   readonly findings: readonly Finding[]
 }
@@ -183,7 +183,7 @@ export type DependencyKind =
  * option.
  */
 export interface Asked {
-  readonly kind: 'entry' | 'target' | 'trace' | 'include' | 'with' | 'licence'
+  readonly kind: 'entry' | 'target' | 'trace' | 'include' | 'closure' | 'with' | 'licence'
   /** `bin/nginx`, the package's name, what was traced, or the option as it was typed. */
   readonly name: string
   readonly to: SourcePath
@@ -198,6 +198,8 @@ export type DataKind = (typeof DATA_KINDS)[number]
 /** Which files come along besides programs and libraries. */
 export interface ScanOptions {
   readonly traced: readonly Traced[]
+  /** Store paths of the closure, as far as they were told (nix/closure.ts). */
+  readonly closure: readonly SourcePath[]
   /** What is referenced, nothing, or the whole closure. */
   readonly data: 'auto' | 'none' | 'all'
   /** Globs on paths without store directory and hash: `glibc-2.36/lib/gconv/*`. Byte strings. */

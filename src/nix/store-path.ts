@@ -10,6 +10,15 @@ export const STORE_PREFIX_LENGTH = STORE_DIR.length + 1 + HASH_LENGTH + 1
 
 export const HASH_ALPHABET = '0123456789abcdfghijklmnpqrsvwxyz'
 
+/** Fewer different characters than these a hash has once in ten thousand million times, and tables of bytes often. */
+const DIFFERENT = 10
+
+/**
+ * Whether a hash tells of its store path wherever it stands. One of few different characters (those that tests make up)
+ * may be ordinary bytes: it counts in a store path, and nowhere else.
+ */
+export const isTelling = (hash: string): boolean => new Set(hash).size >= DIFFERENT
+
 const STORE_PATH = /^\/nix\/store\/([0-9a-df-np-sv-z]{32})-([0-9A-Za-z+\-._?=]+)/
 
 export interface StorePath {

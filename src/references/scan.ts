@@ -27,7 +27,7 @@
  * across two pieces is whole in the window: what begins in its last LOOKAHEAD bytes waits for what follows.
  */
 
-import { HASH_LENGTH, STORE_DIR } from '../nix/store-path.ts'
+import { HASH_LENGTH, isTelling, STORE_DIR } from '../nix/store-path.ts'
 import { encodingOf, endOfRun, followsStoreDir, groupAt, holds, readRun, readText, TEXT_MAX, zeros } from './encoded.ts'
 import {
   beginsSlash,
@@ -235,7 +235,7 @@ export class ReferenceScanner {
     const hash = readRun(bytes, start, start + HASH_LENGTH * width, width)
     if (hash !== this.#asked) {
       this.#asked = hash
-      this.#forbidden = this.#hashes!.has(hash)
+      this.#forbidden = this.#hashes!.has(hash) && isTelling(hash)
     }
     if (!this.#forbidden || followsStoreDir(bytes, start, width)) return
     if (width === 1 && followsEscapedStoreDir(bytes, start)) return

@@ -37,7 +37,8 @@ export interface ReadBytes {
   readonly packed: boolean
 }
 
-export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
+/** @param hashes that count without a store directory before them; null: none */
+export function readBytes(path: SourcePath, hashes: HashSet | null): ReadBytes {
   const references: Reference[] = []
   const heads = new ZlibHeads()
   let text = true
@@ -94,7 +95,7 @@ export function readMembers(
   path: SourcePath,
   facts: FileFacts,
   { packed }: ReadBytes,
-  hashes: HashSet,
+  hashes: HashSet | null,
   findings: Finding[],
 ): readonly ContainerMember[] {
   return withFile(path, source => {

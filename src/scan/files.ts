@@ -20,7 +20,6 @@ const SCRIPT_MAX = 4 << 20
 
 export class Files {
   readonly #sources: Sources
-  readonly #hashes: HashSet
   readonly #verdicts: Verdicts
   readonly wrappers = new Map<SourcePath, Wrapper>()
   readonly texts = new Map<SourcePath, string>()
@@ -30,9 +29,8 @@ export class Files {
   /** Files that others name. */
   readonly #named = new Set<SourcePath>()
 
-  constructor(sources: Sources, hashes: HashSet, verdicts: Verdicts) {
+  constructor(sources: Sources, verdicts: Verdicts) {
     this.#sources = sources
-    this.#hashes = hashes
     this.#verdicts = verdicts
   }
 
@@ -59,18 +57,12 @@ export class Files {
     const status = stat(path)
     const size = status?.size ?? 0
     const executable = ((status?.mode ?? 0) & 0o111) !== 0
-    const bytes = readBytes(path, this.#hashes)
+    const bytes = readBytes(path, null)
     const { references, text } = bytes
     const wrapper = executable ? readWrapper(path, facts, size) : null
     if (wrapper) this.wrappers.set(path, wrapper)
     // Whatever names the store may turn out to be a part of a script; of shell scripts all that they source is known then.
-    if (text && size <= SCRIPT_MAX && (references.length > 0 || languageOf(path, facts) === 'shell'))
-      this.texts.set(
-        path,
-        withFile(path, source => source.read(0, size).toString('latin1')),
-      )
-    const split = facts.format === 'elf' ? splitHashes(path, references) : new Set<string>()
-    if (split.size > 0) this.split.set(path, split)
+    if (text && (references.length > 0 || languageOf(path, facts) === 'shell')) this.#keepText(path, size)
     if (path.endsWith('.pyc'))
       this.pycs.set(
         path,
@@ -80,7 +72,7 @@ export class Files {
     const namer = { path, facts, isWrapper: wrapper !== null, isNamed: isNamed && text }
     const judge = (reference: Reference, isBinary: boolean): Verdict =>
       this.#verdicts.of({ ...namer, isBinary }, reference)
-    const members = facts.format === 'macho' ? [] : readMembers(path, facts, bytes, this.#hashes, this.findings)
+    const members = facts.format === 'macho' ? [] : readMembers(path, facts, bytes, null, this.findings)
     return {
       path,
       size,
@@ -92,4 +84,44 @@ export class Files {
       members: members.map(member => ({ ...member, verdicts: member.references.map(r => judge(r, false)) })),
     }
   }
+  /**
+   * A file with the hashes in it that stand alone, once it is known which there are: it is read again for these. Until
+   * then nothing depends on them, for a hash that is no path leads to nothing.
+   */
+  withHashes(node: FileNode, hashes: HashSet): FileNode {
+    const { path, facts } = node
+    const namer = { path, facts, isWrapper: this.wrappers.has(path), isBinary: false, isNamed: false }
+    const judge = (reference: Reference): Verdict => this.#verdicts.of(namer, reference)
+    const bytes = readBytes(path, hashes)
+    const { references, verdicts } = merged(node, bytes.references, judge)
+    if (node.text && references.length > 0) this.#keepText(path, node.size)
+    const split = facts.format === 'elf' ? splitHashes(path, references) : new Set<string>()
+    if (split.size > 0) this.split.set(path, split)
+    const known = [...node.members]
+    const members = (facts.format === 'macho' ? [] : readMembers(path, facts, bytes, hashes, [])).map(member => {
+      const before = member.references.some(r => !r.bare) ? (known.shift() ?? NONE) : NONE
+      return { ...member, ...merged(before, member.references, judge) }
+    })
+    return { ...node, references, verdicts, members }
+  }
+
+  #keepText(path: SourcePath, size: number): void {
+    if (size <= SCRIPT_MAX && !this.texts.has(path))
+      this.texts.set(
+        path,
+        withFile(path, source => source.read(0, size).toString('latin1')),
+      )
+  }
+}
+
+const NONE = { references: [], verdicts: [] }
+
+/** All references with their verdicts: those of paths keep theirs, which may have been settled since. */
+function merged(
+  known: Pick<FileNode, 'references' | 'verdicts'>,
+  found: readonly Reference[],
+  judge: (reference: Reference) => Verdict,
+): Pick<FileNode, 'references' | 'verdicts'> {
+  const verdicts = [...known.verdicts]
+  return { references: found, verdicts: found.map(r => (r.bare ? judge(r) : (verdicts.shift() ?? judge(r)))) }
 }

@@ -37,6 +37,7 @@ import { Images } from './dyld.ts'
 import { Edges, type Found, here } from './edges.ts'
 import { licences, provide } from './extras.ts'
 import { Files } from './files.ts'
+import { shownHashes } from './hashes.ts'
 import { Processes } from './ld-so.ts'
 import { linksOnTheWay } from './lookup.ts'
 import { machineData } from './machine-data.ts'
@@ -63,9 +64,11 @@ export function scan(
   const scanner = new Scanner(roots, options, progress)
   for (const root of roots) if (root.tree) scanner.addTarget(root)
   for (const entry of entries) scanner.addEntry(entry)
+  if (options.data === 'all') for (const root of options.closure) scanner.addPackage(root)
   for (const opened of options.traced) scanner.addTraced(opened)
   scanner.run()
   scanner.addExtras()
+  scanner.addHashes()
   return scanner.graph(entries)
 }
 
@@ -73,8 +76,6 @@ class Scanner {
   readonly #sources = new Sources()
   readonly #options: ScanOptions
   readonly #progress: Progress
-  /** Every store path of this machine by its hash. */
-  readonly #store = storePaths()
   readonly #roots: readonly PackageRoot[]
   /** Packages whose own tree comes along. */
   readonly #trees = new Set<SourcePath>()
@@ -86,6 +87,7 @@ class Scanner {
   readonly #linked = new Set<SourcePath>()
   readonly #leftLinks = new Set<SourcePath>()
   readonly #findings: Finding[] = []
+  #hashes: ReadonlySet<string> = new Set()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
   readonly #extras: Extra[] = []
   readonly #queue: FileNode[] = []
@@ -111,8 +113,8 @@ class Scanner {
     this.#progress = progress
     const matches = globs(options.exclude)
     this.#excluded = path => matches(withoutHash(path))
-    this.#verdicts = new Verdicts(this.#sources, this.#store, options.data, this.#excluded)
-    this.#reader = new Files(this.#sources, this.#store, this.#verdicts)
+    this.#verdicts = new Verdicts(this.#sources, options.data, this.#excluded)
+    this.#reader = new Files(this.#sources, this.#verdicts)
     for (const { root, tree } of roots) if (tree) this.#trees.add(root)
   }
 
@@ -152,6 +154,13 @@ class Scanner {
         if (isElf(source.read(0, 4))) parseElf(source, path)
         else if (holdsMachO(source)) parseMachO(source, path)
       })
+  }
+
+  /** Adds a store path of the closure, if it is on this machine. */
+  addPackage(root: SourcePath): void {
+    if (stat(root) === null) return
+    this.#edges.ask({ kind: 'closure', name: '--closure', to: root })
+    this.#bring(root)
   }
 
   /** Adds what a program was seen to open. */
@@ -214,10 +223,20 @@ class Scanner {
         `--with ${kind}`,
         provide(
           kind,
-          [...this.#packages().map(p => p.root), ...this.#store.values()],
+          [...this.#packages().map(p => p.root), ...storePaths()],
           [...this.#files.values()].flatMap(({ references }) => references),
         ),
       )
+  }
+
+  /** Finds the hashes that stand alone: of the closure as it is known by now, whatever else the machine's store holds. */
+  addHashes(): void {
+    const nodes = [...this.#files.values(), ...this.#extras.flatMap(({ node }) => node ?? [])]
+    const links = [...this.#links.values()].map(({ text }) => text)
+    this.#hashes = shownHashes([...this.#packages(), ...this.#options.closure.map(root => ({ root }))], nodes, links)
+    for (const [path, node] of this.#files) this.#files.set(path, this.#reader.withHashes(node, this.#hashes))
+    for (const [i, extra] of this.#extras.entries())
+      if (extra.node) this.#extras[i] = { ...extra, node: this.#reader.withHashes(extra.node, this.#hashes) }
   }
 
   graph(entries: readonly Entry[]): DependencyGraph {
@@ -246,7 +265,7 @@ class Scanner {
       pycs: this.#reader.pycs,
       split: this.#reader.split,
       strips: this.#options.strip ? strips(this.#files.values(), this.#sources.loaders.keys()) : new Map(),
-      hashes: new Set(this.#store.keys()),
+      hashes: this.#hashes,
       findings: [
         ...this.#sources.findings,
         ...this.#reader.findings,
@@ -438,9 +457,9 @@ class Scanner {
     const before = this.#files.size + this.#links.size
     const roots = new Set<string>(this.#roots.map(({ root }) => root))
     for (const { references } of this.#files.values())
-      for (const { hash } of references) {
-        const root = hash === null ? undefined : this.#store.get(hash)
-        if (root !== undefined) roots.add(root)
+      for (const reference of references) {
+        const root = this.#verdicts.packageOf(reference)
+        if (root !== null) roots.add(root)
       }
     for (const glob of this.#options.include) {
       const matches = globs([glob])

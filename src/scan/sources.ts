@@ -104,16 +104,10 @@ export class Sources implements Disk {
   }
 }
 
-/** Everything in this machine's store by its hash: a superset of any closure, known without Nix. */
-export function storePaths(): ReadonlyMap<string, SourcePath> {
-  const paths = new Map<string, SourcePath>()
-  if (stat(STORE_DIR)?.type !== 'directory') return paths
-  for (const name of list(STORE_DIR)) {
-    const store = storePathOf(`${STORE_DIR}/${name}`)
-    // `NAME.lock` lies beside what is being built; names come sorted, so the first is the store path.
-    if (store && !paths.has(store.hash)) paths.set(store.hash, store.root as SourcePath)
-  }
-  return paths
+/** Everything in this machine's store: for what is asked for by its kind. What a bundle refers to, its inputs show. */
+export function storePaths(): SourcePath[] {
+  if (stat(STORE_DIR)?.type !== 'directory') return []
+  return list(STORE_DIR).flatMap(name => (storePathOf(`${STORE_DIR}/${name}`)?.root ?? []) as SourcePath | [])
 }
 
 /**

@@ -49,7 +49,6 @@ interface Settled {
 
 export class Verdicts {
   readonly #sources: Sources
-  readonly #store: ReadonlyMap<string, SourcePath>
   readonly #data: ScanOptions['data']
   readonly #excluded: (path: string) => boolean
   #waiting: Waiting[] = []
@@ -58,15 +57,8 @@ export class Verdicts {
   /** By what stands behind, and text: many files name the same. */
   readonly #named = new Map<string, Named | null>()
 
-  /** @param store every store path of this machine by its hash */
-  constructor(
-    sources: Sources,
-    store: ReadonlyMap<string, SourcePath>,
-    data: ScanOptions['data'],
-    excluded: (path: string) => boolean,
-  ) {
+  constructor(sources: Sources, data: ScanOptions['data'], excluded: (path: string) => boolean) {
     this.#sources = sources
-    this.#store = store
     this.#data = data
     this.#excluded = excluded
   }
@@ -74,7 +66,7 @@ export class Verdicts {
   /** What becomes of a reference. One that waits is settled later, in place. */
   of(namer: Namer, reference: Reference): Verdict {
     const { facts } = namer
-    const all = this.#data === 'all'
+    const all = this.#data === 'all' && !reference.bare
     const found = all ? this.#packageOf(reference) : this.#lookUp(namer, reference)
     if (all) return verdict(found ? 'data-all' : 'gone', found, found !== null)
     if (facts.format === 'script' && reference.offset === facts.interpreter.offset)
@@ -182,13 +174,17 @@ export class Verdicts {
       : look(byteBehind(path, reference))
   }
 
-  /** With `--data all`: the package that a hash belongs to, whatever stands around it. */
-  #packageOf({ hash }: Reference): Named | null {
-    const root = hash === null ? undefined : this.#store.get(hash)
-    const store = root === undefined ? null : storePathOf(root)
-    if (root === undefined || store === null) return null
+  /** With `--data all`: the package, whatever stands behind its name. */
+  #packageOf(reference: Reference): Named | null {
+    const root = this.packageOf(reference)
+    if (root === null) return null
     const type = stat(root)?.type === 'file' ? 'file' : 'directory'
-    return { path: root, root, name: store.name, type, all: [root], doubtful: false }
+    return { path: root, root, name: storePathOf(root)!.name, type, all: [root], doubtful: false }
+  }
+
+  /** The store path that a reference names, or something in it; null when it is not on this machine. */
+  packageOf({ bare, text }: Reference): SourcePath | null {
+    return bare ? null : (lookUp(text, 'delimiter')?.root ?? null)
   }
 
   #imports(files: readonly FileNode[], functions: readonly string[], definedIn: SourcePath): boolean {
