@@ -11,12 +11,13 @@ export const SHT = {
   symtab: 2,
   strtab: 3,
   rela: 4,
+  dynamic: 6,
   nobits: 8,
   rel: 9,
   dynsym: 11,
   symtabShndx: 18,
 } as const
-export const SHF = { alloc: 2 } as const
+export const SHF = { alloc: 2, infoLink: 0x40, tls: 0x400 } as const
 
 export interface Section {
   /** Empty where the file has no names. */

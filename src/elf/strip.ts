@@ -10,6 +10,7 @@ import type { ByteSource } from '../io/bytes.ts'
 import type { Overwrite } from '../references/rewrite.ts'
 import type { ElfFacts } from './facts.ts'
 import { readSections, SECTION_TABLE, type Section, SHF, SHT } from './sections.ts'
+import { readWord, roundUp, writeHalf, writeInt, writeWord } from './words.ts'
 
 export interface Strip {
   /** Bytes of the input that stay, from its start; then follows `tail`. */
@@ -56,7 +57,7 @@ export function strip(source: ByteSource, facts: ElfFacts): Strip | null {
   const entries: Buffer[] = [Buffer.alloc(place.size)]
   loaded.forEach((s, i) => {
     // sh_info names a section, or counts symbols: what has no new number is left as it is.
-    const info = s.flags & SHF_INFO_LINK ? (numbers.get(s.info) ?? 0) : s.info
+    const info = s.flags & SHF.infoLink ? (numbers.get(s.info) ?? 0) : s.info
     entries.push(sectionHeader({ ...s, link: numbers.get(s.link) ?? 0, info }, nameAt(i + 1), facts))
   })
   const own = {
@@ -81,8 +82,6 @@ export function strip(source: ByteSource, facts: ElfFacts): Strip | null {
   return { keep, tail, writes: [{ op: 'overwrite', offset: 0, from: header, to: changed }] }
 }
 
-const SHF_INFO_LINK = 0x40
-
 function sectionHeader(section: Section, name: number, facts: ElfFacts): Buffer {
   const { size } = SECTION_TABLE[facts.class]
   const step = facts.class / 8
@@ -99,23 +98,3 @@ function sectionHeader(section: Section, name: number, facts: ElfFacts): Buffer 
   writeWord(bytes, 16 + 5 * step, section.entsize, facts)
   return bytes
 }
-
-const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to
-
-type Layout = Pick<ElfFacts, 'class' | 'little'>
-
-const writeHalf = (to: Buffer, at: number, value: number, { little }: Layout): void =>
-  void (little ? to.writeUInt16LE(value, at) : to.writeUInt16BE(value, at))
-const writeInt = (to: Buffer, at: number, value: number, { little }: Layout): void =>
-  void (little ? to.writeUInt32LE(value, at) : to.writeUInt32BE(value, at))
-function writeWord(to: Buffer, at: number, value: number, facts: Layout): void {
-  if (facts.class === 32) writeInt(to, at, value, facts)
-  else if (facts.little) to.writeBigUInt64LE(BigInt(value), at)
-  else to.writeBigUInt64BE(BigInt(value), at)
-}
-const readWord = (from: Buffer, at: number, { class: bits, little }: Layout): number =>
-  bits === 32
-    ? little
-      ? from.readUInt32LE(at)
-      : from.readUInt32BE(at)
-    : Number(little ? from.readBigUInt64LE(at) : from.readBigUInt64BE(at))

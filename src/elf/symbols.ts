@@ -112,7 +112,12 @@ function relocatedSymbolCount(image: Image): number {
 
 /** String table offsets of the names in DT_VERNEED and DT_VERDEF. */
 export interface Versions {
-  readonly needs: readonly { readonly file: number; readonly names: readonly number[] }[]
+  readonly needs: readonly {
+    /** Where the record lies in the file. */
+    readonly at: number
+    readonly file: number
+    readonly names: readonly number[]
+  }[]
   readonly defined: readonly number[]
   /** By the index that symbols have in DT_VERSYM; without the base definition, which is no symbol's version. */
   readonly byIndex: ReadonlyMap<number, number>
@@ -123,7 +128,7 @@ const VER_FLG_BASE = 1
 
 export function readVersions(image: Image): Versions {
   const { source, header, dynamic, path } = image
-  const needs: { file: number; names: number[] }[] = []
+  const needs: { at: number; file: number; names: number[] }[] = []
   const defined: number[] = []
   const byIndex = new Map<number, number>()
   // The records are linked lists of relative offsets, which may overlap: a budget ends any walk.
@@ -144,7 +149,7 @@ export function readVersions(image: Image): Versions {
       if (entry.u32(12) === 0) break
       aux += entry.u32(12)
     }
-    needs.push({ file: need.u32(4), names })
+    needs.push({ at, file: need.u32(4), names })
     at = need.u32(12) === 0 ? undefined : at + need.u32(12)
   }
   at = pointee(image, DT.verdef, 'the defined versions')
