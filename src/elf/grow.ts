@@ -105,7 +105,7 @@ export function grow(source: ByteSource, path: string, edits: readonly ElfEdit[]
     offset: place.at + place.start + part.start,
     size: part.bytes.length,
   })
-  const headers = source.read(image.header.phoff, facts.segments.length * PHDR[facts.class].size)
+  const headers = Buffer.from(source.read(image.header.phoff, facts.segments.length * PHDR[facts.class].size))
   for (const part of parts) {
     const type = part.what === 'interp' ? PT.interp : part.what === 'dynamic' ? PT.dynamic : null
     facts.segments.forEach((s, i) => {
