@@ -4,7 +4,9 @@ import { cp, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { checkEdited } from '../src/apply/fidelity.ts'
+import { grown } from '../src/apply/grow.ts'
 import { type ElfEdit, editable, editedFacts, editInPlace, emptyRpath, type Write } from '../src/elf/edit.ts'
+import { grow } from '../src/elf/grow.ts'
 import { parseElf, symbolNames } from '../src/elf/parse.ts'
 import { patchelf } from '../src/elf/patchelf.ts'
 import { bufferSource } from '../src/io/bytes.ts'
@@ -119,6 +121,15 @@ function write(file: string, writes: readonly Write[]): void {
   writeFileSync(file, bytes)
 }
 
+/** Lets strings grow that have no room. */
+function growFile(file: string, edits: readonly ElfEdit[]): void {
+  const source = bufferSource(readFileSync(file))
+  const growth = grow(source, file, edits)
+  if (typeof growth === 'string') throw new Error(`${file}: ${growth}`)
+  const after = grown(source, growth)
+  writeFileSync(file, after.read(0, after.size))
+}
+
 async function run(program: string): Promise<string> {
   // The exit code is part of what it does.
   const script = '"$0" "$@"; echo "exit $?"'
@@ -182,7 +193,7 @@ test(`${VARIANTS.length} programs and their libraries, in place and by patchelf`
       write(copies[0], inPlace.writes)
       left += inPlace.left.length
       edited += edits.length
-      expect({ variant, name, differences: checkEdited(original, copies[0], facts, edits, true) }).toEqual({
+      expect({ variant, name, differences: checkEdited(original, copies[0], facts, edits, 'in place') }).toEqual({
         variant,
         name,
         differences: [],
@@ -192,12 +203,12 @@ test(`${VARIANTS.length} programs and their libraries, in place and by patchelf`
       write(copies[1], emptyRpath(facts))
       jobs.push({ file: copies[1], edits, about: original })
 
-      // One string grows: that edit is patchelf's, the others stay in place.
+      // One string grows, the others stay in place.
       const mixed = growing(edits)
-      const grown = editInPlace(facts, mixed)
-      expect(grown.left.map(e => e.op)).toEqual(['set-rpath'])
-      write(copies[2], [...grown.writes, ...emptyRpath(facts)])
-      jobs.push({ file: copies[2], edits: grown.left, about: original })
+      const inPart = editInPlace(facts, mixed)
+      expect(inPart.left.map(e => e.op)).toEqual(['set-rpath'])
+      write(copies[2], inPart.writes)
+      growFile(copies[2], inPart.left)
     }
   expect(left).toBe(0)
   await patchelf(jobs)
@@ -212,14 +223,14 @@ test(`${VARIANTS.length} programs and their libraries, in place and by patchelf`
 
       // Both ways, the same.
       const facts = factsOf(original)
-      expect({ variant, name, differences: checkEdited(original, patched, facts, edits, false) }).toEqual({
+      expect({ variant, name, differences: checkEdited(original, patched, facts, edits, 'by a tool') }).toEqual({
         variant,
         name,
         differences: [],
       })
       expect(editable(factsOf(patched))).toEqual(editable(factsOf(inPlace)))
       expect(symbolsOf(patched)).toEqual(symbolsOf(inPlace))
-      expect(checkEdited(original, `${root}/grown/${variant}/${name}`, facts, growing(edits), false)).toEqual([])
+      expect(checkEdited(original, `${root}/grown/${variant}/${name}`, facts, growing(edits), 'grown')).toEqual([])
     }
   })
 
@@ -256,14 +267,14 @@ async function compile({ source, flags }: Shared): Promise<string> {
   return `${directory}/a.so`
 }
 
-/** Edits in place and leaves the rest to patchelf, as the bundler does. */
+/** Edits in place and lets the rest grow, as the bundler does. */
 async function edit(file: string, edits: readonly ElfEdit[]): Promise<{ left: readonly ElfEdit[] }> {
   const facts = factsOf(file)
   await cp(file, `${file}.original`)
   const { writes, left } = editInPlace(facts, edits)
-  write(file, [...writes, ...(left.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : [])])
-  await patchelf(left.length > 0 ? [{ file, edits: left, about: file }] : [])
-  expect(checkEdited(`${file}.original`, file, facts, edits, left.length === 0)).toEqual([])
+  write(file, writes)
+  if (left.length > 0) growFile(file, left)
+  expect(checkEdited(`${file}.original`, file, facts, edits, left.length === 0 ? 'in place' : 'grown')).toEqual([])
   return { left }
 }
 
@@ -275,8 +286,8 @@ test('a MIPS debug map that an editor moved is found', () => {
   const rldMap = { e_machine: 8, 'dyn.flags1.tag': 0x70000035 }
   writeFileSync(original, image.with({ ...rldMap, 'dyn.flags1.val': -64 }))
   writeFileSync(copy, image.with({ ...rldMap, 'dyn.flags1.val': 0x680106b4 }))
-  expect(checkEdited(original, original, factsOf(original), [], false)).toEqual([])
-  expect(checkEdited(original, copy, factsOf(original), [], false)).toMatchObject([
+  expect(checkEdited(original, original, factsOf(original), [], 'by a tool')).toEqual([])
+  expect(checkEdited(original, copy, factsOf(original), [], 'by a tool')).toMatchObject([
     { fact: 'the place of the debug map' },
   ])
 })
@@ -341,9 +352,7 @@ test('a symbol has the whole name of a needed library', async () => {
   const facts = factsOf(`${directory}/prog`)
   expect(facts.needed[0]).toMatchObject({ value: 'helper', capacity: 0 })
   expect(editInPlace(facts, [{ op: 'replace-needed', from: 'helper', to: 'x' }]).writes).toEqual([])
-  await patchelf([
-    { file: `${directory}/prog`, edits: [{ op: 'replace-needed', from: 'helper', to: 'x' }], about: 'x' },
-  ])
+  growFile(`${directory}/prog`, [{ op: 'replace-needed', from: 'helper', to: 'x' }])
   renameSync(`${directory}/helper`, `${directory}/x`)
   expect(symbolsOf(`${directory}/prog`)).toContain('helper')
   expect(await run(`${directory}/prog`)).toBe('exit 6\n')
@@ -429,7 +438,7 @@ test('an empty RPATH for patchelf: every entry is a RPATH of the empty string, n
   expect(after).toEqual({ ...before, rpath: '', runpath: null })
 })
 
-test('what has no RPATH, RUNPATH or interpreter is left to patchelf', () => {
+test('what has no RPATH, RUNPATH or interpreter has no place', () => {
   const facts = parseElf(bufferSource(buildElf({ without: ['rpath', 'runpath'] }).bytes), 'x')
   const edits: ElfEdit[] = [
     { op: 'set-rpath', to: '' },
@@ -454,10 +463,10 @@ test('a program of the Go linker: its dynamic section stays writable', async () 
   const [bare, ours] = ['bare', 'ours'].map(name => `${root}/${name}`)
   for (const copy of [bare!, ours!]) await cp(program, copy)
   await output('patchelf', ['--force-rpath', '--set-rpath', '$ORIGIN/../lib', bare!])
-  expect(checkEdited(program, bare!, facts, edits, false)).toMatchObject([
+  expect(checkEdited(program, bare!, facts, edits, 'by a tool')).toMatchObject([
     { code: 'edit-outside-plan', fact: 'that the dynamic section can be written to' },
   ])
   await patchelf([{ file: ours!, edits, about: program }])
-  expect(checkEdited(program, ours!, facts, edits, false)).toEqual([])
+  expect(checkEdited(program, ours!, facts, edits, 'by a tool')).toEqual([])
   expect(await output(ours!, [])).toBe('0 <nil>\n')
 })

@@ -1,7 +1,7 @@
 /**
  * Stage 5: carries out the plan in the staging directory. Each file is copied once, piece by piece, with its edits
- * made on the way; what does not fit in place goes through patchelf afterwards; then every edited ELF file is parsed
- * again and compared with what was planned.
+ * made on the way; strings that do not fit in place grow (grow.ts); then every edited ELF file is parsed again and
+ * compared with what was planned.
  */
 import { createHash } from 'node:crypto'
 import { editInPlace, elfEdits, emptyRpath, type Write } from '../elf/edit.ts'
@@ -23,6 +23,7 @@ import type { BundlePlan, Edit, PlanOptions, Step } from '../model/plan.ts'
 import type { BundlePath } from '../paths.ts'
 import { containerKindOf, rewriteContainer } from '../references/containers.ts'
 import { checkEdited, checkInjected } from './fidelity.ts'
+import { growStaged } from './grow.ts'
 import { relocationTable } from './relocation-table.ts'
 import { editAndSign } from './sign.ts'
 
@@ -57,6 +58,7 @@ export async function apply(
   const files: WrittenFile[] = new Array(plan.steps.length)
   const patches: PatchelfJob[] = []
   const patched: { index: number; at: BundlePath; scratch: string }[] = []
+  const grown = new Set<number>()
   const findings: Finding[] = []
 
   await eachWithJobs(plan.steps, jobs, async (step, index) => {
@@ -87,24 +89,28 @@ export async function apply(
       const edits = elfEdits(step.edits)
       // Whoever moves a payload from the end of its file hides it from its program.
       const isFixed = graph.refusals.get(step.from) === 'payload'
-      const { writes, left } =
-        facts === null || (options.patcher === 'patchelf' && !isFixed)
-          ? { writes: [], left: edits }
-          : editInPlace(facts, edits)
+      const byPatchelf = options.patcher === 'patchelf' && !isFixed && edits.length > 0
+      const { writes, left } = facts === null || byPatchelf ? { writes: [], left: edits } : editInPlace(facts, edits)
       if (isFixed && left.length > 0)
         throw new BundleError('edit-refused', 'its strings for the loader do not fit, and its payload must not move', {
           path: step.from,
           hint: 'choose a shorter --prefix',
         })
-      const rpathLeft = facts !== null && left.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
-      await staging.writePieces(step.at, editedPieces(step, [...writes, ...rpathLeft], loadedEnd(facts), count))
-      if (left.length > 0) {
+      const emptied = facts !== null && byPatchelf && edits.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
+      await staging.writePieces(step.at, editedPieces(step, [...writes, ...emptied], loadedEnd(facts), count))
+      if (byPatchelf) {
         // patchelf gets a name that any argument vector can carry.
         const scratch = staging.scratch(`patchelf-${index}`)
-        patches.push({ file: scratch, edits: left, about: step.from })
+        patches.push({ file: scratch, edits, about: step.from })
         patched.push({ index, at: step.at, scratch })
-      } else if (facts !== null && edits.length > 0)
-        findings.push(...checkEdited(step.from, staging.path(step.at), facts, edits, true))
+      } else if (facts !== null && edits.length > 0) {
+        const path = staging.path(step.at)
+        if (left.length > 0) {
+          growStaged(path, step.from, left, staging)
+          grown.add(index)
+        }
+        findings.push(...checkEdited(step.from, path, facts, edits, left.length > 0 ? 'grown' : 'in place'))
+      }
     }
     files[index] = {
       at: step.at,
@@ -113,6 +119,7 @@ export async function apply(
       size,
       sha256: hash.digest('hex'),
       target: null,
+      ...(grown.has(index) && digestOf(staging.path(step.at))),
     }
   })
 
@@ -123,7 +130,9 @@ export async function apply(
     files[index] = { ...files[index]!, ...digestOf(staging.path(at)) }
     const step = plan.steps[index]!
     if (step.do !== 'copy') continue
-    findings.push(...checkEdited(step.from, staging.path(at), elfFacts(graph, step)!, elfEdits(step.edits), false))
+    findings.push(
+      ...checkEdited(step.from, staging.path(at), elfFacts(graph, step)!, elfEdits(step.edits), 'by a tool'),
+    )
   }
 
   for (const [index, step] of plan.steps.entries()) {
@@ -133,7 +142,7 @@ export async function apply(
     files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
   }
 
-  // Last: patchelf may have moved what the stub has to know.
+  // Last: growing and patchelf move what the stub has to know.
   for (const [index, step] of plan.steps.entries()) {
     const edit = step.do === 'copy' ? step.edits.find(e => e.op === 'inject-stub') : undefined
     if (!edit) continue

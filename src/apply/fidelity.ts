@@ -6,7 +6,8 @@
 import { createHash } from 'node:crypto'
 import { DT, EM, PT } from '../elf/constants.ts'
 import { type EditableFacts, type ElfEdit, editable, editedFacts } from '../elf/edit.ts'
-import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
+import type { ElfFacts, LoaderPlace, Segment } from '../elf/facts.ts'
+import { spareRow } from '../elf/grow.ts'
 import { parseElf, symbolNames } from '../elf/parse.ts'
 import { isDynamicWritable } from '../elf/patchelf.ts'
 import { spareHeader } from '../entry/inject.ts'
@@ -22,17 +23,20 @@ import { checkSignature, isIntact } from '../macho/signature.ts'
 import type { Finding } from '../model/findings.ts'
 
 /**
- * Compares an edited copy with its original.
- * @param inPlace true when nothing may have moved
+ * How a file was edited: `in place` nothing has moved; `grown` strings of the loader have, and nothing else (elf/grow.ts);
+ * `by a tool`, who knows what.
  */
+export type Edited = 'in place' | 'grown' | 'by a tool'
+
+/** Compares an edited copy with its original. */
 export function checkEdited(
   original: string,
   copy: string,
   facts: ElfFacts,
   edits: readonly ElfEdit[],
-  inPlace: boolean,
+  how: Edited,
 ): Finding[] {
-  const after = withFile(copy, source => parseElf(source, copy))
+  const after = withFile(copy, source => parseElf(source, original))
   const differences: [fact: string, expected: string, found: string][] = []
   const expect = (fact: string, expected: unknown, found: unknown): void => {
     const [e, f] = [JSON.stringify(expected), JSON.stringify(found)]
@@ -53,12 +57,17 @@ export function checkEdited(
   if (facts.machine === EM.mips) expect('the place of the debug map', rldMap(facts), rldMap(after))
   // Some loaders leave it alone, and it is read-only from the start.
   if (isDynamicWritable(facts)) expect('that the dynamic section can be written to', true, isDynamicWritable(after))
-  if (inPlace) expect('program headers', facts.segments, after.segments)
+  if (how === 'in place') expect('program headers', facts.segments, after.segments)
   else expect('alignment of segments', alignments(facts), alignments(after))
+  if (how === 'grown') {
+    const [was, is] = grownSegments(facts, after)
+    expect('program headers', was, is)
+  }
+  if (how !== 'by a tool') expect('the dynamic section', otherEntries(facts), otherEntries(after))
 
   const renamed = new Map(edits.flatMap(e => (e.op === 'replace-needed' ? [[e.from, e.to] as const] : [])))
   const names = withFile(original, source => symbolNames(source, original)).map(name => renamed.get(name) ?? name)
-  const namesAfter = withFile(copy, source => symbolNames(source, copy))
+  const namesAfter = withFile(copy, source => symbolNames(source, original))
   const changed = names.findIndex((name, i) => name !== namesAfter[i])
   if (changed >= 0) expect(`symbol or version name ${changed}`, names[changed], namesAfter[changed] ?? null)
   else expect('number of symbol and version names', names.length, namesAfter.length)
@@ -191,6 +200,29 @@ function difference(file: string, fact: string, expected: unknown, found: unknow
   const [e, f] = [JSON.stringify(expected), JSON.stringify(found)]
   return e === f ? [] : [{ code: 'edit-outside-plan', severity: 'error', file, fact, expected: e, found: f }]
 }
+
+/**
+ * What of the program headers stays when strings have grown, before and after: all but the places of the interpreter and
+ * the dynamic section, how far the last segment goes, and a header to spare that became a segment.
+ */
+function grownSegments(was: ElfFacts, is: ElfFacts): [unknown, unknown] {
+  const isLoad = (s: Segment): boolean => s.type === PT.load
+  const spare = is.segments.filter(isLoad).length > was.segments.filter(isLoad).length ? spareRow(was) : -1
+  const isOld = (s: Segment): boolean => !isLoad(s) || was.segments.some(old => isLoad(old) && old.vaddr === s.vaddr)
+  const last = Math.max(...was.segments.filter(isLoad).map(s => s.vaddr + s.memsz))
+  const stays = (s: Segment): unknown => {
+    const { type, flags, align, ...place } = s
+    if (type === PT.interp || type === PT.dynamic) return { type, flags, align }
+    const { offset, vaddr } = place
+    return isLoad(s) && vaddr + place.memsz >= last ? { type, flags, align, offset, vaddr } : s
+  }
+  return [was.segments.filter((_, i) => i !== spare).map(stays), is.segments.filter(isOld).map(stays)]
+}
+
+/** Dynamic entries that no edit changes. */
+const otherEntries = ({ dynamic }: ElfFacts): unknown =>
+  dynamic.filter(e => !EDITED.has(e.tag)).map(({ tag, value }) => [tag, value])
+const EDITED: ReadonlySet<number> = new Set([DT.needed, DT.rpath, DT.runpath, DT.strtab, DT.strsz, DT.mipsRldMapRel])
 
 /** The distinct alignments of loaded segments: an editor may add a segment, but not change what pages it needs. */
 const alignments = (facts: ElfFacts): number[] =>

@@ -9,7 +9,7 @@
  * back by as much. Addresses, alignments and the order of segments stay.
  *
  * Where that cannot be (hundreds of megabytes of zeros, the segment is not the last of the file) the table gets a segment
- * of its own behind the end of the file, in the slot of a program header that tells nothing (`spare`).
+ * of its own behind the end of the file, in the slot of a program header that tells nothing (`spareRow`).
  *
  * With the table may move: PT_INTERP's string; and the dynamic section, which has to have one entry more where there was
  * no search path, and has spare ones from GNU's linkers only. The sections of what has moved are put behind the other
@@ -19,7 +19,7 @@
  * editor must not do to the tools that come after it.
  */
 import type { ByteSource } from '../io/bytes.ts'
-import { DT, EM, PF, PT } from './constants.ts'
+import { DT, EM, ET, PF, PT } from './constants.ts'
 import type { ElfEdit, Write } from './edit.ts'
 import type { ElfFacts, Segment } from './facts.ts'
 import { type Image, pointee, readImage } from './image.ts'
@@ -274,7 +274,7 @@ function atEndOf({ source, header }: Image, facts: ElfFacts, size: number, writa
 
 /** In a segment of its own; null when no program header is to spare. */
 function behindAll({ source, header }: Image, facts: ElfFacts, size: number): Place | null {
-  const spare = spareHeader(facts.segments)
+  const spare = spareRow(facts)
   const loads = facts.segments.filter(s => s.type === PT.load)
   const isAscending = loads.every((s, i) => i === 0 || s.vaddr >= loads[i - 1]!.vaddr)
   if (spare < 0 || !isAscending) return null
@@ -313,14 +313,23 @@ const lastLoad = ({ segments }: ElfFacts): Segment =>
   segments.filter(s => s.type === PT.load).reduce((a, b) => (b.vaddr + b.memsz >= a.vaddr + a.memsz ? b : a))
 
 /**
- * A program header that nobody misses: PT_NULL; a PT_NOTE that PT_GNU_PROPERTY says again. The absence of PT_GNU_STACK
- * would make the stack executable, other notes have the build ID and .note.dlopen.
+ * Which program header gives its slot to a segment; -1 when none can. In this order:
+ * - PT_NULL: nothing.
+ * - PT_NOTE that PT_GNU_PROPERTY covers: it tells nothing twice.
+ * - PT_PHDR, but of a program that may lie anywhere: of that alone the loader works out by it where it lies.
+ * - PT_NOTE: the loader reads properties from PT_GNU_PROPERTY, and debuggers find a build ID by its section too; but
+ *   .note.dlopen has to stay.
+ * Without PT_GNU_STACK the stack would be executable.
  */
-function spareHeader(segments: readonly Segment[]): number {
+export function spareRow({ segments, type, program, dlopenNotes }: ElfFacts): number {
   const properties = segments.find(s => s.type === PT.gnuProperty)
-  const isSpare = (s: Segment): boolean =>
-    s.type === PT.null || (s.type === PT.note && s.offset === properties?.offset && s.filesz === properties.filesz)
-  return segments.findIndex(isSpare)
+  const choices = [
+    (s: Segment) => s.type === PT.null,
+    (s: Segment) => s.type === PT.note && s.offset === properties?.offset && s.filesz === properties.filesz,
+    (s: Segment) => s.type === PT.phdr && (type === ET.exec || !program),
+    (s: Segment) => s.type === PT.note && dlopenNotes.length === 0,
+  ]
+  return choices.map(choice => segments.findIndex(choice)).find(i => i >= 0) ?? -1
 }
 
 // ---- Program headers ---------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /**
- * patchelf, for the edits that do not fit in place.
+ * patchelf, where it is asked for (`--patcher patchelf`).
  *
  * One operation a call (patchelf#359: two in one call mix up their strings before 0.14.5), several files with the same
  * operation together. It writes through the inode it is given, so it only ever sees private copies. Its result is
@@ -15,7 +15,8 @@ import { parseElf } from './parse.ts'
 
 /** 0.13 and before misplace segments (patchelf#244, patchelf#319). */
 const MINIMUM = [0, 14] as const
-const HINT = 'install patchelf (nix-env -iA nixpkgs.patchelf, apt-get install patchelf) so that it is on PATH'
+const HINT =
+  'leave --patcher out, or install patchelf (nix-env -iA nixpkgs.patchelf, apt-get install patchelf) so that it is on PATH'
 
 export interface PatchelfJob {
   /** Path of the private copy, plain ASCII. */
@@ -33,30 +34,37 @@ export async function patchelf(jobs: readonly PatchelfJob[]): Promise<void> {
   const first = jobs[0]
   if (!first) return
   await checkVersion(first)
+  const about = new Map(jobs.map(job => [job.file, job.about]))
+  const pages = new Map(jobs.map(({ file, about }) => [file, pageOf(readFacts(file, about))]))
   const calls = new Map<string, { args: string[]; files: string[] }>()
   for (const { file, edits } of jobs)
     for (const edit of edits) {
-      const args = operation(edit)
+      // Its segments are aligned as the file's own are.
+      const args = ['--page-size', String(pages.get(file)!), ...operation(edit)]
       const call = calls.get(args.join('\0'))
       if (call) call.files.push(file)
       else calls.set(args.join('\0'), { args, files: [file] })
     }
   const call = async (args: readonly string[], files: readonly string[]): Promise<void> => {
     const result = await runTool('patchelf', [...args, ...files])
-    if (result.code !== 0)
-      throw new BundleError('tool-failed', `patchelf ${args.join(' ')} failed: ${result.stderr.trim()}`, {
-        path: first.about,
-      })
+    if (result.code !== 0) {
+      const path = about.get(files[0]!)!
+      const said = files.reduce((text, file) => text.replaceAll(file, about.get(file)!), result.stderr.trim())
+      throw new BundleError('tool-failed', `patchelf ${args.join(' ')} failed: ${said}`, { path })
+    }
   }
   for (const { args, files } of calls.values()) await call(args, files)
-  for (const { file, edits } of jobs) {
+  for (const { file, edits, about } of jobs) {
     const rpath = edits.find(e => e.op === 'set-rpath')
-    const facts = withFile(file, source => parseElf(source, file))
-    if (rpath === undefined || isDynamicWritable(facts)) continue
-    await call(operation({ op: 'set-rpath', to: 'X'.repeat(pageOf(facts)) }), [file])
-    await call(operation(rpath), [file])
+    if (rpath === undefined || isDynamicWritable(readFacts(file, about))) continue
+    const page = ['--page-size', String(pages.get(file)!)]
+    await call([...page, ...operation({ op: 'set-rpath', to: 'X'.repeat(pages.get(file)!) })], [file])
+    await call([...page, ...operation(rpath)], [file])
   }
 }
+
+/** What it has broken is named as the input is. */
+const readFacts = (file: string, about: string): ElfFacts => withFile(file, source => parseElf(source, about))
 
 /**
  * Whether the loader can write to the dynamic section, as it does to DT_DEBUG. Of a program at a fixed address patchelf
@@ -100,7 +108,7 @@ function operation(edit: ElfEdit): string[] {
 const text = (bytes: string): string => Buffer.from(bytes, 'latin1').toString('utf8')
 
 async function checkVersion({ about, edits }: PatchelfJob): Promise<void> {
-  const why = `patchelf is needed to ${describeEdit(edits[0]!)}, which does not fit in place`
+  const why = `patchelf is to ${describeEdit(edits[0]!)} (--patcher patchelf)`
   let printed: string
   try {
     printed = (await runTool('patchelf', ['--version'])).stdout.trim()
