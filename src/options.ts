@@ -28,8 +28,8 @@ export interface BundleOptions {
   /** How programs find their loader; `auto` is the best there is for the CPU. */
   launcher?: 'auto' | 'stub' | 'shell'
   /**
-   * Who edits ELF and Mach-O files: `auto` works in place and asks patchelf, or on macOS install_name_tool, only for what
-   * does not fit.
+   * Who edits ELF and Mach-O files: `auto` does it itself, and asks install_name_tool on macOS only for what does not fit.
+   * A tool that is named edits all files of its kind.
    */
   patcher?: 'auto' | 'patchelf' | 'install_name_tool'
   /** Who signs Mach-O files: `auto` is codesign on macOS, and elsewhere our own signer. */

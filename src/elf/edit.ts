@@ -3,7 +3,7 @@
  *
  * A bundle's strings are nearly always shorter than the store strings they replace, so they go where those stood, with
  * NULs behind: the file keeps its size, its layout and its inode's worth of trust. A string is only written over bytes
- * that are its own (`Located.capacity`); what does not fit is left for patchelf.
+ * that are its own (`Located.capacity`); what does not fit grows (elf/grow.ts).
  *
  * DT_RUNPATH becomes DT_RPATH: a library without one inherits RPATH from its loaders, dlopen in such a library
  * included, and RPATH comes before LD_LIBRARY_PATH, so that a host's setting cannot put the host's libc under the

@@ -190,12 +190,8 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
   '`--trace` without a command': () => here([probe(), '--trace']),
   '`--trace` with a command that is not there': () => here([probe(), '--trace', '--', 'no-such-program']),
   '`--trace`, and no strace': () => here([probe(), '--trace', '--', 'probe'], onlyOnPath()),
-  'A string that has to grow, and no patchelf': () => {
-    const source = file('grows.c', 'int main(void) { return 0; }')
-    const loader = `-Wl,--dynamic-linker=${fixture('glibc')}/lib/ld-linux-x86-64.so.2`
-    execFileSync('gcc', ['-o', join(inputs, 'grows'), source, loader])
-    return here([join(inputs, 'grows'), '-o', 'out.tar'], onlyOnPath())
-  },
+  '`--patcher patchelf`, and no patchelf': () =>
+    here([probe(), '--patcher', 'patchelf', '-o', 'out.tar'], onlyOnPath()),
 
   // Destinations
   'A destination that exists': () => {

@@ -183,29 +183,33 @@ test('a helper of a package that never could start does not stand in the way of 
   expect(bundle([join(tree, 'lib/helpers/broken'), '-f', 'dir', '-o', 'broken'], { cwd }).code).toBe(1)
 })
 
-describe('patchelf, where a string has to grow', () => {
+describe('a string has to grow', () => {
   const needsGrowth = (): string => compile('grows', '#include <stdio.h>\nint main(void) { return puts("grown") < 0; }')
 
-  test('does it, and the program runs', () => {
-    mustBundle([needsGrowth(), '-f', 'dir', '-o', 'out'], { cwd })
+  test('it does, without any tool, and the program runs', () => {
+    const path = temporary()
+    symlinkSync(process.execPath, join(path, 'node'))
+    mustBundle([needsGrowth(), '-f', 'dir', '-o', 'out'], { cwd, env: { PATH: path } })
     expect(withoutNix(join(cwd, 'out/bin/grows'))).toMatchObject({ code: 0, stdout: 'grown\n' })
   })
 
-  test('is missing', () => {
+  const byPatchelf = ['--patcher', 'patchelf', '-f', 'dir', '-o', 'out']
+
+  test('patchelf is asked for, and missing', () => {
     const path = temporary()
     symlinkSync(process.execPath, join(path, 'node'))
     expectRefusal(
-      bundle([needsGrowth(), '-f', 'dir', '-o', 'out'], { cwd, env: { PATH: path } }),
-      /grows: patchelf is needed to set its RPATH to \$ORIGIN.*not on PATH/,
-      'install patchelf',
+      bundle([needsGrowth(), ...byPatchelf], { cwd, env: { PATH: path } }),
+      /: patchelf is to .* \(--patcher patchelf\), and it is not on PATH/,
+      'leave --patcher out, or install patchelf',
     )
   })
 
-  test('is too old', () => {
+  test('patchelf is too old', () => {
     const path = temporary()
     writeFileSync(join(path, 'patchelf'), '#!/bin/sh\necho patchelf 0.9\n', { mode: 0o755 })
     expectRefusal(
-      bundle([needsGrowth(), '-f', 'dir', '-o', 'out'], {
+      bundle([needsGrowth(), ...byPatchelf], {
         cwd,
         env: { ...fixtureEnv, PATH: `${path}:${fixtureEnv.PATH}` },
       }),
@@ -213,7 +217,7 @@ describe('patchelf, where a string has to grow', () => {
     )
   })
 
-  test('does something else than it was told: found out', () => {
+  test('patchelf does something else than it was told: found out', () => {
     const path = temporary()
     const real = run('sh', ['-c', 'command -v patchelf']).stdout.trim()
     writeFileSync(
@@ -221,7 +225,7 @@ describe('patchelf, where a string has to grow', () => {
       `#!/bin/sh\ncase $1 in --version) exec ${real} --version ;; esac\n${real} "$@"\nfor last; do :; done\nexec ${real} --force-rpath --set-rpath /somewhere "$last"\n`,
       { mode: 0o755 },
     )
-    const result = bundle([needsGrowth(), '-f', 'dir', '-o', 'out'], {
+    const result = bundle([needsGrowth(), ...byPatchelf], {
       cwd,
       env: { ...fixtureEnv, PATH: `${path}:${fixtureEnv.PATH}` },
     })
