@@ -22,10 +22,11 @@ import { readClosure } from './nix/closure.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type BundleOptions, formatOf, imageOptions, outputPath, planOptions, scanOptions } from './options.ts'
 import { type Packed, type PackedFile, pack } from './pack/archive.ts'
-import { groupsOf, imageFacts, ownGroup, withManifest } from './pack/contents.ts'
+import { groupsOf, imageFacts, ownGroup, programsOf, withManifest } from './pack/contents.ts'
 import { debArchitecture, debPrefix, writeDeb } from './pack/deb.ts'
+import { singleFor, writeExe } from './pack/exe.ts'
 import { ENDINGS, type Format } from './pack/format.ts'
-import { addition, type ImageOptions } from './pack/image.ts'
+import { addition, entrypointOf, type ImageOptions } from './pack/image.ts'
 import { type WrittenImage, writeImage } from './pack/oci.ts'
 import { fromText, toText } from './paths.ts'
 import { withoutRelocation } from './plan/accounts.ts'
@@ -88,6 +89,10 @@ export async function bundle(
   // What no image can be made of is said before its files are written.
   if (image !== null) imageFacts(title, graph, [], how.prefix!, image)
   if (format === 'deb') debArchitecture(title.system)
+  if (format === 'exe') {
+    singleFor(title.system)
+    entryOf(title, graph, options)
+  }
   const reportOf = (plan: BundlePlan) => reportOn(title, target, plan, how, graph, format)
   if (planned.findings.some(f => f.severity === 'error')) {
     await closure
@@ -138,12 +143,14 @@ export async function bundle(
     const archive = staging.scratch('archive')
     const files = withManifest(written.files, manifest.length)
     const packed =
-      format === 'deb'
-        ? await packDeb(staging, files, title, graph, how.prefix!, options, cwd)
-        : image === null
-          ? await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format])
-          : await packImage(staging, files, title, graph, plan, how.prefix!, image, cwd)
-    staging.publish({ scratch: 'archive' }, force)
+      format === 'exe'
+        ? await writeExe(staging.tree, files, title.system, entryOf(title, graph, options), archive)
+        : format === 'deb'
+          ? await packDeb(staging, files, title, graph, how.prefix!, options, cwd)
+          : image === null
+            ? await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format])
+            : await packImage(staging, files, title, graph, plan, how.prefix!, image, cwd)
+    staging.publish({ scratch: 'archive', executable: format === 'exe' }, force)
     return report(destination, findings, written.files, packed, known)
   } finally {
     staging.remove()
@@ -158,6 +165,7 @@ const COMPRESSION: Readonly<Record<Exclude<Format, 'dir'>, Compression>> = {
   // What is in them is compressed.
   oci: 'none',
   deb: 'none',
+  exe: 'none',
 }
 
 const fullName = ({ name, version }: Title): string => (version === null ? name : `${name}-${version}`)
@@ -198,6 +206,10 @@ async function verifyAdded({ add = [] }: ImageOptions, cwd: string, progress: Pr
   }
   return findings
 }
+
+/** What a single file runs, a path in the bundle. @throws BundleError('usage') */
+const entryOf = ({ name }: Title, graph: DependencyGraph, { image = {} }: BundleOptions): string =>
+  entrypointOf(programsOf(graph), name, image.entrypoint)
 
 function packDeb(
   staging: Staging,
@@ -244,7 +256,8 @@ function writeReport(
 
 /** The absolute destination: what the options say; in a directory that is there, under the bundle's own name. */
 function destinationOf(title: Title, { output }: BundleOptions, format: Format, cwd: string): string {
-  const name = `${fullName(title)}-${title.system}${format === 'dir' ? '' : ENDINGS[format][0]}`
+  const name =
+    format === 'exe' ? title.name : `${fullName(title)}-${title.system}${format === 'dir' ? '' : ENDINGS[format][0]}`
   if (output === undefined) return fromText(`${cwd}/${name}`)
   const path = outputPath(output, cwd)
   const inDirectory = output.endsWith('/') && format !== 'dir' && stat(path)?.type === 'directory'

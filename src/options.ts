@@ -81,7 +81,9 @@ export interface BundleOptions {
  * @throws BundleError('usage')
  */
 export function imageOptions({ image = {}, link }: BundleOptions, format: Format): ImageOptions | null {
-  const misplaced = Object.keys(image).find(name => format !== 'oci' && !(format === 'deb' && name === 'add'))
+  const misplaced = Object.keys(image).find(
+    name => format !== 'oci' && !(format === 'deb' && name === 'add') && !(format === 'exe' && name === 'entrypoint'),
+  )
   if (misplaced !== undefined)
     throw new BundleError('usage', `--${misplaced.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`)} is for images`, {
       hint: 'make one with -f oci',
@@ -97,6 +99,10 @@ export function imageOptions({ image = {}, link }: BundleOptions, format: Format
  * @throws BundleError('prefix-unusable')
  */
 export function planOptions(options: BundleOptions, format: Format = formatOf(options)): PlanOptions {
+  if (format === 'exe' && options.prefix !== undefined)
+    throw new BundleError('usage', '--prefix: one file unpacks itself wherever it is started', {
+      hint: 'leave --prefix out',
+    })
   const {
     prefix = format === 'oci' ? IMAGE_PREFIX : undefined,
     patcher = 'auto',

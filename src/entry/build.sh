@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the blobs of prebuilt.ts from stub.c, launcher.c and relocate.c with Debian 12's compilers:
+# Builds the blobs of prebuilt.ts from the sources here with Debian 12's compilers:
 #
 #     src/entry/build.sh > src/entry/prebuilt.ts     (a test compares the two)
 #
@@ -22,7 +22,7 @@ stub() { # compiler objcopy flags...
   base64 -w0 "$out/stub.bin"
 }
 
-# As launcher.c says at its head; relocate.c is built as it is.
+# As launcher.c says at its head; the other programs are built as it is.
 program() { # source compiler flags...
   local source=$1
   shift
@@ -33,22 +33,22 @@ program() { # source compiler flags...
 }
 
 cat << 'HEAD'
-/** Made by build.sh from stub.c, launcher.c and relocate.c; do not edit. */
+/** Made by build.sh from the sources beside it; do not edit. */
 
 /** The blobs of each CPU, in base64. */
-export const PREBUILT: Readonly<
-  Record<string, { readonly stub: string; readonly launcher: string; readonly relocate: string }>
-> = {
+export const PREBUILT: Readonly<Record<string, Readonly<Record<'stub' | 'launcher' | 'relocate' | 'single', string>>>> = {
 HEAD
 echo "  x86_64: {"
 echo "    stub: '$(stub gcc objcopy -march=x86-64 -mgeneral-regs-only -mno-red-zone -fcf-protection=none)',"
 echo "    launcher: '$(program launcher.c gcc -fcf-protection=none)',"
 echo "    relocate: '$(program relocate.c gcc -fcf-protection=none)',"
+echo "    single: '$(program single.c gcc -fcf-protection=none)',"
 echo "  },"
 echo "  aarch64: {"
 # tiny: addresses by adr alone, so that the blob works at any place.
 echo "    stub: '$(stub aarch64-linux-gnu-gcc aarch64-linux-gnu-objcopy -mcmodel=tiny -mgeneral-regs-only -mbranch-protection=none -mno-outline-atomics)',"
 echo "    launcher: '$(program launcher.c aarch64-linux-gnu-gcc)',"
 echo "    relocate: '$(program relocate.c aarch64-linux-gnu-gcc)',"
+echo "    single: '$(program single.c aarch64-linux-gnu-gcc)',"
 echo "  },"
 echo "}"

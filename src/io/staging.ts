@@ -141,12 +141,12 @@ export class Staging {
    * Publishes the staged tree, or the staged scratch file, under the destination's name: whole, or not at all.
    * @throws BundleError('destination-exists')
    */
-  publish(what: { tree: true } | { scratch: string }, force: boolean): void {
+  publish(what: { tree: true } | { scratch: string; executable?: boolean }, force: boolean): void {
     const to = native(this.destination)
     try {
       if ('scratch' in what) {
         const from = native(this.scratch(what.scratch))
-        fs.chmodSync(from, 0o666 & ~process.umask())
+        fs.chmodSync(from, (what.executable ? 0o777 : 0o666) & ~process.umask())
         // rename(2) replaces a file silently; link(2) does not.
         if (force) fs.renameSync(from, to)
         else linkOrRename(from, to)

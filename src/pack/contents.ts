@@ -6,7 +6,7 @@ import { parseName } from '../nix/store-path.ts'
 import { type BundlePath, baseName, directoryOf, type SourcePath, toText } from '../paths.ts'
 import { finder } from '../plan/layout.ts'
 import type { PackedFile } from './archive.ts'
-import { architectureOf, entrypointOf, type ImageFacts, type ImageOptions } from './image.ts'
+import { architectureOf, entrypointOf, type ImageFacts, type ImageOptions, type ImageProgram } from './image.ts'
 
 /** How an image is called, and which CPU it is for. */
 interface Named {
@@ -50,6 +50,10 @@ export function ownGroup(
   return at === undefined ? null : groupOf(at)
 }
 
+/** What can be started by name. */
+export const programsOf = (graph: DependencyGraph): ImageProgram[] =>
+  graph.entries.map(({ at }) => ({ name: toText(baseName(at)), at }))
+
 /** @throws BundleError when no program can be chosen, or there is no image for its CPU */
 export function imageFacts(
   { name, version, system }: Named,
@@ -64,7 +68,7 @@ export function imageFacts(
     ),
   )
   architectureOf(cpus.size === 0 ? new Set([system]) : cpus)
-  const programs = graph.entries.map(({ at }) => ({ name: toText(baseName(at)), at }))
+  const programs = programsOf(graph)
   const program = entrypointOf(programs, name, options.entrypoint) as BundlePath
   const directories = new Set(programs.map(p => directoryOf(p.at)))
   const path = ['bin', 'sbin'].filter(d => directories.has(d)).map(d => `${prefix}/${d}`)

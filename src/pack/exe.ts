@@ -1,0 +1,93 @@
+/**
+ * A bundle as one file that runs: a small static program (entry/single.c, whose head has the form of what is behind it)
+ * that unpacks the bundle at its first start.
+ */
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createDeflate } from 'node:zlib'
+import { PREBUILT } from '../entry/prebuilt.ts'
+import { BundleError, errno } from '../errors.ts'
+import { filePieces, newFileStream } from '../io/store.ts'
+import type { Packed, PackedFile } from './archive.ts'
+
+const MAGIC = 'SFONE01\0'
+/** Bytes of the default program's path, with a NUL. */
+const PROGRAM = 256
+
+/** @throws BundleError('unsupported') for a system without such a program */
+export function singleFor(system: string): Buffer {
+  const blob = system.endsWith('-linux') ? PREBUILT[system.slice(0, -'-linux'.length)]?.single : undefined
+  if (blob !== undefined) return Buffer.from(blob, 'base64')
+  throw new BundleError('unsupported', `no single file for ${system}: there is one for x86_64 and aarch64 Linux`, {
+    hint: 'choose another format with -f',
+  })
+}
+
+/**
+ * Writes the file.
+ * @param program what it runs when it is called by no name of another program of the bundle: `bin/nginx`
+ */
+export async function writeExe(
+  tree: string,
+  files: readonly PackedFile[],
+  system: string,
+  program: string,
+  archive: string,
+): Promise<Packed> {
+  const single = singleFor(system)
+  const hash = createHash('sha256')
+  const digest = createHash('sha256')
+  let written = 0
+  let size = 0
+  async function* entries(): AsyncGenerator<Buffer> {
+    for await (const piece of bundled(tree, files)) {
+      hash.update(piece)
+      written += piece.length
+      yield piece
+    }
+  }
+  async function* framed(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    yield single
+    for await (const piece of pieces) {
+      digest.update(piece)
+      size += piece.length
+      yield piece
+    }
+    const trailer = Buffer.alloc(MAGIC.length + 8 + 8 + 16 + PROGRAM)
+    trailer.write(MAGIC, 0, 'latin1')
+    trailer.writeBigUInt64LE(BigInt(single.length), 8)
+    trailer.writeBigUInt64LE(BigInt(size), 16)
+    trailer.write(digest.digest('hex').slice(0, 16), 24, 'latin1')
+    if (program.length >= PROGRAM) throw new Error(`${program}: too long a name`)
+    trailer.write(program, 40, 'latin1')
+    yield trailer
+  }
+  try {
+    const source = Readable.from(entries(), { objectMode: false, highWaterMark: 1 << 20 })
+    await pipeline(source, createDeflate({ level: 6, chunkSize: 1 << 17 }), framed, newFileStream(archive))
+  } catch (error) {
+    const code = errno(error)
+    if (error instanceof BundleError || code === undefined) throw error
+    const reason = code === 'ENOSPC' ? 'no space left on the device' : `cannot be written (${code})`
+    throw new BundleError('write-failed', reason, { path: archive, cause: error, hint: 'give another --output' })
+  }
+  return { tarSha256: hash.digest('hex'), tarSize: written }
+}
+
+/** The entries, as single.c reads them. */
+async function* bundled(tree: string, files: readonly PackedFile[]): AsyncGenerator<Buffer> {
+  for (const { at, type, executable, size, target } of [...files].sort((a, b) => (a.at < b.at ? -1 : 1))) {
+    const isLink = type === 'link'
+    const contents = isLink ? Buffer.from(target ?? '', 'latin1') : null
+    const head = Buffer.alloc(3 + at.length + 8)
+    head.write(isLink ? 'l' : executable ? 'x' : 'f', 0, 'latin1')
+    head.writeUInt16LE(at.length, 1)
+    head.write(at, 3, 'latin1')
+    head.writeBigUInt64LE(BigInt(contents?.length ?? size), 3 + at.length)
+    yield head
+    if (contents) yield contents
+    else for await (const piece of filePieces(`${tree}/${at}`)) yield Buffer.from(piece)
+  }
+  yield Buffer.from('e')
+}
