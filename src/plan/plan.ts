@@ -17,6 +17,7 @@ import { Accounts, type Rewritten } from './accounts.ts'
 import { InstallNames } from './install-names.ts'
 import { hidden, type Launcher, Launchers } from './launch.ts'
 import { finder, type Layout, layOut, relativeLink } from './layout.ts'
+import { profileLinks } from './profile.ts'
 import { linkAt, Relocations } from './relocate.ts'
 import { LoaderStrings } from './rpath.ts'
 import { Steps } from './steps.ts'
@@ -90,6 +91,9 @@ class Planner {
     const relocations = this.#relocations.plan()
     for (const [number, { at }] of relocations?.targets.entries() ?? [])
       this.#steps.symlink(linkAt(number), relativeLink(linkAt(number), at))
+    // Last: only names that are free.
+    const own = this.#graph.asked.flatMap(({ kind, to }) => (kind === 'target' ? [this.#directoryAt(to)] : []))
+    for (const [at, to] of profileLinks(this.#steps, own)) this.#steps.symlink(at, relativeLink(at, to))
     return {
       steps: this.#steps.sorted(),
       programs: this.#programs.sort((a, b) => (a.at < b.at ? -1 : 1)),

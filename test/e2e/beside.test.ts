@@ -251,3 +251,28 @@ describe('a library stays in its package when more of that comes along', () => {
     for (const name of ['one', 'mixed']) same(program, name)
   })
 })
+
+test('what a program finds by the path it was started by, links not resolved (jq: its modules)', () => {
+  const data = {
+    'share/app/data': 'by the path it was started by\n',
+    'lib/app/part.sh': 'cat "$here/../share/app/data"\n',
+  }
+  const app = storePath('app-1.0', data)
+  const c = `
+    #include <libgen.h>
+    #include <stdio.h>
+    int main(int argc, char **argv) {
+      char path[5000], line[80];
+      snprintf(path, sizeof path, "%s/../share/app/data", dirname(argv[0]));
+      FILE *file = fopen(path, "r");
+      return printf("%s", file && fgets(line, sizeof line, file) ? line : path) < 0;
+    }`
+  compile('gcc', c, join(app, 'bin/compiled'), bound())
+  const script = `#!${fixture('bash')}/bin/bash\nhere=\${0%/*}\ncat() { while read -r l; do echo "$l"; done < "$1"; }\n. "$here/../lib/app/part.sh"\n`
+  writeFileSync(join(app, 'bin/script'), script, { mode: 0o755 })
+  same(app, 'compiled')
+  const place = same(app, 'script')
+  expect(run('readlink', [join(place, 'share'), join(place, 'lib/app')]).stdout).toBe(
+    'pkg/app-1.0/share\n../pkg/app-1.0/lib/app\n',
+  )
+})
