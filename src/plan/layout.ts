@@ -5,9 +5,12 @@
  *     lib/<soname>           every other shared library, and the loader; a link to one that stays in its package
  *     lib/<package>/<soname> a library whose name in lib/ is taken by one of other contents
  *     bin/ sbin/ libexec/    a relative link for each entry
+ *     share, lib/<name> ...  links to what targets have beside bin/ (profile.ts)
  *
  * A library stays in its package as soon as anything else of that comes along, for it may look beside itself for it
- * (dladdr(3), $ORIGIN): a Java VM, plugins, the modules of an interpreter. Two packages of one name: the second is `pkg/<name>~2`. The order is that of the graph, so it never varies.
+ * (dladdr(3), $ORIGIN): a Java VM, plugins, the modules of an interpreter.
+ *
+ * Two packages of one name: the second is `pkg/<name>~2`. The order is that of the graph, so it never varies.
  */
 
 import type { Finding } from '../model/findings.ts'
