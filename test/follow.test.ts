@@ -134,6 +134,8 @@ const CASES: readonly [string, Case][] = [
   ['a root that a wrapper names', { rule: 'named-tree', follow: true, from: wrapper }],
   ["another package's root", { rule: 'other-tree', follow: false }],
   ['a package that is a file', { rule: 'file', follow: true, type: 'file' }],
+  ['the own lib/, which has modules', { rule: 'own-libraries', follow: 'if imported', path: 'lib', own: true }],
+  ["the C library's own lib/", { rule: 'libraries', follow: false, from: libc, path: 'lib', own: true }],
   ['a directory of libraries', { rule: 'libraries', follow: false, path: 'lib' }],
   ['the same in data', { rule: 'libraries', follow: false, from: data, path: 'lib64' }],
   ['the same in a script', { rule: 'directory', follow: true, from: script, path: 'lib' }],
@@ -180,10 +182,20 @@ test.each([
 ])('of locales: %s %s', (name, wanted) => expect(only('lib/locale').test(name)).toBe(wanted))
 
 test.each([
+  ['tcl8/8.6/http-2.9.8.tm', true],
+  ['libtcl8.6.so', false],
+])('of its own lib/: %s %s', (name, wanted) => {
+  const { follow } = ask({ rule: 'own-libraries', follow: true, path: 'lib', own: true })
+  expect((follow as Condition).only.test(name)).toBe(wanted)
+})
+
+test.each([
   ['share/man/man1/x.1', true],
   ['nix-support/setup-hook', true],
   ['lib/pkgconfig/x.pc', true],
   ['lib/libx.la', true],
+  ['lib/ImageMagick-7/modules/png.la', false],
+  ['lib/x/libx.a', true],
   ['share/manual', false],
   ['lib/libx.so', false],
   ['doc', true],

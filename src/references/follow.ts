@@ -41,7 +41,7 @@ export interface Question {
 
 /** What a row asks of the bundle before what it names comes along. */
 export interface Condition {
-  /** Followed when any object of the bundle but the package's own libraries imports one of these functions. */
+  /** Followed when any object of the bundle but the package's own libraries imports one of these functions; none: always. */
   readonly imports: readonly string[]
   /** Which files of the directory come along, by their path below it. */
   readonly only: RegExp
@@ -75,7 +75,9 @@ const LEFT_OUT: readonly { readonly pattern: RegExp; readonly reason: string }[]
   { pattern: /^(?:lib|share)\/(?:pkgconfig|cmake)(?:\/|$)/, reason: 'build instructions for other packages' },
   { pattern: /^share\/aclocal(?:\/|$)/, reason: 'build instructions for other packages' },
   { pattern: /^lib\/debug(?:\/|$)/, reason: 'debug information' },
-  { pattern: /\.l?a$/, reason: 'static library' },
+  { pattern: /\.a$/, reason: 'static library' },
+  // Those of modules lie further down, and libltdl reads them (ImageMagick, unixODBC, OpenLDAP).
+  { pattern: /^lib(?:32|64)?\/[^/]+\.la$/, reason: 'how libtool links a library' },
 ]
 
 /** Why a path of a package, relative to its root, stays out of a bundle; null when it comes along. */
@@ -170,6 +172,16 @@ const TABLE: readonly Row[] = [
     reason: 'the root of another package, which says nothing of what is wanted of it',
     follow: false,
     matches: q => q.target?.path === '' && q.target.type === 'directory',
+  },
+  {
+    rule: 'own-libraries',
+    reason: 'its own lib/, in whose subdirectories it looks for modules, such as those of Tcl',
+    follow: { imports: [], only: /^[^/]+\// },
+    matches: q =>
+      q.target?.own === true &&
+      isBinary(q) &&
+      /^lib(?:32|64)?$/.test(q.target.path) &&
+      !/^lib\/(?:ld|libc)[-.]/.test(q.from.path),
   },
   {
     rule: 'libraries',

@@ -494,7 +494,17 @@ class Scanner {
 
   /** What waited for functions: every object that imports one of them. */
   #addConditions(): void {
-    for (const { target, rule, named, importers } of this.#verdicts.conditions(this.#files.values()))
+    for (const { target, rule, text, named, importers } of this.#verdicts.conditions(this.#files.values())) {
+      const [{ file, ...at }] = named as [Evidence]
+      if (importers.length === 0)
+        this.#edge({
+          from: file as SourcePath,
+          kind: 'reference',
+          name: text,
+          to: realPath(target),
+          via: rule,
+          at: [{ ...at, file: null }],
+        })
       for (const { path, name, offset } of importers)
         this.#edge({
           from: path,
@@ -504,6 +514,7 @@ class Scanner {
           via: rule,
           at: [...(offset === null ? [] : here(offset)), ...named],
         })
+    }
   }
 }
 

@@ -31,6 +31,7 @@ export interface Namer {
 interface Waiting {
   readonly target: SourcePath
   readonly rule: string
+  readonly text: string
   /** Who names it, and where. */
   readonly named: Evidence
   readonly condition: Condition
@@ -43,7 +44,10 @@ interface Waiting {
 interface Settled {
   readonly target: SourcePath
   readonly rule: string
+  /** As it is named first. */
+  readonly text: string
   readonly named: readonly Evidence[]
+  /** None for what waited only until its namers were read. */
   readonly importers: readonly { readonly path: SourcePath; readonly name: string; readonly offset: number | null }[]
 }
 
@@ -115,6 +119,7 @@ export class Verdicts {
     this.#waiting.push({
       target: target.path,
       rule,
+      text: reference.text,
       named: { file: from, member: null, offset, encoding },
       condition: follow,
       root: target.root,
@@ -126,7 +131,9 @@ export class Verdicts {
   /** What waited for functions that some of the files import; its verdicts become those of what is followed. */
   settle(files: Iterable<FileNode>): { readonly target: SourcePath; readonly only: RegExp }[] {
     const all = [...files]
-    const due = this.#waiting.filter(({ condition, root }) => this.#imports(all, condition.imports, root))
+    const due = this.#waiting.filter(
+      ({ condition: { imports }, root }) => imports.length === 0 || this.#imports(all, imports, root),
+    )
     this.#waiting = this.#waiting.filter(waiting => !due.includes(waiting))
     for (const { verdict } of due) verdict.followed = true
     this.#settled.push(...due)
@@ -143,9 +150,10 @@ export class Verdicts {
       if (known) known.named.push(waiting.named)
       else byTarget.set(key, { first: waiting, named: [waiting.named] })
     }
-    return [...byTarget.values()].map(({ first: { target, rule, condition, root }, named }) => ({
+    return [...byTarget.values()].map(({ first: { target, rule, text, condition, root }, named }) => ({
       target,
       rule,
+      text,
       named,
       importers: all.flatMap(node =>
         this.#imported(node, condition.imports, root).map(name => ({

@@ -252,6 +252,35 @@ describe('a library stays in its package when more of that comes along', () => {
   })
 })
 
+test('modules beside the library directory of an interpreter: Tcl finds http 2.9.8, and not the 1.0 that comes with it', () => {
+  const tcl = storePath('tcl-8.6', {
+    'lib/tcl8.6/http.tcl': 'http 1.0\n',
+    'lib/tcl8/8.6/http.tm': 'http 2.9.8\n',
+    'lib/tclConfig.sh': 'for building others\n',
+  })
+  // Its own library directory, and the one that packages lie below.
+  const c = `
+    #include <dirent.h>
+    #include <stdio.h>
+    const char *tcl_library = "${tcl}/lib/tcl8.6", *package_path = "${tcl}/lib";
+    void http(void) {
+      char path[5000], line[80] = "none\\n";
+      snprintf(path, sizeof path, "%s/tcl8/8.6/http.tm", package_path);
+      FILE *file = fopen(path, "r");
+      if (!file) snprintf(path, sizeof path, "%s/http.tcl", tcl_library), file = fopen(path, "r");
+      if (file) fgets(line, sizeof line, file);
+      printf("%s", line);
+    }`
+  const library = join(tcl, 'lib/libtcl8.6.so')
+  compile('gcc', c, library, ['-shared', '-fPIC', `-Wl,-rpath,${libc}/lib,-soname,libtcl8.6.so`])
+  const app = storePath('app-1.0')
+  const main = 'void http(void); int main(void) { http(); return 0; }'
+  compile('gcc', main, join(app, 'bin/app'), [library, `-Wl,-rpath,${tcl}/lib`, ...bound()])
+  expect(run(join(app, 'bin/app'), []).stdout).toBe('http 2.9.8\n')
+  const place = same(app, 'app')
+  expect(existsSync(join(place, 'pkg/tcl-8.6/lib/tclConfig.sh'))).toBe(false)
+})
+
 test('what a program finds by the path it was started by, links not resolved (jq: its modules)', () => {
   const data = {
     'share/app/data': 'by the path it was started by\n',
