@@ -16,7 +16,7 @@ import type { PlanOptions } from '../src/model/plan.ts'
 import type { BundlePath, SourcePath } from '../src/paths.ts'
 import { Launchers } from '../src/plan/launch.ts'
 import type { Layout } from '../src/plan/layout.ts'
-import type { ScriptFacts } from '../src/script/facts.ts'
+import type { Script, Scripts } from '../src/plan/scripts.ts'
 
 const source = (name: string): SourcePath => `/in/${name}` as SourcePath
 const at = (path: string): BundlePath => path as BundlePath
@@ -47,6 +47,7 @@ function launchers(wrappers: Record<string, Wrapper>, options: Partial<PlanOptio
     { placed } as Partial<Layout> as Layout,
     { prefix: null, patcher: 'auto', signer: 'auto', launcher: 'shell', ...options },
     new Map(),
+    { interpreterOf: () => null, launched: () => null } as Partial<Scripts> as Scripts,
   )
 }
 
@@ -91,12 +92,13 @@ describe('a wrapper', () => {
 })
 
 describe('a script', () => {
-  const facts = (interpreter: string): ScriptFacts =>
-    ({ format: 'script', interpreter: { value: source(interpreter) }, argument: '-x' }) as never
-  const script = (all: Launchers, interpreter: string): string =>
-    all.forScript(facts(interpreter), source(interpreter), false, at('bin/script')).bytes.toString('latin1')
+  const script = (all: Launchers, interpreter: string, names: readonly string[] = []): string => {
+    const program = source(interpreter)
+    const given = { path: source('script'), language: null, program, flags: ['-x'], interpreter: program }
+    return all.forScript(given as Partial<Script> as Script, at('bin/script'), names).bytes.toString('latin1')
+  }
   const through = (interpreter: string): LaunchTemplate =>
-    throughInterpreter(launch(at('bin/script'), at('.bin-text/script')), inRoot(at(`bin/${interpreter}`)), '-x')
+    throughInterpreter(launch(at('bin/script'), at('.bin-text/script')), inRoot(at(`bin/${interpreter}`)), [['-x']])
 
   test('of a program: its loader runs the file, under the name that the #! line gives it', () => {
     const template = { ...through('app'), program: inRoot(at('bin/.app-program')) }

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, renameSync, symlinkSync } from 'node:fs'
 import { beforeAll, describe, expect, test } from 'vitest'
 import {
+  calledInRoot,
   type EnvironmentOperation,
   type LaunchTemplate,
   type ListRule,
@@ -258,9 +259,26 @@ test('a script: the interpreter, the argument of its #! line, its path', () => {
   const root = lab.root()
   const path = lab.launcher(
     root,
-    throughInterpreter(launch(AT, 'pkg/s' as BundlePath), [{ root: true }, '/printer'], '-e x'),
+    throughInterpreter(launch(AT, 'pkg/s' as BundlePath), [{ root: true }, '/printer'], [['-e x']]),
   )
   expect(lab.given(path, { argv: ['me', 'a', ''] }).argv).toEqual([`${root}/printer`, '-e x', `${root}/pkg/s`, 'a', ''])
+})
+
+test('a file of several names: the one that the launcher is called by, else its own', () => {
+  const root = lab.root()
+  const text = calledInRoot('pkg/.bin-text/xzgrep' as BundlePath, ['xzegrep', 'xzfgrep'])
+  const path = lab.launcher(root, { ...PLAIN, before: [text, ['b']] })
+  const directory = path.slice(0, path.lastIndexOf('/'))
+  for (const [name, seen] of [
+    ['xzegrep', 'xzegrep'],
+    ['xzfgrep', 'xzfgrep'],
+    ['egrep', 'xzgrep'],
+    ['xzegrep2', 'xzgrep'],
+  ]) {
+    symlinkSync(path, `${directory}/${name}`)
+    const { argv } = lab.given(`${directory}/${name}`, { argv: ['me', 'a'] })
+    expect(argv).toEqual(['me', `${root}/pkg/.bin-text/${seen}`, 'b', 'a'])
+  }
 })
 
 test('a loader: --argv0 and the program', () => {
@@ -275,7 +293,7 @@ test('a loader: --argv0 and the program', () => {
 
 test('a wrapper of a script: the flags come behind the script, the interpreter keeps its name', () => {
   const root = lab.root()
-  const script = throughInterpreter(launch(AT, 'pkg/s' as BundlePath), [{ root: true }, '/printer'], null)
+  const script = throughInterpreter(launch(AT, 'pkg/s' as BundlePath), [{ root: true }, '/printer'], [])
   const wrapped = wrapping(
     script,
     { program: '/store/s', argv0: 'started', environment: [], before: ['b'], after: ['/store/z'], directory: null },

@@ -33,7 +33,12 @@ function bundle(text: string, name = 'plain', argument: string | null = null): {
   lab.write(`${root}/${LAUNCHER}`, 'the launcher')
   mkdirSync(bytes(`${root}/pkg/perl-5/bin`), { recursive: true })
   symlinkSync('/usr/bin/perl', bytes(`${root}/${PERL}`))
-  const template = throughPerl(launch(LAUNCHER, PLACE), inRoot(PERL), argument)
+  const template = throughPerl(
+    launch(LAUNCHER, PLACE),
+    inRoot(PERL),
+    argument === null ? [] : [[argument]],
+    inRoot(LAUNCHER),
+  )
   const filled = (parts: Template): string => parts.map(part => (typeof part === 'string' ? part : root)).join('')
   return { root, command: [filled(template.program), ...template.before.map(filled)] }
 }
@@ -140,9 +145,9 @@ test('a text that is not there: it says so, with status 127', () => {
 })
 
 test('at the root of the file system, paths begin with a slash', () => {
-  const template = throughPerl(launch(LAUNCHER, PLACE), inRoot(PERL), '-w')
+  const template = throughPerl(launch(LAUNCHER, PLACE), inRoot(PERL), [['-w']], inRoot(LAUNCHER))
   const words = template.before.map(parts => parts.map(part => (typeof part === 'string' ? part : '')).join(''))
-  expect(words.slice(2)).toEqual(['--', '', `/${PERL}`, `/${PLACE}`, `/${LAUNCHER}`, '-w'])
+  expect(words.slice(2)).toEqual(['--', '', `/${PERL}`, `/${PLACE}`, `/${LAUNCHER}`, '1', '-w'])
 })
 
 describe('on disk', () => {

@@ -156,7 +156,10 @@ test('a shell that sources a file outside of its bundle goes on', () => {
 
 describe('a polyglot', () => {
   const BUNDLED = 'pkg/bash-5/bin/bash'
-  const polyglot = (argument: string | null = null): Polyglot => ({ interpreter: at(BUNDLED), argument })
+  const polyglot = (argument: string | null = null): Polyglot => ({
+    interpreter: at(BUNDLED),
+    flags: argument === null ? [] : [[argument]],
+  })
   /** A bundle with an interpreter that says so. */
   function bundle(interpreter = 'bash'): string {
     const root = lab.directory(NAME)

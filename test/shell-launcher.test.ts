@@ -47,7 +47,7 @@ const TOOL = at("pkg/a b's/tool")
 const TEXT = shellLauncher(throughLoader(launch(APP, PROGRAM), LIBRARY, true))
 const SCRIPT = shellLauncher(
   throughLoader(
-    throughInterpreter(launch(TOOL, at("pkg/a b's/.tool-program")), inRoot(PROGRAM), '-w -x'),
+    throughInterpreter(launch(TOOL, at("pkg/a b's/.tool-program")), inRoot(PROGRAM), [['-w -x']]),
     LIBRARY,
     true,
   ),

@@ -42,7 +42,8 @@
  *
  * The configuration: one byte, the number of components in the launcher's own place, then operations up to a NUL. Every
  * operation is a code, a name and a separator (both ended by NUL, often empty), and a template. A template is parts up
- * to a NUL: `r` the root, `0` the caller's argv[0], `f` AT_EXECFN, `=` bytes up to a NUL. The codes:
+ * to a NUL: `r` the root, `0` the caller's argv[0], `f` AT_EXECFN, `=` bytes up to a NUL, `n` the name that AT_EXECFN ends
+ * in, if it is one of those that follow (each ended by a NUL, all by another), else the first of these. The codes:
  *
  *   x  the file to execute                     s  set           A..H  put into a list, 2 * rule + 1 if at its end
  *   c  change the directory                    d  set-default         rules: see `put_into_list`
@@ -284,15 +285,29 @@ struct operation {
   word size;
 };
 
+/* What a part of a template stands for; steps to the part's last byte. */
+static const char *text_of(const struct facts *facts, const char **part) {
+  const char *at = *part, *text = at + 1;
+  if (*at == 'r') return facts->root;
+  if (*at == '0') return facts->argv0;
+  if (*at == 'f') return facts->started;
+  if (*at == 'n') {
+    const char *name = facts->started;
+    for (const char *c = name; *c; c++)
+      if (*c == '/') name = c + 1;
+    const char *known = text;
+    for (; *known; known += length(known) + 1)
+      if (same(known, name)) text = known;
+    *part = known;
+    return text;
+  }
+  *part = text + length(text);
+  return text;
+}
+
 /* Fills a template in, with a NUL. */
 static char *fill(const struct facts *facts, const char *template, char *to) {
-  for (; *template; template++) {
-    if (*template == '=') {
-      to = copy(to, template + 1);
-      template += 1 + length(template + 1);
-    } else
-      to = copy(to, *template == 'r' ? facts->root : *template == '0' ? facts->argv0 : facts->started);
-  }
+  for (; *template; template++) to = copy(to, text_of(facts, &template));
   *to = 0;
   return to + 1;
 }
@@ -308,11 +323,7 @@ static int next(const struct facts *facts, const char **cursor, struct operation
   at += length(at) + 1;
   operation->template = at;
   operation->size = 0;
-  for (; *at; at++) {
-    const char *text = *at == '=' ? at + 1 : *at == 'r' ? facts->root : *at == '0' ? facts->argv0 : facts->started;
-    operation->size += length(text);
-    if (*at == '=') at += 1 + length(at + 1);
-  }
+  for (; *at; at++) operation->size += length(text_of(facts, &at));
   *cursor = at + 1;
   return 1;
 }

@@ -6,14 +6,20 @@
  * configuration is. Two sections, `.launcher` and `.configuration`, cover the segment: bytes that only lie at the end of
  * a file are lost to `strip`, and so are those of a segment that no section accounts for.
  */
-import type { BundlePath } from '../paths.ts'
+import { type BundlePath, baseName } from '../paths.ts'
 
 /**
  * A piece of a string that the launcher puts together when it starts: a byte string without NUL, or what is known only
  * then. `root`: the bundle's root, an absolute path without a slash at its end, so it is empty when that is `/`. `argv0`:
  * the caller's argv[0]. `started`: the path that was given to execve(2), which is what a `#!` script sees as `$0`.
+ * `called`: the last component of that path if it is one of these names, else the first of them.
  */
-export type Part = string | { readonly root: true } | { readonly argv0: true } | { readonly started: true }
+export type Part =
+  | string
+  | { readonly root: true }
+  | { readonly argv0: true }
+  | { readonly started: true }
+  | { readonly called: readonly string[] }
 
 /** A string in parts. */
 export type Template = readonly Part[]
@@ -80,6 +86,12 @@ export interface LaunchTemplate {
 /** A path below the bundle's root. */
 export const inRoot = (path: BundlePath): Template => [{ root: true }, `/${path}`]
 
+/** A file below the bundle's root that goes by several names: by the one that the launcher is called by. */
+export const calledInRoot = (path: BundlePath, otherNames: readonly string[]): Template =>
+  otherNames.length === 0
+    ? inRoot(path)
+    : [{ root: true }, `/${path.slice(0, path.lastIndexOf('/') + 1)}`, { called: [baseName(path), ...otherNames] }]
+
 /** The caller's argv[0]. */
 export const CALLERS_ARGV0: Template = [{ argv0: true }]
 
@@ -97,17 +109,17 @@ export const launch = (at: BundlePath, program: BundlePath): LaunchTemplate => (
 /**
  * The same for a script: its interpreter runs it, as the kernel does for a `#!` line (execve(2), "Interpreter scripts"):
  * argv[0] becomes the interpreter's path, and the script's name is its path in the bundle.
- * @param argument the one argument of the `#!` line, a byte string
+ * @param flags the arguments of the `#!` line
  */
 export const throughInterpreter = (
   script: LaunchTemplate,
   interpreter: Template,
-  argument: string | null,
+  flags: readonly Template[],
 ): LaunchTemplate => ({
   ...script,
   program: interpreter,
   argv0: interpreter,
-  before: [...(argument === null ? [] : [[argument]]), script.program, ...script.before],
+  before: [...flags, script.program, ...script.before],
 })
 
 /**
@@ -125,22 +137,28 @@ export const throughLoader = (program: LaunchTemplate, loader: Template, knowsAr
  * The same for a wrapper of the program (script/shell-wrapper.ts). What the wrapper does comes first, as it did: the program
  * is started with the wrapper's argv[0] and flags in the caller's place.
  * @param filled turns a byte string of the wrapper into a template: the store paths in it become paths in the bundle
+ * @param flag the same for an argument
  */
 export function wrapping(
   program: LaunchTemplate,
   wrapper: Wrapper,
   filled: (text: string) => Template,
+  flag: (text: string) => Template = filled,
 ): LaunchTemplate {
   const { argv0 } = wrapper
   const name = argv0 === 'keep' ? CALLERS_ARGV0 : argv0 === 'started' ? [STARTED] : filled(argv0.value)
   const started = filled(wrapper.program)
   const inside = (template: Template): Template =>
-    template.flatMap(part => (typeof part === 'string' || 'root' in part ? [part] : 'argv0' in part ? name : started))
+    template.flatMap((part): Template => {
+      if (typeof part === 'string' || 'root' in part) return [part]
+      if ('called' in part) return [calledBy(wrapper.program, part.called)]
+      return 'argv0' in part ? name : started
+    })
   return {
     ...program,
     argv0: inside(program.argv0),
-    before: [...program.before.map(inside), ...wrapper.before.map(filled)],
-    after: [...wrapper.after.map(filled), ...program.after.map(inside)],
+    before: [...program.before.map(inside), ...wrapper.before.map(flag)],
+    after: [...wrapper.after.map(flag), ...program.after.map(inside)],
     environment: [
       ...wrapper.environment.map(change =>
         change.op === 'unset' ? change : { ...change, value: filled(change.value) },
@@ -150,6 +168,9 @@ export function wrapping(
     directory: program.directory ?? (wrapper.directory === null ? null : filled(wrapper.directory)),
   }
 }
+
+const calledBy = (path: string, names: readonly string[]): string =>
+  names.includes(baseName(path)) ? baseName(path) : names[0]!
 
 const STARTED: Part = { started: true }
 
@@ -281,8 +302,11 @@ function operation(code: string, name: string, separator: string, value: Templat
   return `${code}${text(name)}${text(separator)}${value.map(part).join('')}\0`
 }
 
-const part = (value: Part): string =>
-  typeof value === 'string' ? `=${text(value)}` : 'root' in value ? 'r' : 'argv0' in value ? '0' : 'f'
+function part(value: Part): string {
+  if (typeof value === 'string') return `=${text(value)}`
+  if ('called' in value) return `n${value.called.map(text).join('')}\0`
+  return 'root' in value ? 'r' : 'argv0' in value ? '0' : 'f'
+}
 
 function text(value: string): string {
   if (/[^\x01-\xff]/.test(value)) throw new Error('a string of a launcher is a byte string without NUL')

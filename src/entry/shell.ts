@@ -32,12 +32,14 @@ export const isShellVariable = (name: string): boolean =>
 export function shellLauncher(template: LaunchTemplate): Buffer {
   const { program, argv0, before, after, environment, directory } = template
   const name = word(argv0)
+  const called = [program, ...before, ...after].flat().find(isCalled)
   const lines = [
     '#!/bin/sh',
     '# Starts a program of this bundle, wherever the bundle lies.',
     FIND.replaceAll('@AT@', () => quote(`/${template.at}`)),
     ...(environment.some(isSearching) ? [PUT] : []),
     ROOT,
+    ...(called === undefined ? [] : [nameOf(called.called)]),
     ...environment.flatMap(operation),
     ...(directory === null ? [] : [`CDPATH= command cd -P -- ${word(directory, './')} || exit 127`]),
     `set -- ${[program, ...before].map(t => word(t)).join(' ')} "$@"${after.map(t => ` ${word(t)}`).join('')}`,
@@ -66,7 +68,20 @@ function word(template: Template, relative = ''): string {
 }
 
 // `$0` is the caller's argv[0] as well, as far as a script can know it.
-const part = (value: Part): string => (typeof value === 'string' ? quote(value) : 'root' in value ? ROOT_VALUE : '"$0"')
+function part(value: Part): string {
+  if (typeof value === 'string') return quote(value)
+  if (isCalled(value)) return '"$_storefree_called"'
+  return 'root' in value ? ROOT_VALUE : '"$0"'
+}
+
+type Called = Extract<Part, { called: readonly string[] }>
+const isCalled = (value: Part): value is Called => typeof value === 'object' && 'called' in value
+
+/** The line that finds the name a script goes by. */
+function nameOf([first = '', ...others]: readonly string[]): string {
+  const patterns = others.map(quote).join(' | ')
+  return `case \${0##*/} in ${patterns}) _storefree_called=\${0##*/} ;; *) _storefree_called=${quote(first)} ;; esac`
+}
 
 function quote(text: string): string {
   if (/[^\x01-\xff]/.test(text)) throw new Error('a string of a launcher is a byte string without NUL')
@@ -142,7 +157,7 @@ const FIND = `_storefree_find() {
 }`
 
 const VARIABLES =
-  '_storefree_root _storefree_separator _storefree_list _storefree_head _storefree_tail _storefree_locale'
+  '_storefree_root _storefree_called _storefree_separator _storefree_list _storefree_head _storefree_tail _storefree_locale'
 
 // What the caller has exported under these names would be exported again.
 const ROOT = `unset -v ${VARIABLES} _storefree_name

@@ -12,9 +12,10 @@ import type { Account, Edit, Outcome } from '../model/plan.ts'
 import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
 import type { Reference } from '../references/reference.ts'
 import { blanked, fixed, inText, names, type Overwrite, rootLength, type Target } from '../references/rewrite.ts'
-import type { Site, TextEdit } from '../script/edit.ts'
+import { refuseAll, type Site, spliced, type TextEdit, type Splice as TextSplice } from '../script/edit.ts'
 import type { Language } from '../script/language.ts'
 import { editPerl } from '../script/perl-edit.ts'
+import { withStart } from '../script/polyglot.ts'
 import { pycSource } from '../script/pyc.ts'
 import { editPython } from '../script/python-edit.ts'
 import { editShell, type Polyglot } from '../script/shell-edit.ts'
@@ -159,8 +160,12 @@ export class Accounts {
     return { edits: withoutOverlaps(edits), accounts }
   }
 
-  /** In a script or module that finds the bundle's root by itself: expressions. */
-  asExpressions(node: FileNode, at: BundlePath, language: Language, polyglot: Polyglot | null = null): Rewritten {
+  /**
+   * In a script or module that finds the bundle's root by itself: expressions.
+   * @param language null where none can be put into the text: only its start may be set
+   * @param start what makes `/bin/sh` able to start it
+   */
+  asExpressions(node: FileNode, at: BundlePath, language: Language | null, start: Start | null = null): Rewritten {
     const text = this.#graph.texts.get(node.path)!
     const indices = [...node.references.keys()].filter(i => !node.references[i]!.bare && !node.references[i]!.escaped)
     const sites = indices.map((i): Site => {
@@ -169,15 +174,8 @@ export class Accounts {
       const to = target !== null && names(reference, target) ? target.at : null
       return { offset: reference.offset, length: rootLength(reference, target), to }
     })
-    const { splices, outcomes } = edited(language, text, at, sites, polyglot)
-    const edits = splices.map(
-      (s): Splice => ({
-        op: 'splice',
-        offset: s.offset,
-        length: s.length,
-        to: Buffer.from(s.text, 'latin1'),
-      }),
-    )
+    const { splices, outcomes } = edited(language, text, at, sites, start)
+    const edits = splices.map(inBytes)
     const bySite = new Map(indices.map((i, site) => [i, outcomes[site]!]))
     const accounts = node.references.map((reference, i): Account => {
       const outcome = bySite.get(i)
@@ -194,18 +192,25 @@ export class Accounts {
   /**
    * A text whose places `relocate` fills in (entry/templates.ts): blanked at equal length, with the places; null where
    * no program would miss any of them.
+   * @param start what makes `/bin/sh` able to start it
    */
-  asTemplate(node: FileNode, at: BundlePath): (Rewritten & { readonly template: Template }) | null {
+  asTemplate(
+    node: FileNode,
+    at: BundlePath,
+    start: Start | null = null,
+  ): (Rewritten & { readonly template: Template }) | null {
     const text = this.#graph.texts.get(node.path)
     if (text === undefined) return null
     const { edits, accounts } = this.inPlace(node, at)
     const sites: Template['sites'][number][] = []
+    // The first line of what sh starts is another.
+    const behind = start !== null && node.facts.format === 'script' ? node.facts.lineEnd : 0
     let isMissed = false
     const placed = accounts.map((account): Account => {
       const { reference, outcome, missed } = account
       const target = this.#targetOf(reference)
       const end = sites.at(-1)
-      const isFree = end === undefined || reference.offset >= end.offset + end.length
+      const isFree = reference.offset >= (end === undefined ? behind : end.offset + end.length)
       if (outcome !== 'blanked' || target === null || !names(reference, target) || !isFree) return account
       // `relocate` puts plain slashes there.
       if (reference.escaped) return account
@@ -216,7 +221,14 @@ export class Accounts {
     if (!isMissed) return null
     const bytes = Buffer.from(text, 'latin1')
     for (const edit of edits) if (edit.op === 'overwrite') bytes.set(edit.to, edit.offset)
-    return { edits, accounts: placed, template: { at, pristine: bytes.toString('latin1'), sites } }
+    const pristine = bytes.toString('latin1')
+    if (start === null) return { edits, accounts: placed, template: { at, pristine, sites } }
+    const { splices } = withStart(pristine, at, [], { splices: [], outcomes: [], refusals: [] }, start.name, start)
+    const growth = splices.reduce((sum, s) => sum + s.text.length - s.length, 0)
+    const moved = sites.map(site => ({ ...site, offset: site.offset + growth }))
+    const blanks = edits.flatMap(edit => (edit.op === 'overwrite' && edit.offset >= behind ? [asSplice(edit)] : []))
+    const all = [...blanks, ...splices.map(inBytes)].sort((a, b) => a.offset - b.offset)
+    return { edits: all, accounts: placed, template: { at, pristine: spliced(pristine, splices), sites: moved } }
   }
 
   /** For a file that something else stands in for, such as a launcher for a wrapper. */
@@ -336,16 +348,34 @@ function addressOf({ segments }: ElfFacts, offset: number, length: number): numb
   return segment ? segment.vaddr + offset - segment.offset : null
 }
 
+/** What runs a script that `/bin/sh` starts, and the interpreter's name. */
+export interface Start extends Polyglot {
+  readonly name: string
+}
+
 function edited(
-  language: Language,
+  language: Language | null,
   text: string,
   at: BundlePath,
   sites: readonly Site[],
-  polyglot: Polyglot | null,
+  start: Start | null,
 ): TextEdit {
-  if (language === 'shell') return editShell(text, at, sites, polyglot)
-  return language === 'python' ? editPython(text, at, sites) : editPerl(text, at, sites)
+  if (language === 'shell') return editShell(text, at, sites, start)
+  const edit =
+    language === 'python'
+      ? editPython(text, at, sites)
+      : language === 'perl'
+        ? editPerl(text, at, sites)
+        : refuseAll(text, sites, 'unparsable')
+  return start === null ? edit : withStart(text, at, sites, edit, start.name, start)
 }
+
+const inBytes = ({ offset, length, text }: TextSplice): Splice => ({
+  op: 'splice',
+  offset,
+  length,
+  to: Buffer.from(text, 'latin1'),
+})
 
 const asSplice = ({ offset, from, to }: Overwrite): Edit & { op: 'splice' } => ({
   op: 'splice',

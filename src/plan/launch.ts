@@ -8,6 +8,7 @@
 
 import { isStatic } from '../entry/inject.ts'
 import {
+  calledInRoot,
   inRoot,
   type LaunchTemplate,
   launch,
@@ -28,10 +29,10 @@ import type { PlanOptions } from '../model/plan.ts'
 import { STORE_DIR, storePathPrefix } from '../nix/store-path.ts'
 import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
 import { blank, type Target } from '../references/rewrite.ts'
-import type { ScriptFacts } from '../script/facts.ts'
 import { SCRIPTS_MAX } from '../script/parse.ts'
 import { throughPerl } from '../script/perl-edit.ts'
 import type { Layout } from './layout.ts'
+import { interprets, type Script, type Scripts } from './scripts.ts'
 
 /** What stands in the place of a file, and findings about it. */
 export interface Launcher {
@@ -65,16 +66,23 @@ export class Launchers {
   readonly #targets: ReadonlyMap<string, Target>
   /** The files that wrappers start. */
   readonly #wrappedFiles: ReadonlyMap<SourcePath, SourcePath | null>
-  readonly #interpreters: ReadonlyMap<SourcePath, SourcePath | null>
+
+  readonly #scripts: Scripts
 
   /** @param targets where store paths go, by hash */
-  constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions, targets: ReadonlyMap<string, Target>) {
+  constructor(
+    graph: DependencyGraph,
+    layout: Layout,
+    options: PlanOptions,
+    targets: ReadonlyMap<string, Target>,
+    scripts: Scripts,
+  ) {
     this.#graph = graph
+    this.#scripts = scripts
     this.#layout = layout
     this.#options = options
     this.#targets = targets
     this.#wrappedFiles = new Map(graph.edges.filter(e => e.kind === 'wrapper').map(e => [e.from, e.to]))
-    this.#interpreters = new Map(graph.edges.filter(e => e.kind === 'shebang').map(e => [e.from, e.to]))
   }
 
   /** Where the loader of a program lies; null for what has none. */
@@ -99,23 +107,25 @@ export class Launchers {
     return this.#startsAlone(program) || this.loaderOf(program) !== null || this.#wrapped(program) !== null
   }
 
-  /** What a script's `#!` line names, if that is in the bundle. */
-  interpreterOf(script: SourcePath): SourcePath | null {
-    return this.#interpreters.get(script) ?? null
-  }
-
   /** Where the interpreter of a `#!` line lies, under the name that the line gives it: `sh` is not `bash`. */
-  placeOfInterpreter({ interpreter }: ScriptFacts, path: SourcePath): BundlePath {
-    return this.#layout.placed.get(interpreter.value as SourcePath) ?? this.#layout.placed.get(path)!
+  placeOfInterpreter({ program, interpreter }: Script): BundlePath {
+    return this.#layout.placed.get(program as SourcePath) ?? this.#layout.placed.get(interpreter)!
   }
 
-  /** For a script whose text lies beside `at` (shadow): its interpreter runs it. */
-  forScript(facts: ScriptFacts, interpreter: SourcePath, isPerl: boolean, at: BundlePath): Launcher {
-    const interpreterAt = this.placeOfInterpreter(facts, interpreter)
-    const text = shadow(at)
+  /**
+   * For a script whose text lies beside `at` (shadow): its interpreter runs it.
+   * @param otherNames names that links give it
+   */
+  forScript(script: Script, at: BundlePath, otherNames: readonly string[]): Launcher {
+    const { interpreter, language } = script
+    const interpreterAt = this.placeOfInterpreter(script)
+    const flags = this.flagsOf(script)
     const isNative = this.isNative(interpreter)
-    const through = isPerl && isNative ? throughPerl : throughInterpreter
-    const template = through(launch(at, text), inRoot(interpreterAt), facts.argument)
+    const bare = { ...launch(at, shadow(at)), program: calledInRoot(shadow(at), otherNames) }
+    const template =
+      language === 'perl' && isNative
+        ? throughPerl(bare, inRoot(interpreterAt), flags, calledInRoot(at, otherNames))
+        : throughInterpreter(bare, inRoot(interpreterAt), flags)
     // What stands for a wrapper starts as it lies there, and so does what needs no loader of the bundle's.
     if (isNative || this.#wrapped(interpreter) || this.loaderOf(interpreter) === null)
       return { bytes: this.#render(template, interpreter), findings: [] }
@@ -123,6 +133,11 @@ export class Launchers {
     const program = inRoot(this.#fileOf(interpreter))
     const loaded = this.#loaded(interpreter, { ...template, program }, argv0)
     return { bytes: this.#render(loaded, interpreter), findings }
+  }
+
+  /** The arguments of a script's `#!` line, with what they name in the bundle. */
+  flagsOf({ flags, interpreter }: Script): readonly Template[] {
+    return flags.map(flag => this.#flag(flag, interpreter))
   }
 
   /** In a wrapper's own place; null for what is no wrapper, or wraps nothing that is in the bundle. */
@@ -139,7 +154,8 @@ export class Launchers {
     const inner = this.isNative(path) ? null : this.#started(program, at, new Set([...outer, path]))
     // Where both change the directory, the inner one may start from the outer's.
     const start = inner?.directory && wrapper.directory !== null ? null : inner
-    return wrapping(start ?? launch(at, place), wrapper, text => this.#filled(text))
+    const filled = (text: string): Template => this.#filled(text)
+    return wrapping(start ?? launch(at, place), wrapper, filled, text => this.#flag(text, program))
   }
 
   /**
@@ -180,7 +196,7 @@ export class Launchers {
 
   /** The CPU of a program for Linux, of what a wrapper starts, or of a script's interpreter. */
   #cpuOf(path: SourcePath, steps: number): string | null {
-    const next = this.#wrappedFiles.get(path) ?? this.interpreterOf(path)
+    const next = this.#wrappedFiles.get(path) ?? this.#scripts.interpreterOf(path)
     const started = next && steps > 0 ? this.#cpuOf(next, steps - 1) : null
     const facts = this.#graph.files.get(path)?.facts
     return started ?? (facts?.format === 'elf' ? facts.arch : null)
@@ -216,12 +232,34 @@ export class Launchers {
     }
   }
 
-  /** A text with its store paths made relative to the root, or blanked where the bundle has nothing of the package. */
-  #filled(text: string): Template {
+  /**
+   * An argument of a program. A script that the program interprets is named by its text: a launcher stands in its place.
+   * @param program what is given the argument
+   */
+  #flag(text: string, program: SourcePath): Template {
+    return this.#filled(text, path => {
+      const script = this.#scripts.launched(path as SourcePath)
+      const place = script && interprets(program, script) ? this.#layout.placed.get(script.path) : undefined
+      return place === undefined ? null : shadow(place)
+    })
+  }
+
+  /**
+   * A text with its store paths made relative to the root, or blanked where the bundle has nothing of the package.
+   * @param elsewhere the place of a path that does not lie where its package does; null for others
+   */
+  #filled(text: string, elsewhere: (path: string) => BundlePath | null = () => null): Template {
     const parts: Part[] = []
     let rest = text
     for (let at = rest.indexOf(STORE_DIR); at >= 0; at = rest.indexOf(STORE_DIR)) {
       parts.push(rest.slice(0, at))
+      const path = /^[^\s"'`;:,=]*/.exec(rest.slice(at))![0]
+      const place = elsewhere(path)
+      if (place !== null) {
+        parts.push({ root: true }, `/${place}`)
+        rest = rest.slice(at + path.length)
+        continue
+      }
       const store = storePathPrefix(rest.slice(at))
       const target = store && this.#targets.get(store.hash)
       if (target && store.root === target.root) parts.push({ root: true }, target.path)

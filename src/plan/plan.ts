@@ -20,6 +20,7 @@ import { finder, type Layout, layOut, relativeLink } from './layout.ts'
 import { profileLinks } from './profile.ts'
 import { linkAt, Relocations } from './relocate.ts'
 import { LoaderStrings } from './rpath.ts'
+import { Scripts } from './scripts.ts'
 import { Steps } from './steps.ts'
 import { targets } from './targets.ts'
 import { Templates } from './templates.ts'
@@ -64,15 +65,17 @@ class Planner {
     const known = targets(graph, layout, options.prefix)
     this.#accounts = new Accounts(graph, known, options.prefix)
     this.#packageOf = finder(graph.packages)
-    this.#launchers = new Launchers(graph, layout, options, known)
+    const scripts = new Scripts(graph, layout, options.prefix === null)
+    this.#launchers = new Launchers(graph, layout, options, known, scripts)
     this.#strings = new LoaderStrings(graph, layout, options.prefix)
     this.#installNames = new InstallNames(graph, layout, options.prefix)
     this.#relocations = new Relocations(graph, options)
     this.#templates = new Templates(graph, options)
-    this.#texts = new Texts(graph, layout, options, this.#accounts, this.#launchers, this.#templates, {
+    this.#texts = new Texts(graph, layout, options, this.#accounts, this.#launchers, scripts, this.#templates, {
       copy: (at, node, rewritten) => this.#copy(at, node, rewritten),
       launch: (at, launcher) => this.#launch(at, launcher),
       standIn: (node, at, launcher) => this.#standIn(node, at, launcher),
+      symlink: (at, to) => this.#steps.symlink(at, to),
       finding: finding => void this.#findings.push(finding),
     })
   }

@@ -32,6 +32,8 @@ import { baseName, directoryOf, type SourcePath } from '../paths.ts'
 import { leftOut } from '../references/follow.ts'
 import { globs } from '../references/glob.ts'
 import type { Reference } from '../references/reference.ts'
+import type { ScriptFacts } from '../script/facts.ts'
+import { startedBy } from '../script/shebang.ts'
 import { lookedForBeside } from './beside.ts'
 import { Images } from './dyld.ts'
 import { Edges, type Found, here } from './edges.ts'
@@ -367,7 +369,7 @@ class Scanner {
     }
     if (isMachOProgram(facts)) this.#images.start(path, facts)
     if (facts.format === 'script' && node.executable && !(wrapper && this.#options.launchers))
-      this.#followShebang(path, facts.interpreter)
+      this.#followShebang(path, this.#interpreterOf(node, facts))
     if (wrapper) {
       const { program: name } = wrapper
       const at = node.references.filter(r => r.text === name).map(evidence(null))
@@ -408,7 +410,14 @@ class Scanner {
     this.addTree(realPath(target), undefined, !isRoot)
   }
 
-  #followShebang(path: SourcePath, { value: name, offset }: Located): void {
+  /** What runs a script: where launchers do without it, env is not needed. */
+  #interpreterOf({ references }: FileNode, facts: ScriptFacts): Pick<Located, 'value' | 'offset'> {
+    const { program } = startedBy(facts)
+    if (!this.#options.launchers || program === facts.interpreter.value) return facts.interpreter
+    return { value: program, offset: references.find(r => r.text === program)?.offset ?? facts.interpreter.offset }
+  }
+
+  #followShebang(path: SourcePath, { value: name, offset }: Pick<Located, 'value' | 'offset'>): void {
     if (storePathOf(name) === null) return
     if (stat(name)?.type !== 'file') {
       this.#processes.missing(name, [path], 'error')

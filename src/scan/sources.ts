@@ -16,7 +16,7 @@ import type { Finding } from '../model/findings.ts'
 import type { FileFacts } from '../model/graph.ts'
 import { STORE_DIR, storePathOf } from '../nix/store-path.ts'
 import type { SourcePath } from '../paths.ts'
-import { parseScript, SHEBANG_MAX } from '../script/parse.ts'
+import { LINE_MAX, parseScript } from '../script/parse.ts'
 
 /** The loader cache of a machine whose own programs are bundled. */
 const LD_SO_CACHE = '/etc/ld.so.cache'
@@ -45,7 +45,7 @@ export class Sources implements Disk {
     const known = this.#facts.get(path)
     if (known) return known
     const facts = withFile(path, (source): FileFacts => {
-      const head = source.read(0, SHEBANG_MAX)
+      const head = source.read(0, LINE_MAX)
       const elf = isElf(head)
       if (!elf && !holdsMachO(source)) return parseScript(head) ?? { format: 'data' }
       try {

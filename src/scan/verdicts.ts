@@ -93,7 +93,8 @@ export class Verdicts {
       from: {
         format: facts.format,
         path: root === null ? from : from.slice(root.length + 1),
-        wrapper: isWrapper,
+        // All that a `#!` line names is there to be used too.
+        wrapper: isWrapper || isOnFirstLine(facts, reference),
         loader: this.#sources.loaders.has(from),
         named: isNamed,
       },
@@ -227,3 +228,7 @@ const verdict = (rule: string, target: Named | null, followed: boolean): Verdict
   followed,
   ...(target?.type === 'missing' && { missing: { root: target.root, doubtful: target.doubtful } }),
 })
+
+/** Whether a reference is an argument in a `#!` line; perl reads it to its end. */
+const isOnFirstLine = (facts: FileFacts, { offset }: Reference): boolean =>
+  facts.format === 'script' && offset < facts.lineEnd

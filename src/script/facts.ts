@@ -6,4 +6,6 @@ export interface ScriptFacts {
   /** The interpreter of the `#!` line and its one argument, as execve(2) splits them. */
   readonly interpreter: Located
   readonly argument: string | null
+  /** Where the line ends, as far as it was read. */
+  readonly lineEnd: number
 }

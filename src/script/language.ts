@@ -1,24 +1,30 @@
 /**
  * The language of a text whose store paths may become expressions: by its `#!` line, else by its name.
  */
-import { baseName } from '../paths.ts'
 import type { ScriptFacts } from './facts.ts'
+import { interpreterName, startedBy } from './shebang.ts'
 
 export type Language = 'shell' | 'python' | 'perl'
 
 const INTERPRETERS: readonly (readonly [RegExp, Language])[] = [
   [/^(?:ba|da|k|mk|a)?sh$/, 'shell'],
-  [/^python[\d.]*$/, 'python'],
-  [/^perl[\d.]*$/, 'perl'],
+  [/^python$/, 'python'],
+  [/^perl$/, 'perl'],
 ]
 
 type Other = { readonly format: 'elf' } | { readonly format: 'macho' } | { readonly format: 'data' }
 
+/** Where completions and functions of shells lie, which have no `#!` line and often no ending. */
+const SHELL_PLACE =
+  /\/(?:share\/bash-completion\/completions|etc\/bash_completion\.d|share\/zsh\/(?:site-functions|vendor-completions))\/[^/]+$/
+
 /** The language of a file's text; null for any other. */
 export function languageOf(path: string, facts: ScriptFacts | Other): Language | null {
   if (facts.format === 'elf' || facts.format === 'macho') return null
-  if (facts.format === 'data') return /\.(?:ba)?sh$/.test(path) ? 'shell' : path.endsWith('.py') ? 'python' : null
-  const words = [facts.interpreter.value, ...(facts.argument?.split(/[ \t]+/) ?? [])].map(baseName)
-  const name = words[0] === 'env' ? words.slice(1).find(word => !/^-|=/.test(word)) : words[0]
-  return INTERPRETERS.find(([pattern]) => pattern.test(name ?? ''))?.[1] ?? null
+  if (facts.format === 'data')
+    return /\.(?:ba)?sh$/.test(path) || SHELL_PLACE.test(path) ? 'shell' : path.endsWith('.py') ? 'python' : null
+  // What interprets another script is that script's matter: `bash /a/script`.
+  if (startedBy(facts).flags[0]?.startsWith('/')) return null
+  const name = interpreterName(facts)
+  return INTERPRETERS.find(([pattern]) => pattern.test(name))?.[1] ?? null
 }

@@ -15,8 +15,8 @@
  * blank in `qw`), the script gets `/proc/self/fd/<n>` instead: the root's directory, held open. Without /proc such a
  * root is refused: never half a program.
  */
-import { inRoot, type LaunchTemplate, type Template } from '../entry/launcher.ts'
-import { HASH_LENGTH, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
+import type { LaunchTemplate, Template } from '../entry/launcher.ts'
+import { HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
 import type { BundlePath } from '../paths.ts'
 import { blankedSite, type Site, type SiteEdit, type TextEdit, textEdit } from './edit.ts'
 
@@ -46,15 +46,29 @@ function placeholder(text: string, { offset, length }: Site, to: BundlePath): Si
 }
 
 /**
+ * The flags that a `#!` line of perl's has where a directory of modules is among them. perl reads the line itself, all of
+ * it and word by word, while the kernel hands on one argument of at most 256 bytes; so what names a place in the store
+ * has to be given to it word by word. Null for other lines.
+ */
+export function moduleFlags(text: string): readonly string[] | null {
+  const line = /^#!.*/.exec(text)?.[0] ?? ''
+  const flags = /perl(?= -).*?[ \t]+(-.*)$|perl[^ \t]*[ \t]+(-.*)$/.exec(line)
+  const words = (flags?.[1] ?? flags?.[2])?.split(/[ \t\r]+/).filter(word => word !== '') ?? []
+  return words.some(word => word.includes(STORE_DIR)) ? words : null
+}
+
+/**
  * A launcher for a Perl script: perl fills in its text and runs it. `$0` is the launcher's own path.
  * @param script where the launcher lies; its program is the text
  * @param interpreter perl, which has to be something that can be executed as it lies there
- * @param argument the one argument of the `#!` line, a byte string
+ * @param flags the arguments of the `#!` line
+ * @param name what the script sees as its own path
  */
 export const throughPerl = (
   script: LaunchTemplate,
   interpreter: Template,
-  argument: string | null,
+  flags: readonly Template[],
+  name: Template,
 ): LaunchTemplate => ({
   ...script,
   program: interpreter,
@@ -66,18 +80,15 @@ export const throughPerl = (
     [{ root: true }],
     interpreter,
     script.program,
-    inRoot(script.at),
-    argument === null ? [] : [argument],
+    name,
+    [`${flags.length}`],
+    ...flags,
     ...script.before,
   ],
 })
 
-/** What the first perl runs. Its arguments: root, perl, text, name, flags, the script's own. */
-export const BOOT = `
-my ($root, $perl, $text, $name, $flags) = splice @ARGV, 0, 5;
-utf8::is_utf8($_) && utf8::encode($_) for $root, $perl, $text, $name, $flags;
-my $fail = sub { print STDERR "$name: $_[0]\\n"; exit 127 };
-open my $in, '<:raw', $text or $fail->("cannot read $text: $!");
+/** Reads a text, puts the root in, and writes it to a descriptor. Of `$root`, `$text`, `$name` and `$fail`. */
+const FILL = `open my $in, '<:raw', $text or $fail->("cannot read $text: $!");
 my $source = do { local $/; <$in> };
 close $in;
 
@@ -123,5 +134,50 @@ if ($fd >= 0 && open $memory, '+<&=', $fd) {
   close $write;
   $fd = fileno $read;
 }
-exec {$perl} $perl, (length $flags ? $flags : ()), "/dev/fd/$fd/$name", @ARGV or $fail->("cannot run $perl: $!");
 `
+
+/** What the first perl runs. Its arguments: root, perl, text, name, the number of flags, these, the script's own. */
+export const BOOT = `
+my ($root, $perl, $text, $name, $count) = splice @ARGV, 0, 5;
+my @flags = splice @ARGV, 0, $count;
+utf8::is_utf8($_) && utf8::encode($_) for $root, $perl, $text, $name, @flags;
+my $fail = sub { print STDERR "$name: $_[0]\\n"; exit 127 };
+${FILL}exec {$perl} $perl, @flags, "/dev/fd/$fd/$name", @ARGV or $fail->("cannot run $perl: $!");
+`
+
+/**
+ * A line of Perl that does the same, in a text that no launcher stands for: an interpreter is given it, or `/bin/sh` has
+ * started it (polyglot.ts). The arguments of this perl are run again on the filled text; there the line does nothing.
+ * Where it cannot (without /proc, with `-T`), it says so: never a program whose paths lead nowhere.
+ */
+export const fillsItself = (place: BundlePath): string =>
+  `BEGIN { if (__FILE__ eq $0 && index('/var/empty/${'o'.repeat(HASH_LENGTH)}-', '/var/empty/o') == 0) { ${oneLine(
+    SELF.replaceAll('@PLACE@', () => `/${place}`.replace(/[\\']/g, '\\$&')),
+  )} } }`
+
+const SELF = `
+my ($name, $text) = ($0, $0);
+my $fail = sub { print STDERR "$name: $_[0]\\n"; exit 127 };
+\${^TAINT} and $fail->('cannot fill in its text under -T: run it by its name in bin/, or bundle with --prefix');
+open my $own, '<', $text or $fail->("cannot read $text: $!");
+my $root = readlink '/proc/self/fd/' . fileno $own;
+defined $root && substr($root, -length('@PLACE@'), length $root, '') eq '@PLACE@' or $fail->('cannot find its bundle (is /proc mounted?)');
+close $own;
+open my $given, '<:raw', '/proc/self/cmdline' or $fail->("cannot read its arguments: $!");
+my @given = do { local $/; split /\\0/, <$given>, -1 };
+close $given;
+pop @given;
+my ($place) = grep { $given[$_] eq $name } 1 .. $#given;
+defined $place or $fail->('cannot find itself among its arguments');
+${FILL}
+$given[$place] = "/dev/fd/$fd/$name";
+exec {$^X} @given or $fail->("cannot run $^X: $!");
+`
+
+/** As a text can hold it whose lines have to stay where they are. */
+function oneLine(text: string): string {
+  return text
+    .replace(/ # .*$/gm, '')
+    .replace(/\s*\n\s*/g, ' ')
+    .trim()
+}

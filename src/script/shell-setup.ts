@@ -17,32 +17,40 @@
  * which is taken off again: no environment changes, and no shell can fall into a loop.
  */
 import { forEachChild, parse, type SyntaxNode } from 'unbash'
-import type { BundlePath } from '../paths.ts'
+import type { Template } from '../entry/launcher.ts'
+import { type BundlePath, baseName } from '../paths.ts'
 import type { Site, SiteOutcome, Splice, TextEdit } from './edit.ts'
 
 /** What runs a script in place of its `#!` line. */
 export interface Polyglot {
   readonly interpreter: BundlePath
-  /** The one argument of the `#!` line. */
-  readonly argument: string | null
+  /** The arguments of the `#!` line. */
+  readonly flags: readonly Template[]
 }
+
+/** A template as a word of the shell, once the root is known. */
+export const word = (template: Template): string =>
+  template.map(part => (typeof part === 'string' ? quote(part) : '"$_storefree_root"')).join('') || "''"
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
 /** The statement, with a separator behind it. */
 export function setup(place: BundlePath, polyglot: Polyglot | null): string {
-  const own = `"$_storefree_root"${quote(`/${place}`)}`
   const up = `"$_storefree_up"${quote(`/${place}`)}`
-  const again = polyglot === null ? '' : runAgain(place, own, polyglot)
-  return oneLine(TEMPLATE).replace(/@(AGAIN|PLACE)@/g, (_, name) => (name === 'AGAIN' ? again : up))
+  const again = polyglot === null ? '' : runAgain(place, polyglot)
+  return oneLine(`${FIND}${REST}`).replace(/@(AGAIN|PLACE)@/g, (_, name) => (name === 'AGAIN' ? again : up))
 }
+
+/** The part of the statement after which the root is known; `$0` is the file. */
+export const find = (place: BundlePath): string =>
+  oneLine(FIND).replaceAll('@PLACE@', () => `"$_storefree_up"${quote(`/${place}`)}`)
 
 /** A person reads lines; the script gets one. */
 const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
 
 // $(...) drops newlines at the end of a directory's name, so an x is put behind it and taken off again.
 // `$_` is kept for scripts that ask with it whether they are sourced.
-const TEMPLATE = `
+const FIND = `
 _storefree_state=$?:\${_-};
 _storefree_root=$(
   unset -f cd command printf readlink 2>/dev/null || :;
@@ -75,24 +83,36 @@ _storefree_root=$(
   printf %sx "$_storefree_up"
 ) || return 127 2>/dev/null || exit 127;
 _storefree_root=\${_storefree_root%x};
+`
+const REST = `
 @AGAIN@
 : "\${_storefree_state#*:}";
 case $_storefree_state in 0:*) ;; *) (exit "\${_storefree_state%%:*}") && : ;; esac;
 `
 
-/** @param own the script's own path, in shell */
-function runAgain(place: BundlePath, own: string, { interpreter, argument }: Polyglot): string {
+/** A file's own path and the one under the name that it was called by, in its package; words of the shell. */
+function paths(place: BundlePath): { own: string; called: string } {
   const slash = place.lastIndexOf('/')
   const directory = slash < 0 ? '' : quote(`/${place.slice(0, slash)}`)
-  // Under the name it was called by, in its package: what it looks for beside itself is there.
-  const called = `"$_storefree_root"${directory}"/\${0##*/}"`
+  return { own: `"$_storefree_root"${quote(`/${place}`)}`, called: `"$_storefree_root"${directory}"/\${0##*/}"` }
+}
+
+/** The part behind `find` that sets `_storefree_self` to the name that a file is told: in its package, if it is there. */
+export function nameInPackage(place: BundlePath): string {
+  const { own, called } = paths(place)
+  return `_storefree_self=${called}; [ "$_storefree_self" -ef ${own} ] 2>/dev/null || _storefree_self=$0;`
+}
+
+function runAgain(place: BundlePath, { interpreter, flags }: Polyglot): string {
+  // What it looks for beside itself is there.
+  const { own, called } = paths(place)
   const program = `"$_storefree_root"${quote(`/${interpreter}`)}`
-  const exec = `exec ${program} ${argument === null ? '' : `${quote(argument)} `}`
+  const exec = `exec ${program} ${flags.map(flag => `${word(flag)} `).join('')}`
   return oneLine(`
     if [ "\${1-}" = ${AGAIN} ]; then shift;
     elif [ "\${BASH-}" != ${program} ] && if [ -n "\${BASH_SOURCE-}" ]; then [ "$BASH_SOURCE" = "$0" ];
       elif [ / -ef / ] 2>/dev/null; then [ "$0" -ef ${own} ];
-      else [ "\${0##*/}" = ${quote(place.slice(slash + 1))} ]; fi;
+      else [ "\${0##*/}" = ${quote(baseName(place))} ]; fi;
     then
       if [ ${called} -ef ${own} ] 2>/dev/null; then ${exec}${called} ${AGAIN} "$@";
       else ${exec}"$0" ${AGAIN} "$@"; fi;
@@ -121,11 +141,22 @@ export function withSetup(
   const put: Splice = { offset, length: 0, text: `${before}${statement}${after}` }
   if (!polyglot) return { ...edit, splices: inserted(edit.splices, put) }
 
-  const line: Splice = { offset: 0, length: first, text: shebang ? '#!/bin/sh' : '#!/bin/sh\n' }
+  return withFirstLine(sites, edit, first, shebang ? '#!/bin/sh' : '#!/bin/sh\n', put)
+}
+
+/** An edit with another first line, of which `first` bytes go, and something put in. */
+export function withFirstLine(
+  sites: readonly Site[],
+  edit: TextEdit,
+  first: number,
+  text: string,
+  put: Splice,
+): TextEdit {
+  const line: Splice = { offset: 0, length: first, text }
   const kept = edit.splices.filter(splice => splice.offset >= first)
   const outcomes = edit.outcomes.map((outcome, i): SiteOutcome => {
     const site = sites[i]
-    return site !== undefined && site.offset < first ? 'templated' : outcome
+    return site !== undefined && site.offset < first && site.to !== null ? 'templated' : outcome
   })
   return { splices: [line, ...inserted(kept, put)], outcomes, refusals: edit.refusals.filter(r => r.offset >= first) }
 }

@@ -1,0 +1,223 @@
+/**
+ * Scripts of a relocatable bundle: what runs each, and in which form it is there. Pure.
+ *
+ * A `#!` line is absolute. So what is executed is a launcher, which leaves the text for what reads it; or it is a text
+ * that `/bin/sh` can start (script/polyglot.ts, script/shell-setup.ts), which others can read as well. A launcher needs
+ * no shell, so programs are launchers: what lies in bin/ and sbin/. But a file that an interpreter is given as an
+ * argument has to be a text, and so it is everywhere else, and where a file of the bundle is seen to do so.
+ */
+import type { DependencyGraph, FileNode, Package } from '../model/graph.ts'
+import { storePathOf } from '../nix/store-path.ts'
+import { baseName, directoryOf, type SourcePath } from '../paths.ts'
+import type { ScriptFacts } from '../script/facts.ts'
+import { type Language, languageOf } from '../script/language.ts'
+import { moduleFlags } from '../script/perl-edit.ts'
+import { canBePolyglot } from '../script/polyglot.ts'
+import { interpreterName, startedBy, stem } from '../script/shebang.ts'
+import { sourcedNames } from '../script/shell-edit.ts'
+import { finder, type Layout } from './layout.ts'
+
+/** A script whose interpreter is in the bundle. */
+export interface Script {
+  readonly path: SourcePath
+  readonly facts: ScriptFacts
+  readonly language: Language | null
+  /** Of the interpreter, without its version. */
+  readonly name: string
+  /** As the `#!` line, or `env -S` in it, names it. */
+  readonly program: string
+  readonly flags: readonly string[]
+  readonly interpreter: SourcePath
+}
+
+/**
+ * - `launcher`: a launcher stands for it, its text lies beside
+ * - `text`: it is a text that `/bin/sh` starts
+ * - `module`: it is a text that others load; nothing starts it
+ */
+export type Form = 'launcher' | 'text' | 'module'
+
+/** Whether a program is what would interpret a script: the file itself, or one of that name. */
+export const interprets = (program: SourcePath, script: Script): boolean =>
+  program === script.interpreter || isOneOf(stem(baseName(program)), script)
+
+const isOneOf = (name: string, script: Script): boolean =>
+  name === script.name || (script.language === 'shell' && SHELL.test(name))
+
+export class Scripts {
+  readonly #graph: DependencyGraph
+  readonly #layout: Layout
+  readonly #packageOf: (path: string) => Package
+  readonly #entrySources: ReadonlySet<SourcePath>
+  /** Names of files that shell texts source. */
+  readonly #sourced = new Set<string>()
+  readonly #interpreters: ReadonlyMap<SourcePath, SourcePath>
+  readonly #forms = new Map<SourcePath, Form>()
+  #names: ReadonlyMap<SourcePath, string[]> | null = null
+  #mentioned: { readonly arguments: ReadonlySet<string>; readonly paths: ReadonlySet<string> } | null = null
+
+  /** @param isRelocatable else every script is a text */
+  constructor(graph: DependencyGraph, layout: Layout, isRelocatable: boolean) {
+    this.#graph = graph
+    this.#layout = layout
+    this.#packageOf = finder(graph.packages)
+    this.#entrySources = new Set(graph.entries.map(entry => graph.links.get(entry.source)?.target ?? entry.source))
+    this.#interpreters = new Map(
+      graph.edges.flatMap(({ kind, from, to }) => (kind === 'shebang' && to !== null ? [[from, to] as const] : [])),
+    )
+    if (isRelocatable)
+      for (const [path, text] of graph.texts)
+        if (this.languageOf(path) === 'shell') for (const name of sourcedNames(text)) this.#sourced.add(name)
+  }
+
+  /** Whether a file is what was asked for. */
+  isEntry(path: SourcePath): boolean {
+    return this.#entrySources.has(path)
+  }
+
+  /** What a script's `#!` line starts, if that is in the bundle. */
+  interpreterOf(script: SourcePath): SourcePath | null {
+    return this.#interpreters.get(script) ?? null
+  }
+
+  /** The language of a text: what shell scripts source is shell, whatever it is called. */
+  languageOf(path: SourcePath): Language | null {
+    const facts = this.#graph.files.get(path)?.facts
+    if (!facts || !this.#graph.texts.has(path)) return null
+    return languageOf(path, facts) ?? (facts.format === 'data' && this.#sourced.has(baseName(path)) ? 'shell' : null)
+  }
+
+  /** A script that runs in the bundle by an interpreter of the bundle's; null for other files. */
+  of(path: SourcePath): Script | null {
+    const node = this.#graph.files.get(path)
+    const interpreter = this.interpreterOf(path)
+    if (node?.facts.format !== 'script' || interpreter === null || !node.executable) return null
+    const { facts } = node
+    const name = interpreterName(facts)
+    const { program, flags } = startedBy(facts)
+    const all = name === 'perl' ? (moduleFlags(this.#graph.texts.get(path) ?? '') ?? flags) : flags
+    // `env perl` starts a perl of the machine's.
+    const isMachines = name === 'perl' && baseName(program) === 'env'
+    const language = isMachines ? null : this.languageOf(path)
+    return { path, facts, language, name, program, flags: all, interpreter }
+  }
+
+  /** A script that a launcher stands for; null for other files. @param path may go through links */
+  launched(path: SourcePath): Script | null {
+    const file = this.#graph.links.get(path)?.target ?? path
+    const script = storePathOf(file) === null ? null : this.of(file)
+    return script && this.formOf(script) === 'launcher' ? script : null
+  }
+
+  formOf(script: Script): Form {
+    const known = this.#forms.get(script.path)
+    if (known !== undefined) return known
+    const form = this.#form(script)
+    this.#forms.set(script.path, form)
+    return form
+  }
+
+  #form(script: Script): Form {
+    const { path, language, name } = script
+    const inPackage = path.slice(this.#packageOf(path).root.length)
+    const isProgram = /^\/s?bin\//.test(inPackage) || (this.isEntry(path) && !inPackage.startsWith('/libexec/'))
+    const place = this.#layout.placed.get(path)
+    const canBeText =
+      language === 'shell' || (place !== undefined && this.#graph.texts.has(path) && canBePolyglot(name, place))
+    if (canBeText && this.#isLibrary(inPackage)) return 'module'
+    if (canBeText) return isProgram && !this.#isRead(script) ? 'launcher' : 'text'
+    return /\.[A-Za-z]+$/.test(path) && !isProgram && !inPackage.startsWith('/libexec/') ? 'module' : 'launcher'
+  }
+
+  /** Modules of the interpreters' own: many can be run too, few ever are, and compiled ones know the source's lines. */
+  #isLibrary(inPackage: string): boolean {
+    return /^\/lib(?:64)?\/(?:python|pypy|perl|ruby)[\d.]*\/.*\.[A-Za-z]+$/.test(inPackage)
+  }
+
+  /** Whether a file of the bundle is seen to read it: a shell sources it, an interpreter is given it. */
+  #isRead(script: Script): boolean {
+    const { path, language } = script
+    const names = [baseName(path), ...this.otherNames(path)]
+    if (language === 'shell' && (/\.(?:ba)?sh$/.test(path) || names.some(name => this.#sourced.has(name)))) return true
+    const mentioned = (this.#mentioned ??= this.#mentions())
+    return names.some(name => mentioned.arguments.has(`${kindOf(script.name)} ${name}`)) || mentioned.paths.has(path)
+  }
+
+  /** What files of the bundle give to interpreters: names behind an interpreter's in a shell text, paths elsewhere. */
+  #mentions(): { arguments: Set<string>; paths: Set<string> } {
+    const names = new Set<string>()
+    const scripts = [...this.#graph.files.keys()].flatMap(path => this.of(path) ?? [])
+    const interpreters = new Set(scripts.map(script => kindOf(script.name)))
+    for (const [path, text] of this.#graph.texts)
+      if (this.languageOf(path) === 'shell') argumentsIn(text, interpreters, names)
+    const paths = new Set<string>()
+    const byPath = new Map(scripts.map(script => [script.path as string, script]))
+    for (const node of this.#graph.files.values())
+      if (this.languageOf(node.path) !== 'shell' && !this.#graph.wrappers.has(node.path))
+        for (const { target } of node.verdicts) {
+          const script = target === null ? undefined : byPath.get(target)
+          if (script !== undefined && script.path !== node.path && this.#mayInterpret(node, script))
+            paths.add(script.path)
+        }
+    return { arguments: names, paths }
+  }
+
+  /** Whether a file that names a script knows its interpreter too, or is of the same language. */
+  #mayInterpret(node: FileNode, script: Script): boolean {
+    if (node.facts.format === 'script') return interpreterName(node.facts) === script.name
+    return node.verdicts.some(({ target }) => target !== null && this.#isInterpreter(target, script))
+  }
+
+  #isInterpreter(target: SourcePath, script: Script): boolean {
+    return interprets(this.#graph.links.get(target)?.target ?? target, script)
+  }
+
+  /** Names that links give a script in the bundle, other than its own. */
+  otherNames(path: SourcePath): readonly string[] {
+    return (this.#names ??= this.#linkNames()).get(path) ?? []
+  }
+
+  #linkNames(): ReadonlyMap<SourcePath, string[]> {
+    const names = new Map<SourcePath, string[]>()
+    for (const link of this.#graph.links.values()) {
+      if (link.directory || this.#graph.files.get(link.target)?.facts.format !== 'script') continue
+      const name = baseName(link.path)
+      const neighbour = `${directoryOf(link.target)}/${name}` as SourcePath
+      // Another file beside it has that name.
+      if (name === baseName(link.target) || (this.#graph.files.has(neighbour) && neighbour !== link.target)) continue
+      const led = this.#graph.links.get(neighbour)
+      if (led !== undefined && led.target !== link.target) continue
+      const known = names.get(link.target)
+      if (known === undefined) names.set(link.target, [name])
+      else if (!known.includes(name)) known.push(name)
+    }
+    return names
+  }
+}
+
+const SHELL = /^(?:ba|da|k|mk|a|z)?sh$/
+
+/** One name for all shells. */
+const kindOf = (name: string): string => (SHELL.test(name) ? 'sh' : name)
+
+/** Adds `<interpreter> <name>` for the paths that stand behind an interpreter's name on a line of shell. */
+function argumentsIn(text: string, interpreters: ReadonlySet<string>, found: Set<string>): void {
+  for (const line of text.split('\n')) {
+    if (line.length > 4096 || /^\s*#/.test(line)) continue
+    let interpreter: string | null = null
+    for (const piece of line.split(/([\s;&|()`]+)/)) {
+      if (/[;&|()`]/.test(piece)) interpreter = null
+      const name = baseName(piece.replace(/["']/g, ''))
+      if (interpreter !== null && piece.includes('/')) found.add(`${interpreter} ${name}`)
+      const program = kindOf(
+        stem(
+          name
+            .replace(/^\$\{?/, '')
+            .replace(/\}$/, '')
+            .toLowerCase(),
+        ),
+      )
+      if (interpreter === null && interpreters.has(program)) interpreter = program
+    }
+  }
+}
