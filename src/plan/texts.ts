@@ -132,9 +132,10 @@ export class Texts {
   /** A script that starts only where the machine has its interpreter: /bin/sh is everywhere, others are not. */
   #noteHostInterpreter(file: SourcePath, facts: ScriptFacts): void {
     const { interpreter, argument } = facts
-    const { program } = startedBy(facts)
+    const { program, flags } = startedBy(facts)
     const isEnv = baseName(program) === 'env'
-    if (storePathOf(program) !== null && !isEnv) return
+    const found = isEnv ? flags.find(word => !/^-|=/.test(word)) : undefined
+    if (storePathOf(found ?? program) !== null && (!isEnv || found?.startsWith('/'))) return
     const isCommon = interpreter.value === '/bin/sh' || !this.#scripts.isEntry(file)
     const name = isEnv ? `env ${argument ?? ''}`.trimEnd() : interpreter.value
     this.#steps.finding({ code: 'interpreter-host', severity: isCommon ? 'note' : 'warning', file, interpreter: name })

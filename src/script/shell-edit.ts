@@ -45,12 +45,25 @@ export function editShell(
   sites: readonly Site[],
   polyglot: Polyglot | null,
 ): TextEdit {
-  const edits = placeAll(text, sites)
+  const survey: Survey = { text, sites, leaves: [], inner: new Map(), named: [] }
+  const edits = placeAll(survey)
   const edit = edits
     ? textEdit(text, sites, (site, index) => edits[index] ?? blankedSite(text, site))
     : refuseAll(text, sites, 'unparsable')
   if (polyglot === null && !edit.outcomes.includes('templated')) return edit
-  return withSetup(text, sites, edit, setup(place, polyglot), polyglot !== null)
+  const launcher = launcherOf(place)
+  const names = edits && launcher !== null ? survey.named.map(range => ({ ...range, text: launcher })) : []
+  const splices = [...edit.splices, ...names].sort((a, b) => a.offset - b.offset)
+  return withSetup(text, sites, { ...edit, splices }, setup(place, polyglot), polyglot !== null)
+}
+
+/**
+ * The path of the launcher that stands for a text, as a word: the text lies in `.bin-text/`, it in `bin/`. A script that
+ * hands its own name on (`exec -a "$0"`) hands on that one, as the script that it was did.
+ */
+function launcherOf(place: BundlePath): string | null {
+  const directory = /^((?:.*\/)?)\.([^/]+)-text\/[^/]+$/.exec(place)
+  return directory && `"$_storefree_root"'/${`${directory[1]}${directory[2]}`.replaceAll("'", "'\\''")}/'"\${0##*/}"`
 }
 
 /** What may be put where. */
@@ -69,6 +82,8 @@ interface Survey {
   readonly leaves: Leaf[]
   /** What became of sites in a text of its own, by index. */
   readonly inner: Map<number, SiteEdit>
+  /** The words of `exec -a "$0"` that are the script's name. */
+  readonly named: { readonly offset: number; readonly length: number }[]
 }
 
 /** How a part is read: the style of literal text in it, and whether it stands between double quotes. */
@@ -82,10 +97,9 @@ const QUOTED: Context = { literal: 'double', double: true }
 const refusing = (refused: RefusalReason): Context => ({ literal: { refused }, double: false })
 
 /** What becomes of each site of a text; null when the text cannot be parsed. */
-function placeAll(text: string, sites: readonly Site[]): readonly SiteEdit[] | null {
-  const survey: Survey = { text, sites, leaves: [], inner: new Map() }
-  if (!visit(survey, parse(text), WORD)) return null
-  return sites.map((site, index) => survey.inner.get(index) ?? edited(survey, site))
+function placeAll(survey: Survey): readonly SiteEdit[] | null {
+  if (!visit(survey, parse(survey.text), WORD)) return null
+  return survey.sites.map((site, index) => survey.inner.get(index) ?? edited(survey, site))
 }
 
 /** Finds the leaves below a node; false when a part of it cannot be parsed. */
@@ -168,10 +182,20 @@ function visit(survey: Survey, node: SyntaxNode, context: Context): boolean {
     case 'Command':
       if (!children(node, WORD)) return false
       for (const code of codeOf(survey.text, node)) placeInner(survey, code)
+      if (node.name?.value === 'exec') survey.named.push(...ownNames(survey.text, node))
       return true
     default:
       return children(node, context)
   }
+}
+
+/** The script's own name where `exec -a` hands it on. */
+function ownNames(text: string, { args }: Command): { offset: number; length: number }[] {
+  const words = args.map(({ pos, end }) => ({ offset: pos, length: end - pos, word: text.slice(pos, end) }))
+  const isOwn = (word: string): boolean => /^"?\$(?:0|\{0\})"?$/.test(word)
+  return words.flatMap(({ offset, length, word }, i) =>
+    isOwn(word) && words[i - 1]?.word === '-a' ? [{ offset, length }] : [],
+  )
 }
 
 /** Words that the command reads as code of this shell. */
@@ -199,10 +223,8 @@ function placeInner(survey: Survey, decoded: Decoded): boolean {
     const whole = survey.text.slice(site.offset, site.offset + site.length)
     return decoded.text.startsWith(whole, offset) ? [{ index, site: { ...site, offset } }] : []
   })
-  const edits = placeAll(
-    decoded.text,
-    inside.map(({ site }) => site),
-  )
+  const own = inside.map(({ site }) => site)
+  const edits = placeAll({ text: decoded.text, sites: own, leaves: [], inner: new Map(), named: [] })
   if (edits === null) return false
   for (const [i, { index }] of inside.entries()) {
     const edit = edits[i]

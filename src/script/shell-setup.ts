@@ -90,17 +90,24 @@ const REST = `
 case $_storefree_state in 0:*) ;; *) (exit "\${_storefree_state%%:*}") && : ;; esac;
 `
 
-/** A file's own path and the one under the name that it was called by, in its package; words of the shell. */
-function paths(place: BundlePath): { own: string; called: string } {
+/** A file's own path, its directory and the path under the name that it was called by; words of the shell. */
+function paths(place: BundlePath): { own: string; directory: string; called: string } {
   const slash = place.lastIndexOf('/')
-  const directory = slash < 0 ? '' : quote(`/${place.slice(0, slash)}`)
-  return { own: `"$_storefree_root"${quote(`/${place}`)}`, called: `"$_storefree_root"${directory}"/\${0##*/}"` }
+  const directory = `"$_storefree_root"${slash < 0 ? '' : quote(`/${place.slice(0, slash)}`)}`
+  return { own: `"$_storefree_root"${quote(`/${place}`)}`, directory, called: `${directory}"/\${0##*/}"` }
 }
 
-/** The part behind `find` that sets `_storefree_self` to the name that a file is told: in its package, if it is there. */
+/**
+ * The part behind `find` that sets `_storefree_self` to the path that a file is told: the one it was called by; where
+ * that is a link elsewhere, the one in its package, if it goes by that name there.
+ */
 export function nameInPackage(place: BundlePath): string {
-  const { own, called } = paths(place)
-  return `_storefree_self=${called}; [ "$_storefree_self" -ef ${own} ] 2>/dev/null || _storefree_self=$0;`
+  const { own, directory, called } = paths(place)
+  return oneLine(`
+    _storefree_self=$0;
+    [ "\${0%/*}/" -ef ${directory} ] 2>/dev/null ||
+      if [ ${called} -ef ${own} ] 2>/dev/null; then _storefree_self=${called}; fi;
+  `)
 }
 
 function runAgain(place: BundlePath, { interpreter, flags }: Polyglot): string {
