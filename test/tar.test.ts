@@ -385,6 +385,36 @@ describe('what others pack is read the same', () => {
     }
   })
 
+  test("GNU tar's own types: a sparse file and a second volume are refused by name, labels and lists of names are read", async () => {
+    const at = fs.mkdtempSync(`${tmpdir()}/storefree-gnu-`)
+    const shell = (script: string, cwd: string) => execFileSync('bash', ['-c', script], { cwd })
+    try {
+      shell('mkdir t && echo hi > t/a && truncate -s 1M t/s && echo x >> t/s && head -c 30000 /dev/zero > big', at)
+      shell('tar --format=gnu -S -cf S t/s && tar --format=gnu -V /nix/store/label -cf V t/a', at)
+      shell('tar --format=gnu -g list -cf D t', at)
+      shell("printf 'n M\\n' | tar --format=gnu -M -L 20 -cf first big > /dev/null 2>&1", at)
+      const read = async (name: string): Promise<ArchiveMember[]> => {
+        const members: ArchiveMember[] = []
+        for await (const member of readTar(once(fs.readFileSync(`${at}/${name}`)), name)) members.push(member)
+        return members
+      }
+      await expect(read('S')).rejects.toThrow('a sparse file: pack it without --sparse')
+      await expect(read('M')).rejects.toThrow('begins in another volume: pack it without --multi-volume')
+      const [labelled] = await read('V')
+      expect(labelled).toMatchObject({ name: 't/a', type: 'file', size: 3 })
+      expect(labelled!.header.includes('/nix/store/label')).toBe(true)
+      const [listed, ...rest] = await read('D')
+      expect(listed).toMatchObject({ name: 't', type: 'directory', size: 0 })
+      expect(listed!.header.toString('latin1')).toContain('Ya\0Ys\0')
+      expect(rest.map(({ name }) => name)).toEqual(['t/a', 't/s'])
+    } finally {
+      fs.rmSync(at, { recursive: true })
+    }
+    async function* once(bytes: Buffer) {
+      yield bytes
+    }
+  })
+
   test('hard links, devices and pipes keep their kind', async () => {
     const made = fs.mkdtempSync(`${work}/kinds-`)
     fs.writeFileSync(`${made}/a`, 'a')

@@ -252,6 +252,33 @@ const PLANTS: readonly Plant[] = [
     make: packed('gzip -n x; echo x.gz | cpio -o -H newc --quiet > $1/a'),
     want: ['container-unread a opaque cpio'],
   },
+  // Files of other tools (packed/README.md).
+  ...(
+    [
+      ['h.beam', 'store-reference h.beam!zlib contents zlib at 332'],
+      ['rp.rdb', 'store-reference rp.rdb!zlib contents zlib at 12331'],
+      ['x.gresource', 'store-reference x.gresource!zlib contents zlib at 136'],
+      ['pzstd-a.txt.zst', 'container-unread pzstd-a.txt.zst opaque zstd'],
+      ['chez-c.so', 'container-unread chez-c.so opaque chez'],
+    ] as const
+  ).map(
+    ([name, want]): Plant => ({
+      what: name,
+      make: file(name, fs.readFileSync(join(import.meta.dirname, 'packed', name))),
+      want: [want],
+    }),
+  ),
+  {
+    what: 'a script with an archive behind it',
+    make: file('a.run', Buffer.concat([Buffer.from('#!/bin/sh\nexit\n'), gzipSync(Buffer.alloc(99))])),
+    want: ['container-unread a.run opaque self-extractor'],
+  },
+  {
+    what: "data behind a program's end",
+    make: directory =>
+      shell(`cp "$(type -P true)" ${directory}/a && chmod u+w ${directory}/a && echo payload >> ${directory}/a`, work),
+    want: ['container-unread a opaque data behind its end'],
+  },
   ...(
     [
       ['7z', '7z\xbc\xaf\x27\x1c'],

@@ -25,8 +25,9 @@ const HINTS = {
 /** The compression that a file's first bytes show (six of them, or all there are). */
 export function compressionOf(head: Uint8Array): AnyCompression {
   if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip'
-  if (head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd) return 'zstd'
   const text = Buffer.from(head).toString('latin1', 0, 6)
+  // Or a frame to be skipped, as pzstd begins with.
+  if (/^(?:\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)/.test(text)) return 'zstd'
   if (text === '\xfd7zXZ\0') return 'xz'
   return /^BZh[1-9]/.test(text) ? 'bzip2' : 'none'
 }

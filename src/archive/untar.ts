@@ -67,17 +67,29 @@ export async function* readTar(pieces: AsyncIterable<Buffer>, path: string): Asy
     const digits = extended.size || common.size
     const size = digits === undefined ? fields.size : Number(digits)
     if (!Number.isSafeInteger(size)) throw unreadable(path, 'a member of no valid size')
+    const refused = REFUSED[fields.typeflag]
+    if (refused !== undefined) throw unreadable(path, refused)
+    if (VOLUME_LABEL === fields.typeflag) {
+      if (size > 0) throw unreadable(path, 'a label with contents')
+      // What is unpacked has none of it: it is a header of what follows.
+      extended = {}
+      continue
+    }
     const given = TYPES[fields.typeflag]
     if (given === undefined) throw unreadable(path, `a member of the unknown type '${fields.typeflag}'`)
     // As the first tar wrote directories, and as all programs still read them.
     const type = given === 'file' && name.endsWith('/') ? 'directory' : given
-    if (type !== 'file' && size > 0) throw unreadable(path, `a ${type} with contents`)
-    input.expect(size)
+    if (fields.typeflag === DUMP_DIRECTORY) {
+      // GNU tar's incremental archives list what is in a directory: names, which are looked at as a header is.
+      if (headersSize + size > HEADER_MAX) throw unreadable(path, `a directory's list of ${size} bytes`)
+      headers.push(await input.all(size))
+    } else if (type !== 'file' && size > 0) throw unreadable(path, `a ${type} with contents`)
+    input.expect(type === 'file' ? size : 0)
     yield {
       name: name.replace(/^(?:\.\/+)+/, '').replace(/\/+$/, ''),
       type,
       mode: fields.mode,
-      size,
+      size: type === 'file' ? size : 0,
       target: extended.linkpath || common.linkpath || fields.target,
       header: Buffer.concat(headers),
       contents: () => input.contents(),
@@ -92,6 +104,16 @@ export async function* readTar(pieces: AsyncIterable<Buffer>, path: string): Asy
 /** Types of headers that say more of the next member, or of all that follow. */
 const EXTENDS = 'xgLK'
 
+/** GNU tar's own (tar(5), "GNU Tar Archives"). */
+const VOLUME_LABEL = 'V'
+const DUMP_DIRECTORY = 'D'
+/** What is unpacked of these is not what lies in the archive. */
+const SPARSE = 'a sparse file: pack it without --sparse'
+const REFUSED: Readonly<Record<string, string>> = {
+  S: SPARSE,
+  M: 'the rest of a file that begins in another volume: pack it without --multi-volume',
+}
+
 const TYPES: Readonly<Record<string, ArchiveMember['type']>> = {
   '0': 'file',
   '\0': 'file',
@@ -99,6 +121,7 @@ const TYPES: Readonly<Record<string, ArchiveMember['type']>> = {
   '1': 'hardlink',
   '2': 'link',
   '5': 'directory',
+  [DUMP_DIRECTORY]: 'directory',
   '3': 'special',
   '4': 'special',
   '6': 'special',
@@ -145,7 +168,7 @@ function paxRecords(body: Buffer, path: string): Extended {
     if (equals < 1) throw unreadable(path, 'an extended header that is none')
     const key = record.slice(0, equals)
     const value = record.slice(equals + 1)
-    if (key.startsWith('GNU.sparse.')) throw unreadable(path, 'a sparse file: pack it without --sparse')
+    if (key.startsWith('GNU.sparse.')) throw unreadable(path, SPARSE)
     if (key === 'path' || key === 'linkpath' || key === 'size') {
       // Programs end a name at its first NUL, or do not.
       if (value.includes('\0') || (key === 'size' && !/^[0-9]*$/.test(value)))

@@ -9,6 +9,12 @@ const NONE: SectionTable = { sections: [], end: 0 }
 /** Of a table that nothing names, so many headers are looked for. */
 const ORPHANS_MAX = 256
 
+/** Whether an ELF file says where it is entered, as every program does and few libraries: which are worth parsing. */
+export function hasEntry(source: ByteSource): boolean {
+  const head = source.read(0, 32)
+  return head.subarray(24, head[4] === 2 ? 32 : 28).some(byte => byte !== 0)
+}
+
 /**
  * Whether bytes lie behind everything that the headers describe. Zeros are padding.
  *

@@ -23,7 +23,7 @@ import { type Packed, pack, remakeZip } from './zip-edit.ts'
 import { streamOfLength, ZlibHeads, type ZlibStream, zlibStreams } from './zlib-streams.ts'
 
 export { type ContainerLimits, LIMITS, type ProblemCode } from './inflate.ts'
-export { type ContainerKind, containerKind, containerKindOf, KIND_HEAD, type OpaqueKind } from './kind.ts'
+export { type ContainerKind, containerKind, containerKindOf, KIND_HEAD, kindByName, type OpaqueKind } from './kind.ts'
 
 export interface ContainerMember {
   /** From the outermost: a zip's member has its name, a gzip's contents the name in the header or `gzip`. Byte strings. */
@@ -97,17 +97,24 @@ class Look {
   }
 
   #streams(names: readonly string[], bytes: Buffer, depth: number): void {
-    for (const stream of streamsOf(bytes, this.#budget))
+    for (const stream of streamsOf(bytes, this.#budget)) {
       if ('code' in stream) this.#problem(names, stream)
-      else if (depth > this.#budget.limits.depth) {
+      else if (!stream.sure) this.#scanned([...names, nameOf(stream)], stream.contents)
+      else if (depth <= this.#budget.limits.depth) this.#member([...names, nameOf(stream)], stream.contents, depth)
+      else {
         this.#problem(names, problem('too-deep'))
         return
-      } else this.#member([...names, nameOf(stream)], stream.contents, depth)
+      }
+    }
   }
 
   #member(names: readonly string[], contents: Buffer, depth: number): void {
-    this.members.push({ names, references: this.#scan(names, contents) })
+    this.#scanned(names, contents)
     this.into(names, contents, depth + 1)
+  }
+
+  #scanned(names: readonly string[], contents: Buffer): void {
+    this.members.push({ names, references: this.#scan(names, contents) })
   }
 
   #scan(names: readonly string[], contents: Buffer): Reference[] {
@@ -228,13 +235,15 @@ class Rewrite {
     let changed: Buffer | null = null
     for (const stream of streamsOf(bytes, this.#budget)) {
       if ('code' in stream) continue
-      const { offset, length, contents } = stream
-      const after = this.#member([...names, nameOf(stream)], contents, depth)
-      if (after === contents) continue
+      const { offset, length, contents, sure } = stream
+      const path = [...names, nameOf(stream)]
+      const after = sure ? this.#member(path, contents, depth) : this.#edit(path, contents)
+      if (after.equals(contents)) continue
+      if (!sure) this.#refuse(path, 'its checksum is another')
       const seal = sealOf(bytes)
       if (seal !== null) this.#refuse(names, `it is ${seal}, with checksums of what is packed`)
       const remade = streamOfLength(after, length, bytes.subarray(offset))
-      if (remade === null) this.#refuse([...names, nameOf(stream)], 'its stream does not fit in its place any more')
+      if (remade === null) this.#refuse(path, 'its stream does not fit in its place any more')
       changed ??= Buffer.from(bytes)
       changed.set(remade, offset)
     }

@@ -24,6 +24,7 @@ const MAGIC = [
   ['lz4', '\x04\x22\x4d\x18'],
   ['lz4', '\x02\x21\x4c\x18'],
   ['lzip', 'LZIP\x01'],
+  ['lrzip', 'LRZI'],
   ['lzop', '\x89LZO\0\r\n\x1a\n'],
   ['compress', '\x1f\x9d'],
   ['snappy', '\xff\x06\0\0sNaPpY'],
@@ -40,9 +41,30 @@ const MAGIC = [
   ['cpio', '070702'],
   ['cpio', '070707'],
   ['wim', 'MSWIM\0\0\0'],
+  // Disk images whose clusters may be packed.
+  ['qcow2', 'QFI\xfb'],
+  ['vmdk', 'KDMV'],
+  ['vmdk', 'COWD'],
+  // Kernels for U-Boot.
+  ['uimage', '\x27\x05\x19\x56'],
+  // Chez Scheme packs objects with LZ4, and shifts the characters of strings by a bit.
+  ['chez', '\0\0\0\0chez'],
 ] as const satisfies readonly (readonly [string, string])[]
 
-export type OpaqueKind = Exclude<(typeof MAGIC)[number][0], ContainerKind> | 'appimage' | 'asar' | 'erofs' | 'lzma'
+export type OpaqueKind =
+  | Exclude<(typeof MAGIC)[number][0], ContainerKind>
+  | 'appimage'
+  | 'asar'
+  | 'brotli'
+  | 'bzimage'
+  | 'dmg'
+  | 'erofs'
+  | 'iso9660'
+  | 'lzma'
+  | 'rcc'
+  | 'rdb'
+  | 'self-extractor'
+  | 'upx'
 
 /** So many bytes tell a kind. */
 export const KIND_HEAD = 1028
@@ -55,8 +77,41 @@ export function containerKind(head: Buffer, size: number): ContainerKind | Opaqu
 /** The kind of a file, zips with something before them too. */
 export function containerKindOf(source: ByteSource): ContainerKind | OpaqueKind | null {
   const head = source.read(0, KIND_HEAD)
-  return strongKind(head) ?? (endsAsZip(source) ? 'zip' : weakKind(head, source.size))
+  return strongKind(head) ?? (endsAsZip(source) ? 'zip' : (kindFarIn(source, head) ?? weakKind(head, source.size)))
 }
+
+/** Where a volume of ISO 9660 says what it is: in its 17th sector (ECMA-119, 6.7.1). */
+const ISO = 16 * 2048 + 1
+/** The last block of a disk image of macOS. */
+const KOLY = 512
+/** A script that ends in an archive is no longer. In bytes. */
+const SCRIPT_MAX = 256 << 10
+
+/** What shows behind the first bytes. */
+function kindFarIn(source: ByteSource, head: Buffer): OpaqueKind | null {
+  const at = (offset: number, length: number): string => source.read(offset, length).toString('latin1')
+  if (source.size > ISO + 2048 && at(ISO, 5) === 'CD001') return 'iso9660'
+  if (source.size >= KOLY && at(source.size - KOLY, 4) === 'koly') return 'dmg'
+  return head.toString('latin1', 0, 2) === '#!' && isSelfExtractor(at(0, SCRIPT_MAX)) ? 'self-extractor' : null
+}
+
+/** A script behind whose last line something packed begins; makeself may write that as text too. */
+function isSelfExtractor(text: string): boolean {
+  if (/^# This script was generated using Makeself/m.test(text)) return true
+  if (!text.includes('\0')) return false
+  for (let line = text.indexOf('\n'); line >= 0; line = text.indexOf('\n', line + 1))
+    if (strongKind(Buffer.from(text.slice(line + 1, line + 1 + KIND_HEAD), 'latin1')) !== null) return true
+  return false
+}
+
+/** Formats without a magic number, which only a name shows (a byte string): what it promises is no text. */
+export function kindByName(name: string, head: Buffer): OpaqueKind | null {
+  if (/\.br$/i.test(name)) return isText(head) ? null : 'brotli'
+  // R's database: a length, then the way of packing where it is not zlib (serialize.c, R_decompress2 and 3).
+  return /\.rdb$/.test(name) && (head[4] === 0x32 || head[4] === 0x5a) ? 'rdb' : null
+}
+
+const isText = (head: Buffer): boolean => !/[\0-\x08\x0e-\x1f\ufffd]/.test(head.subarray(0, -3).toString('utf8'))
 
 function strongKind(head: Buffer): ContainerKind | OpaqueKind | null {
   const text = head.toString('latin1', 0, 24)
@@ -66,7 +121,20 @@ function strongKind(head: Buffer): ContainerKind | OpaqueKind | null {
   if (head.length >= KIND_HEAD && head.readUInt32LE(1024) === 0xe0f5e1e2) return 'erofs'
   // Electron's: four sizes, then the index as JSON.
   if (text.startsWith('\x04\0\0\0') && text.startsWith('{"files"', 16)) return 'asar'
+  if (/^[\x50-\x5f]\x2a\x4d\x18/.test(text)) return behindSkipped(head)
+  if (head.toString('latin1', 0x202, 0x206) === 'HdrS' || /^MZ..zimg/s.test(text)) return 'bzimage'
+  // Its header stands behind the program headers, or behind the sections' of a program for Windows.
+  if (/^(?:\x7fELF|MZ)/.test(text) && head.includes('UPX!')) return 'upx'
+  // Of Qt: whether any of its files is packed with zstd; what is packed with zlib is found (zlib-streams.ts).
+  if (/^qres\0\0\0[\x03-\xff]/.test(text)) return (head[23]! & 4) !== 0 ? 'rcc' : null
   return MAGIC.find(([, magic]) => text.startsWith(magic))?.[0] ?? null
+}
+
+/** zstd and lz4 have frames in common that hold nothing of theirs (RFC 8878, 3.1.2): pzstd begins with one. */
+function behindSkipped(head: Buffer): OpaqueKind {
+  let at = 0
+  while (at + 8 <= head.length && head.readUInt32LE(at) >>> 4 === 0x184d2a5) at += 8 + head.readUInt32LE(at + 4)
+  return head.toString('latin1', at, at + 4) === '\x04\x22\x4d\x18' ? 'lz4' : 'zstd'
 }
 
 /** Kinds whose headers are no magic numbers: two bytes, of which one text in a thousand has some. */

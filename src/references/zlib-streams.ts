@@ -7,7 +7,7 @@
  * first byte is `x`, and its second one of four that make the pair a multiple of 31. Of random bytes one pair in 16,384 is
  * such a head; its first block tells nearly all of them apart (deflate-head.ts), and the rest do not unpack.
  *
- * What unpacks to its end is a stream, whether its checksum is right or not. Data of a PNG, which are cut in pieces, are
+ * What unpacks to its end is a stream; where its checksum is wrong it is looked at and nothing more. Data of a PNG, which are cut in pieces, are
  * passed over: pictures are no containers of files.
  */
 import * as zlib from 'node:zlib'
@@ -38,6 +38,8 @@ export interface ZlibStream {
   /** Its bytes in the file, with head and checksum. */
   readonly length: number
   readonly contents: Buffer
+  /** Whether its checksum is right. Where it is not, a table of numbers may have looked like a stream. */
+  readonly sure: boolean
 }
 
 /** Gathers where streams may begin while the bytes of a file pass by. */
@@ -111,7 +113,7 @@ export function* zlibStreams(
     const stream = readStream(source, offset, budget)
     if (stream === null) continue
     yield stream
-    if (!('code' in stream)) end = offset + stream.length
+    if (!('code' in stream)) end = stream.sure ? offset + stream.length : end
     else if (budget.isSpent) return
   }
 }
@@ -131,10 +133,12 @@ function readStream(source: ByteSource, offset: number, budget: Budget): ZlibStr
       return problem('too-large')
     }
     // Of what is cut short, what there is counts.
-    if (read.taken < size || size === rest)
-      return budget.spend(read.contents.length)
-        ? { offset, length: Math.min(HEADER + read.taken + CHECKSUM, source.size - offset), contents: read.contents }
-        : problem('too-large')
+    if (read.taken < size || size === rest) {
+      if (!budget.spend(read.contents.length)) return problem('too-large')
+      const length = Math.min(HEADER + read.taken + CHECKSUM, source.size - offset)
+      const checksum = source.read(offset + HEADER + read.taken, CHECKSUM)
+      return { offset, length, contents: read.contents, sure: checksum.equals(adler32(read.contents)) }
+    }
     if (size === member) return problem('too-large')
   }
   return null
@@ -146,7 +150,7 @@ function readStream(source: ByteSource, offset: number, budget: Budget): ZlibStr
  */
 export function streamOfLength(contents: Buffer, length: number, head: Buffer): Buffer | null {
   const room = length - HEADER - CHECKSUM
-  const checksum = zlib.deflateSync(contents, { level: 0 }).subarray(-CHECKSUM)
+  const checksum = adler32(contents)
   const made = (...parts: readonly Buffer[]): Buffer => Buffer.concat([head.subarray(0, HEADER), ...parts, checksum])
   for (const strategy of STRATEGIES)
     for (const level of LEVELS) {
@@ -159,6 +163,23 @@ export function streamOfLength(contents: Buffer, length: number, head: Buffer): 
       if (padding !== null) return made(open, padding)
     }
   return null
+}
+
+/** The checksum behind a stream (RFC 1950, 8.2). */
+function adler32(bytes: Buffer): Buffer {
+  let [a, b] = [1, 0]
+  for (let at = 0; at < bytes.length; ) {
+    // So many bytes go before the sums have to be cut to size.
+    for (const end = Math.min(bytes.length, at + 3800); at < end; at++) {
+      a += bytes[at]!
+      b += a
+    }
+    a %= 65521
+    b %= 65521
+  }
+  const checksum = Buffer.alloc(CHECKSUM)
+  checksum.writeUInt32BE(b * 65536 + a)
+  return checksum
 }
 
 const LEVELS = [9, 8, 7, 6, 5, 4]

@@ -13,6 +13,8 @@ import type { SourcePath } from '../paths.ts'
 import {
   type ContainerMember,
   containerKindOf,
+  KIND_HEAD,
+  kindByName,
   LIMITS,
   type ProblemCode,
   scanContainer,
@@ -99,7 +101,8 @@ export function readMembers(
   findings: Finding[],
 ): readonly ContainerMember[] {
   return withFile(path, source => {
-    const kind = containerKindOf(source)
+    const named = kindByName(path, source.read(0, KIND_HEAD))
+    const kind = containerKindOf(source) ?? named
     const problem = (names: readonly string[], code: ProblemCode, detail: string): void => {
       findings.push({
         code: 'container-unread',
@@ -117,6 +120,7 @@ export function readMembers(
       problem([], 'too-large', '')
       return []
     }
+    if (named !== null && kind === named) problem([], 'opaque', named)
     const { members, problems } = scanContainer(source.read(0, source.size), hashes)
     for (const { names, code, detail } of problems) problem(names, code, detail)
     return members.filter(member => member.references.length > 0)

@@ -15,12 +15,20 @@ import { unzip } from '../../archive/unzip.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
 import { type PackedSection, packedSections } from '../../elf/packed-sections.ts'
 import { isElf } from '../../elf/parse.ts'
+import { hasEntry, hasPayload } from '../../elf/payload.ts'
 import { BundleError } from '../../errors.ts'
 import type { ByteSource } from '../../io/bytes.ts'
 import type { MachOFacts } from '../../macho/facts.ts'
 import { holdsMachO } from '../../macho/parse.ts'
 import type { Finding } from '../../model/findings.ts'
-import { type ContainerKind, containerKind, containerKindOf, KIND_HEAD, LIMITS } from '../../references/containers.ts'
+import {
+  type ContainerKind,
+  containerKind,
+  containerKindOf,
+  KIND_HEAD,
+  kindByName,
+  LIMITS,
+} from '../../references/containers.ts'
 import { gzipName, readGzip, readZlib } from '../../references/gzip.ts'
 import { Budget, type Problem, problem } from '../../references/inflate.ts'
 import type { OpaqueKind } from '../../references/kind.ts'
@@ -199,7 +207,11 @@ class Look {
     const head = source.read(0, 16)
     const elf = isElf(head)
     const told = elf ? this.#sections(names, source) : []
-    const full = kind === 'tar' || kind === 'gzip' ? kind : containerKindOf(source)
+    const full =
+      kind === 'tar' || kind === 'gzip'
+        ? kind
+        : (containerKindOf(source) ?? kindByName(names.at(-1)!, source.read(0, KIND_HEAD)))
+    if (full === null && elf && hasEntry(source)) this.#payload(names, source)
     let packed: Buffer | null = null
     if (full === 'zip' || full === 'zlib') {
       if (source.size <= LIMITS.member) packed = source.read(0, source.size)
@@ -214,6 +226,11 @@ class Look {
       /** Whether what is packed at an offset was looked into. */
       told: (at: number) => told.some(({ offset, size }) => at >= offset && at < offset + size),
     }
+  }
+
+  #payload(names: readonly string[], source: ByteSource): void {
+    const facts = factsOf(source, names.join('!'))
+    if (facts?.program && hasPayload(source, facts)) this.problem(names, problem('opaque', 'data behind its end'))
   }
 
   #facts(source: ByteSource, elf: boolean, file: string): ElfFacts | MachOFacts | null {
@@ -254,6 +271,7 @@ class Look {
     if (source === null) return this.problem(names, problem('too-large'))
     for (const stream of zlibStreams(source, heads, this.#budget)) {
       if ('code' in stream) this.problem(names, stream)
+      else if (!stream.sure) this.#scan([...names, 'zlib'], `zlib at ${stream.offset}`, stream.contents)
       else if (depth > LIMITS.depth) return this.problem(names, problem('too-deep'))
       else {
         const before = this.findings.length
