@@ -366,6 +366,40 @@ test('a payload behind a signature that stays as long as it is stays too', () =>
   expect(check(after).every(isIntact)).toBe(true)
 })
 
+describe('a signature that is made anew anyhow', () => {
+  test.each([
+    ['empty, at no place', (at: Buffer) => at.fill(0)],
+    ['empty, in its place', (at: Buffer) => at.fill(0, 4)],
+  ])('is %s', (_, change) => {
+    const { bytes } = lab.fixture('arm64-fixup_chains/program')
+    const command = factsOf(bytes).slices[0]!.commands.find(c => c.cmd === 0x1d)!
+    change(bytes.subarray(command.offset + 8, command.offset + 16))
+    const after = sign(bytes, 'program')
+    expect(check(after).map(isIntact)).toEqual([true])
+    expect(signature(after).directories[0]!.identifier).toBe('program')
+  })
+
+  test('holds zeros', () => {
+    const { bytes } = lab.fixture('arm64-fixup_chains/program')
+    const { offset, size } = factsOf(bytes).slices[0]!.signature!
+    const after = sign(Buffer.from(bytes).fill(0, offset, offset + size), 'program')
+    expect(check(after).map(isIntact)).toEqual([true])
+    expect(after.length).toBe(bytes.length)
+  })
+
+  test('covers itself: its identifier is kept', () => {
+    const { bytes } = lab.fixture('arm64-fixup_chains/program')
+    const { offset } = factsOf(bytes).slices[0]!.signature!
+    const identifier = signature(bytes).directories[0]!.identifier
+    const reaching = Buffer.from(bytes)
+    reaching.writeUInt32BE(reaching.readUInt32BE(offset + 56) + 8, offset + 56)
+    expect(check(reaching).map(isIntact)).toEqual([false])
+    const after = sign(reaching, 'other')
+    expect(check(after).map(isIntact)).toEqual([true])
+    expect(signature(after).directories[0]!.identifier).toBe(identifier)
+  })
+})
+
 // ---- Hostile ---------------------------------------------------------------------------------------------------
 
 /** Offsets in the SuperBlob of lld: its code directory is at 24. */
@@ -389,7 +423,7 @@ const CORRUPTIONS: [what: string, at: number, size: 1 | 4, value: number, expect
   ['nSpecialSlots', 48, 4, 0xffffffff, 'code directory: 4294967295 + 4 hashes around 104 of 232'],
   ['nCodeSlots', 52, 4, 0xffffffff, 'code directory: 4294967295 hashes of 4 pages'],
   ['nCodeSlots', 52, 4, 3, 'code directory: 3 hashes of 4 pages'],
-  ['codeLimit', 56, 4, 0xffffffff, 'code directory: 4294967295 bytes are signed, the signature among them'],
+  ['codeLimit', 56, 4, 0xffffffff, 'code directory: 4 hashes of 1048576 pages'],
   ['codeLimit', 56, 4, 0, 'code directory: 4 hashes of 0 pages'],
   ['hashSize', 60, 1, 0, 'code directory: hashes of type 2 and 0 bytes'],
   ['hashType', 61, 1, 9, 'code directory: hashes of type 9 and 32 bytes'],

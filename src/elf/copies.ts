@@ -55,9 +55,10 @@ export function readCopies(source: ByteSource, path: string): Copy[] {
   const image = readImage(source, path)
   const { header, dynamic } = image
   const type = header.class === 64 && header.little ? COPY[header.machine] : undefined
-  const at = pointee(image, DT.rela, 'the relocations')
   const size = value(dynamic, DT.relasz) ?? 0
-  if (type === undefined || at === undefined || size === 0) return []
+  // Where there are none, their table may lie nowhere.
+  const at = size === 0 ? undefined : pointee(image, DT.rela, 'the relocations')
+  if (type === undefined || at === undefined) return []
   if (size > TABLE_MAX) throw malformed(path, `the relocations: ${size} bytes`)
   const view = viewAt(source, at, size, true, 'the relocations', path)
   const found: { address: number; symbol: number }[] = []

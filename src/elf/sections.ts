@@ -12,12 +12,13 @@ export const SHT = {
   strtab: 3,
   rela: 4,
   dynamic: 6,
+  note: 7,
   nobits: 8,
   rel: 9,
   dynsym: 11,
   symtabShndx: 18,
 } as const
-export const SHF = { alloc: 2, infoLink: 0x40, tls: 0x400 } as const
+export const SHF = { alloc: 2, exec: 4, infoLink: 0x40, tls: 0x400 } as const
 
 export interface Section {
   /** Empty where the file has no names. */
@@ -98,6 +99,18 @@ export function sectionsAt(source: ByteSource, offset: number, count: number, sh
     }
   })
 }
+
+/**
+ * Whether a file has what debuggers want and nothing that is loaded (`objcopy --only-keep-debug`, `eu-strip -f`): its
+ * program headers are those of the file that it was taken from, and describe nothing here.
+ */
+export function isDebugFile(source: ByteSource): boolean {
+  const ident = source.read(0, 6)
+  const { sections } = sectionTable(source, { class: ident[4] === 1 ? 32 : 64, little: ident[5] !== 2 })
+  const loaded = sections.filter(s => s.flags & SHF.alloc)
+  return loaded.some(s => s.type === SHT.nobits && s.flags & SHF.exec) && loaded.every(s => KEPT.has(s.type))
+}
+const KEPT: ReadonlySet<number> = new Set([SHT.nobits, SHT.note])
 
 const headerOf = (source: ByteSource, shape: Shape): View =>
   new View(source.read(0, SECTION_TABLE[shape.class].header), shape.little, 'ELF header', '')

@@ -97,9 +97,10 @@ function relocatedSymbolCount(image: Image): number {
     [DT.rel, DT.relsz, DT.rel],
     [DT.jmprel, DT.pltrelsz, plt],
   ] as const) {
-    const at = pointee(image, table, what)
     const length = value(dynamic, bytes) ?? 0
-    if (at === undefined || length === 0) continue
+    // An empty table may lie nowhere.
+    const at = length === 0 ? undefined : pointee(image, table, what)
+    if (at === undefined) continue
     if (length > TABLE_MAX) throw malformed(path, `${what}: ${length} bytes`)
     const view = viewAt(source, at, length, header.little, what, path)
     const size = (wide ? 8 : 4) * (kind === DT.rela ? 3 : 2)

@@ -25,6 +25,9 @@ export const isShellVariable = (name: string): boolean =>
   /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) &&
   !/^(?:BASHOPTS|BASH_VERSINFO|EUID|LINENO|OPTIND|PPID|SHELLOPTS|UID|_|_storefree_.*)$/.test(name)
 
+/** By which a launcher is told from other scripts. */
+export const SHELL_LAUNCHER_LINE = '# Starts a program of this bundle, wherever the bundle lies.'
+
 /**
  * A launcher: the text of a script.
  * @throws Error when a string holds NUL, or a name is not what `isShellVariable` lets through
@@ -35,7 +38,7 @@ export function shellLauncher(template: LaunchTemplate): Buffer {
   const called = [program, ...before, ...after].flat().find(isCalled)
   const lines = [
     '#!/bin/sh',
-    '# Starts a program of this bundle, wherever the bundle lies.',
+    SHELL_LAUNCHER_LINE,
     FIND.replaceAll('@AT@', () => quote(`/${template.at}`)),
     ...(environment.some(isSearching) ? [PUT] : []),
     ROOT,

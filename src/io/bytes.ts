@@ -59,11 +59,17 @@ export class View {
     return this.#little ? this.buffer.readUInt32LE(at) : this.buffer.readUInt32BE(at)
   }
 
-  /** A 64-bit value as a number; one beyond 2^53 fits no file, so it is Infinity and fails every bounds check. */
+  /**
+   * A 64-bit value as a number. One beyond 2^53 fits no file and fails every bounds check: it is Infinity, but for
+   * addresses of ia64, whose three highest bits are the number of a region and whose next thirteen are zero. Their
+   * region counts from bit 48 on, so that they keep their order and the distances within a region.
+   */
   u64(at: number): number {
     this.#check(at, 8)
     const value = this.#little ? this.buffer.readBigUInt64LE(at) : this.buffer.readBigUInt64BE(at)
-    return value <= Number.MAX_SAFE_INTEGER ? Number(value) : Number.POSITIVE_INFINITY
+    if (value <= Number.MAX_SAFE_INTEGER) return Number(value)
+    const isInRegion = (value & REGION_GAP) === 0n
+    return isInRegion ? Number(((value >> 61n) << 48n) | (value & REGION)) : Number.POSITIVE_INFINITY
   }
 
   /** The byte string that starts at `at` and ends before the next NUL, which has to be there. */
@@ -79,6 +85,10 @@ export class View {
       throw malformed(this.#path, `${this.#what}: ${length} bytes at ${at} of ${this.buffer.length}`)
   }
 }
+
+/** The bits of an address within its region, and those that are zero. */
+const REGION = (1n << 48n) - 1n
+const REGION_GAP = ((1n << 61n) - 1n) & ~REGION
 
 /** The view of `length` bytes at `offset` of a source, all of which have to be there. */
 export function viewAt(

@@ -17,7 +17,17 @@ import { CPU, FAT_MAGIC, LC, MH, pageSize, roundUp } from './constants.ts'
 import type { MachOFacts, MachOSegment, MachOSlice } from './facts.ts'
 import { headerSize } from './image.ts'
 import { laidOut, patched, type Write, windowOf } from './patch.ts'
-import { type Blob, type CodeDirectory, CS, hashOf, MAGIC, pageHashes, readSignature, SLOT } from './signature.ts'
+import {
+  type Blob,
+  type CodeDirectory,
+  CS,
+  hashOf,
+  MAGIC,
+  pageHashes,
+  readSignature,
+  type Signature,
+  SLOT,
+} from './signature.ts'
 
 const SHA256 = 2
 const HASH_SIZE = 32
@@ -40,7 +50,7 @@ export const isSigned = (slice: MachOSlice): boolean =>
  * @param facts of `source`
  * @param name the identifier of what has none: the file's base name. A byte string.
  * @param which slices
- * @throws BundleError('edit-refused') when a signature does not fit, 'malformed' when the old one is
+ * @throws BundleError('edit-refused') when a signature does not fit
  */
 export function signMachO(
   source: ByteSource,
@@ -73,24 +83,45 @@ function signSlice(source: ByteSource, slice: MachOSlice, name: string, path: st
   }
   const linkedit = slice.segments.find(s => s.name === '__LINKEDIT') ?? refuse('it has no __LINKEDIT segment')
   if (!Number.isFinite(linkedit.vmsize)) refuse('__LINKEDIT takes more memory than there is')
-  const old = readSignature(source, slice, path)
   const end = linkedit.fileoff + linkedit.filesize
-  const codeLimit = slice.signature ? slice.signature.offset - slice.offset : roundUp(end, 16)
+  const { old, place } = oldSignature(source, slice, end, path)
+  const codeLimit = place ? place.offset - slice.offset : roundUp(end, 16)
   const form = formOf(slice, old?.directories ?? [], old?.blobs ?? [], name, codeLimit)
-  const has = slice.signature?.size ?? 0
-  if (slice.signature && (codeLimit < linkedit.fileoff || codeLimit + has > end))
+  const has = place?.size ?? 0
+  if (place && (codeLimit < linkedit.fileoff || codeLimit + has > end))
     refuse('its signature lies outside of __LINKEDIT')
   // Zeros may follow a signature, and do where it became shorter.
   const size = form.size > has ? roundUp(form.size, 16) : has
-  if (size > has && ((slice.signature && codeLimit + has !== end) || end !== slice.size))
+  if (size > has && ((place && codeLimit + has !== end) || end !== slice.size))
     refuse('other bytes lie behind the place of its signature')
   if (codeLimit + size > 0xffffffff) refuse('it is larger than 4 GiB')
   const writes: Write[] = []
-  if (size > has) writes.push(...commandWrites(source, slice, linkedit, codeLimit, size, refuse))
+  if (size > has || place !== slice.signature)
+    writes.push(...commandWrites(source, slice, linkedit, codeLimit, size, refuse))
   const code = patched(windowOf(source, slice.offset, slice.size), writes, Math.max(codeLimit, slice.size))
   const bytes = Buffer.alloc(size)
   form.write(bytes, Buffer.concat([...pageHashes(code, form)]))
   return { writes: [...writes, { offset: codeLimit, bytes }], size: Math.max(slice.size, codeLimit + size) }
+}
+
+/**
+ * The signature that a slice has, and its place, which the new one takes. One that cannot be read is as none: whoever
+ * has emptied it left the load command, which then may name no place.
+ */
+function oldSignature(
+  source: ByteSource,
+  slice: MachOSlice,
+  end: number,
+  path: string,
+): { old: Signature | null; place: MachOSlice['signature'] } {
+  const place = slice.signature
+  try {
+    return { old: readSignature(source, slice, path), place }
+  } catch (error) {
+    if (!(error instanceof BundleError) || error.code !== 'malformed') throw error
+    const isAtEnd = place !== null && place.size > 0 && place.offset - slice.offset + place.size === end
+    return { old: null, place: isAtEnd ? place : null }
+  }
 }
 
 // ---- The blob --------------------------------------------------------------------------------------------------
@@ -206,7 +237,8 @@ function commandWrites(
   const segment = linkedit.command - slice.offset
   const writes = [long(segment + (wide ? 32 : 28), vmsize), long(segment + (wide ? 48 : 36), filesize)]
   const command = slice.commands.find(c => c.cmd === LC.codeSignature)
-  if (command) return [...writes, word(command.offset - slice.offset + 12, datasize)]
+  const field = command && command.offset - slice.offset
+  if (field !== undefined) return [...writes, word(field + 8, dataoff), word(field + 12, datasize)]
   const at = headerSize(slice) + slice.sizeofcmds
   if (slice.room < 16) refuse(`${slice.room} bytes are left for a load command of 16`)
   if (source.read(slice.offset + at, 16).some(byte => byte !== 0)) refuse('the room for a load command is in use')

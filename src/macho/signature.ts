@@ -106,12 +106,12 @@ export function readSignature(source: ByteSource, slice: MachOSlice, path: strin
   if (new Set(blobs.map(blob => blob.slot)).size < count) throw malformed(path, `${what}: a slot stands twice`)
   const directories = blobs
     .filter(({ slot }) => slot === SLOT.codeDirectory || (slot >= SLOT.alternates && slot < SLOT.alternatesEnd))
-    .map(blob => readDirectory(blob, slice, path))
+    .map(blob => readDirectory(blob, path))
   if (directories[0]?.slot !== SLOT.codeDirectory) throw malformed(path, `${what}: no code directory comes first`)
   return { blobs, directories }
 }
 
-function readDirectory({ slot, magic, offset, bytes }: Blob, slice: MachOSlice, path: string): CodeDirectory {
+function readDirectory({ slot, magic, offset, bytes }: Blob, path: string): CodeDirectory {
   const what = 'code directory'
   const view = new View(bytes, false, what, path)
   if (magic !== MAGIC.codeDirectory) throw malformed(path, `${what}: magic ${magic.toString(16)}`)
@@ -127,8 +127,6 @@ function readDirectory({ slot, magic, offset, bytes }: Blob, slice: MachOSlice, 
   if (pageBits !== 0 && (pageBits < 12 || pageBits > 16)) throw malformed(path, `${what}: pages of 2^${pageBits} bytes`)
   const pageSize = pageBits && 2 ** pageBits
   const codeLimit = since64(0x20300, 56) || view.u32(32)
-  if (codeLimit > slice.signature!.offset - slice.offset)
-    throw malformed(path, `${what}: ${codeLimit} bytes are signed, the signature among them`)
   const [hashOffset, specialCount, pageCount] = [view.u32(16), view.u32(24), view.u32(28)]
   const wanted = pageSize ? Math.ceil(codeLimit / pageSize) : 1
   if (pageCount !== wanted) throw malformed(path, `${what}: ${pageCount} hashes of ${wanted} pages`)
@@ -193,7 +191,7 @@ export interface SignatureCheck {
   readonly wrongSlots: readonly number[]
   /** Slots whose hash is of a file of its own: Info.plist (1), resources (3) and the like. */
   readonly unchecked: readonly number[]
-  /** Bytes before the signature that no hash covers. */
+  /** Bytes before the signature that no hash covers; below 0 it covers bytes of its own. */
   readonly uncovered: number
 }
 

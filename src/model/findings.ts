@@ -97,7 +97,7 @@ export type Finding = FindingBase &
         readonly count: number
       }
     | { readonly code: 'rpath-twice'; readonly arch: string; readonly rpath: string }
-    | { readonly code: 'signature-wrong'; readonly arch: string; readonly reason: string }
+    | { readonly code: 'signature-wrong'; readonly arch: string; readonly reason: string | null }
     | { readonly code: 'macos-needed'; readonly version: string }
     | { readonly code: 'interp-unresolved'; readonly interp: string }
     | {

@@ -11,7 +11,7 @@ import { RULES } from '../references/follow.ts'
 export function describe(finding: Finding): string {
   switch (finding.code) {
     case 'library-missing':
-      return `${t(finding.name)} is not found; it is needed by ${finding.chain.map(t).reverse().join(', needed by ')}`
+      return `${finding.name === '' ? 'an interpreter without a name (PT_INTERP is all zeros)' : t(finding.name)} is not found; it is needed by ${finding.chain.map(t).reverse().join(', needed by ')}`
     case 'dlopen-missing':
       return `would open ${t(finding.name)} when it runs (${finding.priority}), which is not found`
     case 'elf-unreadable':
@@ -86,7 +86,9 @@ export function describe(finding: Finding): string {
     case 'rpath-twice':
       return `has ${t(finding.rpath)} twice among its LC_RPATH (${finding.arch}), which dyld of macOS 26 refuses`
     case 'signature-wrong':
-      return `its code signature (${finding.arch}) ${finding.reason}`
+      return finding.reason === null
+        ? `it has no code signature (${finding.arch}), and no arm64 kernel runs it without one`
+        : `its code signature (${finding.arch}) ${finding.reason}`
     case 'macos-needed':
       return `needs macOS ${finding.version} or later`
     case 'interp-unresolved':

@@ -7,6 +7,7 @@ import { type CopiedVariable, readCopies, readVariables, resolveCopies, type Var
 import { sonameStrings } from '../elf/dlopen.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import { type LinkMap, type Opened, Process, sameMachine } from '../elf/search.ts'
+import { BundleError } from '../errors.ts'
 import { list, stat, withFile } from '../io/store.ts'
 import type { Finding } from '../model/findings.ts'
 import type { FileNode } from '../model/graph.ts'
@@ -84,11 +85,15 @@ export class Processes {
       this.#variables.set(path, known)
       return known
     }
-    const copies = resolveCopies(
-      withFile(program, source => readCopies(source, program)),
-      libraries,
-      variables,
+    // What a damaged table of one file says is not needed to bundle it.
+    const copies = orNone(() =>
+      resolveCopies(
+        withFile(program, source => readCopies(source, program)),
+        libraries,
+        path => orNone(() => variables(path)) ?? new Map(),
+      ),
     )
+    if (copies === null) return
     if (copies.length > 0) this.#copies.set(program, copies)
   }
 
@@ -202,6 +207,16 @@ export class Processes {
       })
       this.#listener.file(variant.path)
     }
+  }
+}
+
+/** Null where a file is malformed. */
+function orNone<T>(read: () => T): T | null {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof BundleError && error.code === 'malformed') return null
+    throw error
   }
 }
 

@@ -7,6 +7,7 @@ import type { LoaderFacts } from '../elf/facts.ts'
 import { readLoader } from '../elf/loader.ts'
 import { isElf, parseElf } from '../elf/parse.ts'
 import { type Disk, type LoaderSettings, type Opened, sameMachine } from '../elf/search.ts'
+import { isDebugFile } from '../elf/sections.ts'
 import { BundleError } from '../errors.ts'
 import { list, realPath, stat, withFile } from '../io/store.ts'
 import { MH } from '../macho/constants.ts'
@@ -48,6 +49,7 @@ export class Sources implements Disk {
       const head = source.read(0, LINE_MAX)
       const elf = isElf(head)
       if (!elf && !holdsMachO(source)) return parseScript(head) ?? { format: 'data' }
+      if (elf && isDebugFile(source)) return { format: 'data' }
       try {
         return elf ? parseElf(source, path) : parseMachO(source, path)
       } catch (error) {

@@ -5,6 +5,7 @@
 import { join, resolve } from 'node:path'
 import { type Manifest, pathBytes } from '../apply/manifest.ts'
 import { open } from '../archive/members.ts'
+import { SHELL_LAUNCHER_LINE } from '../entry/shell.ts'
 import { BundleError } from '../errors.ts'
 import type { Progress } from '../io/progress.ts'
 import { readText, realPath, stat, withFile } from '../io/store.ts'
@@ -128,12 +129,18 @@ function programOf(manifest: Manifest, name: string | undefined): string {
 function refuseShell(place: string, file: string, shell: string | null): void {
   const path = fromText(join(place, file))
   if (shell !== null || stat(path)?.type !== 'file') return
-  const head = withFile(path, source => source.read(0, 64)).toString('latin1')
+  const head = withFile(path, source => source.read(0, 128)).toString('latin1')
   const interpreter = /^#! *(\S+)/.exec(head)?.[1]
   if (interpreter === undefined || interpreter.startsWith(PLACE)) return
+  const shellHint = '--shell /bin/busybox puts a static shell there'
+  const hint = head.includes(SHELL_LAUNCHER_LINE)
+    ? `${shellHint}; --launcher auto makes a bundle that needs none`
+    : interpreter === '/bin/sh'
+      ? shellHint
+      : `its package leaves ${interpreter} to the machine that it runs on`
   throw new BundleError('unsupported', `starts through ${interpreter}, and an empty root has none`, {
     path: fromText(file),
-    hint: '--shell /bin/busybox puts a static shell there; --launcher auto makes a bundle that needs none',
+    hint,
   })
 }
 

@@ -34,12 +34,12 @@ export function checkImage(source: ByteSource, facts: MachOFacts, file: string):
 }
 
 function signatureFindings(source: ByteSource, slice: MachOSlice, file: string): Finding[] {
-  const wrong = (reason: string): Finding[] => [
+  const wrong = (reason: string | null): Finding[] => [
     { code: 'signature-wrong', severity: 'error', file, arch: slice.arch, reason },
   ]
   if (slice.signature === null) {
     const isLoaded = ([MH.execute, MH.dylib, MH.bundle, MH.dylinker] as number[]).includes(slice.filetype)
-    return slice.cputype === CPU.arm64 && isLoaded ? wrong('has none, and no arm64 kernel runs it') : []
+    return slice.cputype === CPU.arm64 && isLoaded ? wrong(null) : []
   }
   try {
     const [check] = checkSignature(source, slice, file).filter(c => !isIntact(c))
@@ -47,7 +47,7 @@ function signatureFindings(source: ByteSource, slice: MachOSlice, file: string):
     const { wrongPages, wrongSlots, uncovered } = check
     if (wrongPages.length > 0) return wrong(`is of other contents: ${numbers('page', wrongPages)}`)
     if (wrongSlots.length > 0) return wrong(`is of other contents: ${numbers('slot', wrongSlots)}`)
-    return wrong(`does not cover ${uncovered} bytes before it`)
+    return wrong(uncovered < 0 ? 'covers itself' : `does not cover ${uncovered} bytes before it`)
   } catch (error) {
     if (error instanceof BundleError && error.code === 'malformed') return wrong(`cannot be read: ${error.message}`)
     throw error
