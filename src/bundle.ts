@@ -8,17 +8,19 @@ import { apply } from './apply/apply.ts'
 import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manifest.ts'
 import type { Compression } from './archive/compress.ts'
 import { BundleError } from './errors.ts'
+import { fromGraph } from './explain/from-graph.ts'
 import { disallowed } from './explain/why.ts'
 import { type Progress, silent } from './io/progress.ts'
 import { assertFree, Staging, writeFile } from './io/staging.ts'
-import { sameContents, stat } from './io/store.ts'
+import { sameContents, stat, withFile } from './io/store.ts'
 import { isMachOProgram } from './macho/facts.ts'
+import type { Explained } from './model/explained.ts'
 import type { Finding } from './model/findings.ts'
 import type { DependencyGraph, FileFacts } from './model/graph.ts'
-import type { BundlePlan } from './model/plan.ts'
+import type { BundlePlan, PlanOptions } from './model/plan.ts'
 import type { Target } from './model/target.ts'
-import { closureSize } from './nix/build.ts'
 import { readClosure } from './nix/closure.ts'
+import { type ClosureFacts, closureOf } from './nix/database.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type BundleOptions, formatOf, imageOptions, outputPath, planOptions, scanOptions } from './options.ts'
 import { type Packed, type PackedFile, pack } from './pack/archive.ts'
@@ -28,14 +30,16 @@ import { singleFor, writeExe } from './pack/exe.ts'
 import { ENDINGS, type Format } from './pack/format.ts'
 import { addition, entrypointOf, type ImageOptions } from './pack/image.ts'
 import { type WrittenImage, writeImage } from './pack/oci.ts'
-import { fromText, toText } from './paths.ts'
+import { fromText, type SourcePath, toText } from './paths.ts'
 import { withoutRelocation } from './plan/accounts.ts'
 import { plan as makePlan } from './plan/plan.ts'
+import { planFiles } from './plan/steps.ts'
 import { type BundleReport, plannedFiles, reportOn, type Title } from './report/bundle.ts'
 import { scan } from './scan/scan.ts'
 import { resolveTargets } from './target/target.ts'
 import { trace } from './target/trace.ts'
 import { compareChoices } from './verify/checks/choices.ts'
+import { partsOf } from './verify/checks/parts.ts'
 import { verify } from './verify/verify.ts'
 import { VERSION } from './version.ts'
 
@@ -62,30 +66,10 @@ export async function bundle(
       hint: 'put it behind two dashes: --trace -- nginx -t',
     })
 
-  const told = options.closure === undefined ? null : readClosure(outputPath(options.closure, cwd))
-  const target = await resolveTargets(typeof targets === 'string' ? [targets] : targets, {
-    file: options.file ?? null,
-    system: options.system ?? null,
-    args: options.nixArg ?? [],
-    cwd,
-    shown: options.showNix ?? false,
-    programs: options.program ?? [],
-  })
-  // Every entry is a program that exists.
-  const name = options.name ?? toText(target.name)
-  const how = planOptions(format === 'deb' ? { prefix: debPrefix(name), ...options } : options, format)
-  const roots = target.roots.filter(r => storePathOf(r.root)?.root === r.root)
-  const closure = told === null ? closureSize(roots.map(r => toText(r.root))) : Promise.resolve(told.size)
-  const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
-  // All that is run of the target has run.
-  const scanned = scan(target.entries, target.roots, scanOptions(options, how, seen.traced, told?.paths), progress)
-  const graph = { ...scanned, findings: [...seen.findings, ...scanned.findings] }
-  // No input is read for facts after this point.
-  const made = makePlan(graph, how, sameContents)
-  const unwanted = disallowed(graph, (options.disallow ?? []).map(fromText))
+  const { target, graph, made, title, how, closure } = await prepare(targets, options, progress)
+  const unwanted = disallowedIn(title, graph, made, options.disallow)
   const planned = { ...made, findings: [...unwanted, ...made.findings] }
   // Every byte that will differ from its input is named in the plan.
-  const title = titleOf(target, graph, options.name)
   // What no image can be made of is said before its files are written.
   if (image !== null) imageFacts(title, graph, [], how.prefix!, image)
   if (format === 'deb') debArchitecture(title.system)
@@ -102,7 +86,7 @@ export async function bundle(
     const files = plannedFiles(planned)
     const size = files.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
     const known = await closure
-    const made = reportOf(planned)(null, planned.findings, [], null, known)
+    const made = reportOf(planned)(null, planned.findings, [], null, known?.size)
     return { ...made, sizes: { ...made.sizes, bundle: size }, planned: files }
   }
 
@@ -114,8 +98,10 @@ export async function bundle(
     const plan = { ...planned, accounts: withoutRelocation(planned.accounts, written.refused, graph) }
     const report = reportOf(plan)
     const known = await closure
+    // What Nix's database says would make bundles of equal inputs differ.
+    const explained = fromGraph({ kind: 'bundle', ...title }, graph, plan, written.files, null, partsIn)
     const manifest = manifestBytes(
-      makeManifest({ ...title, tool: `storefree ${VERSION}` }, graph, plan, how, written.files),
+      makeManifest({ ...title, tool: `storefree ${VERSION}` }, graph, plan, how, written.files, explained),
     )
     staging.write(MANIFEST, manifest)
     staging.seal([
@@ -133,11 +119,11 @@ export async function bundle(
       ...(await verifyAdded(options.image ?? {}, cwd, progress)),
     ]
     if (options.report !== undefined) writeReport(outputPath(options.report, cwd), target, graph, plan, findings)
-    if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known)
+    if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known?.size)
     // Nothing below runs when a finding is an error: an unverified bundle is never published.
     if (format === 'dir') {
       staging.publish({ tree: true }, force)
-      return report(destination, findings, written.files, null, known)
+      return report(destination, findings, written.files, null, known?.size)
     }
     progress.update('packing')
     const archive = staging.scratch('archive')
@@ -151,11 +137,85 @@ export async function bundle(
             ? await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format])
             : await packImage(staging, files, title, graph, plan, how.prefix!, image, cwd)
     staging.publish({ scratch: 'archive', executable: format === 'exe' }, force)
-    return report(destination, findings, written.files, packed, known)
+    return report(destination, findings, written.files, packed, known?.size)
   } finally {
     staging.remove()
     progress.done()
   }
+}
+
+/** What is known of a target before anything is written. */
+interface Prepared {
+  readonly target: Target
+  readonly graph: DependencyGraph
+  readonly made: BundlePlan
+  readonly title: Title
+  readonly how: PlanOptions
+  /** What is known of Nix's closure: its size, and what Nix's database says of its paths. */
+  readonly closure: Promise<{ readonly size: number; readonly paths: ClosureFacts['paths'] | null } | null>
+}
+
+/** The first half of the pipeline: from what was typed to the plan. */
+async function prepare(
+  targets: string | readonly [string, ...string[]],
+  options: BundleOptions,
+  progress: Progress,
+): Promise<Prepared> {
+  const cwd = options.cwd ?? process.cwd()
+  const format = formatOf(options)
+  const told = options.closure === undefined ? null : readClosure(outputPath(options.closure, cwd))
+  const target = await resolveTargets(typeof targets === 'string' ? [targets] : targets, {
+    file: options.file ?? null,
+    system: options.system ?? null,
+    args: options.nixArg ?? [],
+    cwd,
+    shown: options.showNix ?? false,
+    programs: options.program ?? [],
+  })
+  // Every entry is a program that exists.
+  const name = options.name ?? toText(target.name)
+  const how = planOptions(format === 'deb' ? { prefix: debPrefix(name), ...options } : options, format)
+  const roots = target.roots.filter(r => storePathOf(r.root)?.root === r.root)
+  const closure =
+    told === null
+      ? closureOf(roots.map(r => toText(r.root)))
+      : Promise.resolve(told.size === null ? null : { size: told.size, paths: null })
+  const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
+  // All that is run of the target has run.
+  const scanned = scan(target.entries, target.roots, scanOptions(options, how, seen.traced, told?.paths), progress)
+  const graph = { ...scanned, findings: [...seen.findings, ...scanned.findings] }
+  // No input is read for facts after this point.
+  const made = makePlan(graph, how, sameContents)
+  return { target, graph, made, title: titleOf(target, graph, options.name), how, closure }
+}
+
+/**
+ * What a bundle of some targets would consist of, and why: what the questions of explain/ are asked of. Nothing is
+ * written.
+ * @throws as `bundle`
+ */
+export async function explainTarget(
+  targets: readonly [string, ...string[]],
+  options: BundleOptions = {},
+): Promise<Explained> {
+  const { graph, made, title, closure } = await prepare(targets, options, options.progress ?? silent)
+  const known = await closure
+  return fromGraph({ kind: 'target', ...title }, graph, made, planFiles(made), known?.paths ?? null, partsIn)
+}
+
+const partsIn = (path: SourcePath): ((offset: number) => string | null) =>
+  withFile(path, source => partsOf(source, path))
+
+function disallowedIn(
+  title: Title,
+  graph: DependencyGraph,
+  made: BundlePlan,
+  names: readonly string[] = [],
+): Finding[] {
+  if (names.length === 0) return []
+  const nowhere = (): null => null
+  const explained = fromGraph({ kind: 'target', ...title }, graph, made, planFiles(made), null, () => nowhere)
+  return disallowed(explained, names.map(fromText))
 }
 
 const COMPRESSION: Readonly<Record<Exclude<Format, 'dir'>, Compression>> = {

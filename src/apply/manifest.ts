@@ -6,16 +6,29 @@
  */
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
+import type { Explained } from '../model/explained.ts'
 import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph } from '../model/graph.ts'
 import { type BundlePlan, OUTCOMES, type Outcome, type PlanOptions } from '../model/plan.ts'
 import type { Target } from '../model/target.ts'
+import { identityOf } from '../nix/store-path.ts'
 import { type BundlePath, toText } from '../paths.ts'
 import { RULES } from '../references/follow.ts'
 import type { WrittenFile } from './apply.ts'
+import {
+  FILE_NEEDS,
+  fileFields,
+  NEEDS,
+  needsFields,
+  PACKAGE_NEEDS,
+  packageFields,
+  pathText,
+  textBytes,
+} from './manifest-needs.ts'
 
 export const MANIFEST = 'bundle.json' as BundlePath
-const SCHEMA = 1
+/** 1 did not say why a file is there; it is still read. */
+const SCHEMA = 2
 
 /** A path: text, and `bytes` (base64) where the text alone would not give it back. */
 const Path = v.object({ path: v.string(), bytes: v.optional(v.string()) })
@@ -31,7 +44,7 @@ const COUNTS = {
 }
 
 const ManifestSchema = v.object({
-  schema: v.literal(SCHEMA),
+  schema: v.picklist([1, SCHEMA]),
   tool: v.string(),
   name: v.string(),
   version: v.nullable(v.string()),
@@ -44,7 +57,8 @@ const ManifestSchema = v.object({
   programs: v.array(
     v.object({ at: Path, elf: Path, loader: v.nullable(Path), missing: v.optional(v.array(v.string()), []) }),
   ),
-  packages: v.array(v.object({ name: v.string(), tree: v.boolean() })),
+  /** Those of the files; with schema 2, behind them, those that stayed out (manifest-needs.ts). */
+  packages: v.array(v.object({ name: v.string(), tree: v.boolean(), ...PACKAGE_NEEDS })),
   /** Bytes that the path of the bundle's root may have: beyond it strings that relocate themselves do not fit. */
   rootLimit: v.optional(v.nullable(v.number()), null),
   /** Data files that `relocate` fills in, where there are any. */
@@ -54,16 +68,20 @@ const ManifestSchema = v.object({
   /** The same by file: what it names is a bundle path, or a package's name and path where it is not in the bundle. */
   accounts: v.array(
     v.object({
-      ...Path.entries,
+      /** Its index in `files`; with schema 1 its path. */
+      file: v.optional(v.number()),
+      path: v.optional(v.string()),
+      bytes: v.optional(v.string()),
       outcome: v.picklist(OUTCOMES),
       rule: v.string(),
-      target: v.nullable(v.string()),
-      count: v.number(),
+      target: v.optional(v.nullable(v.string()), null),
+      count: v.optional(v.number(), 1),
     }),
   ),
   /** The first 16 hexadecimal digits of the SHA-256 of each hash of the closure. */
   closure: v.array(v.string()),
   findings: v.array(v.looseObject({ code: v.string(), severity: v.string(), file: v.string() })),
+  /** Sorted by path, bytewise. */
   files: v.array(
     v.object({
       ...Path.entries,
@@ -72,21 +90,20 @@ const ManifestSchema = v.object({
       size: v.number(),
       sha256: v.nullable(v.string()),
       target: v.nullable(Path),
+      ...FILE_NEEDS,
     }),
   ),
+  ...NEEDS,
 })
 
 export type Manifest = v.InferOutput<typeof ManifestSchema>
 
+/** A document as it is written: what can be left out is. */
+type ManifestText = v.InferInput<typeof ManifestSchema>
+
 /** A path of the manifest as a byte string. */
 export const pathBytes = ({ path, bytes }: { path: string; bytes?: string | undefined }): BundlePath =>
-  (bytes === undefined ? Buffer.from(path, 'utf8') : Buffer.from(bytes, 'base64')).toString('latin1') as BundlePath
-
-const pathText = (bytes: string): { path: string; bytes?: string } => {
-  const path = toText(bytes)
-  const same = Buffer.from(path, 'utf8').toString('latin1') === bytes
-  return same ? { path } : { path, bytes: Buffer.from(bytes, 'latin1').toString('base64') }
-}
+  textBytes(path, bytes) as BundlePath
 
 export const digestOfHash = (hash: string): string => createHash('sha256').update(hash).digest('hex').slice(0, 16)
 
@@ -104,7 +121,9 @@ export function makeManifest(
   plan: BundlePlan,
   options: PlanOptions,
   files: readonly WrittenFile[],
-): Manifest {
+  explained: Explained,
+): ManifestText {
+  const written = new Map(files.map(f => [f.at, f]))
   return {
     schema: SCHEMA,
     ...title,
@@ -118,21 +137,31 @@ export function makeManifest(
         f.code === 'library-missing' && f.chain[0] === p.source ? [String(strip(f.name, plan))] : [],
       ),
     })),
-    packages: graph.packages.map(p => ({ name: toText(p.name), tree: p.tree })),
+    packages: explained.packages.map(({ name, tree }, id) => ({
+      name: toText(name),
+      ...identityOf(toText(name)),
+      tree,
+      ...packageFields(explained, id),
+    })),
     rootLimit: plan.relocations?.rootLimit ?? null,
     ...(plan.templates.length > 0 && { templates: plan.templates.map(pathText) }),
     references: countOutcomes(plan),
-    accounts: accountsByFile(plan),
+    accounts: accountsByFile(plan, explained),
     closure: [...graph.hashes].map(digestOfHash).sort(),
     findings: plan.findings.map(f => withoutStorePaths(f, plan)),
-    files: files.map(f => ({
-      ...pathText(f.at),
-      type: f.type,
-      executable: f.executable,
-      size: f.size,
-      sha256: f.sha256,
-      target: f.target === null ? null : pathText(f.target),
-    })),
+    files: explained.files.map(file => {
+      const f = written.get(file.at)!
+      return {
+        ...pathText(f.at),
+        type: f.type,
+        executable: f.executable,
+        size: f.size,
+        sha256: f.sha256,
+        target: f.target === null ? null : pathText(f.target),
+        ...fileFields(explained, file),
+      }
+    }),
+    ...needsFields(explained),
   }
 }
 
@@ -152,16 +181,21 @@ export function countOutcomes(plan: BundlePlan): Record<Outcome | 'host-path', n
   return counts
 }
 
-function accountsByFile(plan: BundlePlan): Manifest['accounts'] {
-  const groups = new Map<string, Manifest['accounts'][number]>()
+function accountsByFile(plan: BundlePlan, explained: Explained): ManifestText['accounts'] {
+  const ids = new Map(explained.files.map(({ at }, id) => [at, id]))
+  const groups = new Map<string, ManifestText['accounts'][number] & { count: number }>()
   for (const { at, outcome, verdict } of plan.accounts) {
     const target = verdict.target === null ? null : String(strip(verdict.target, plan))
     const key = JSON.stringify([at, outcome, verdict.rule, target])
     const known = groups.get(key)
     if (known) known.count++
-    else groups.set(key, { ...pathText(at), outcome, rule: verdict.rule, target, count: 1 })
+    else groups.set(key, { file: ids.get(at)!, outcome, rule: verdict.rule, target, count: 1 })
   }
-  return [...groups.values()]
+  return [...groups.values()].map(({ target, count, ...account }) => ({
+    ...account,
+    ...(target !== null && { target }),
+    ...(count > 1 && { count }),
+  }))
 }
 
 /** The account of everything with the inputs' own paths, for `--report`. */
@@ -195,8 +229,19 @@ export function fullReport(
   }
 }
 
-export const manifestBytes = (manifest: Manifest): Buffer =>
-  Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`, 'utf8')
+/** As text: a line for each field, and for each element of a list. */
+export const manifestBytes = (manifest: ManifestText): Buffer =>
+  Buffer.from(
+    `{\n${Object.entries(manifest)
+      .map(([field, value]) => `${JSON.stringify(field)}: ${lined(value)}`)
+      .join(',\n')}\n}\n`,
+    'utf8',
+  )
+
+const lined = (value: unknown): string =>
+  Array.isArray(value) && typeof value[0] === 'object'
+    ? `[\n${value.map(item => JSON.stringify(item)).join(',\n')}\n]`
+    : JSON.stringify(value)
 
 /** The manifest in these bytes, or why there is none. */
 export function readManifest(bytes: Buffer): { manifest: Manifest } | { reason: string } {

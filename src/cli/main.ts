@@ -10,6 +10,7 @@ import { addMake } from './make.ts'
 import { load, loaded, print } from './output.ts'
 import { addTry } from './try.ts'
 import { addVerify } from './verify.ts'
+import { addWhy } from './why.ts'
 
 /** The command line as Node has it, and the command to trace that stands behind `--` with `--trace`. */
 const [words, traced] = splitTraced(process.argv)
@@ -24,11 +25,14 @@ const program = new Command('bundle')
   .description('Turn a program built with Nix into a bundle that runs where there is no Nix.')
   .version(VERSION)
   .exitOverride()
-  .usage('<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]')
+  .usage(
+    '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>',
+  )
   .showHelpAfterError('(bundle --help for the options)')
 addMake(program, traced)
 addVerify(program)
 addTry(program, traced)
+addWhy(program)
 
 /** Whether all work is done, and its exit code set. */
 let finished = false

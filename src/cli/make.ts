@@ -123,7 +123,7 @@ function parseCount(text: string): number {
   return n
 }
 
-function parseKinds(text: string, before: readonly DataKind[] = []): DataKind[] {
+export function parseKinds(text: string, before: readonly DataKind[] = []): DataKind[] {
   const kinds = text.split(',').map(word => {
     const kind = DATA_KINDS.find(k => k === word)
     if (kind === undefined) throw new InvalidArgumentError(`one or more of ${DATA_KINDS.join(', ')} is wanted`)

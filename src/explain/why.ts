@@ -1,91 +1,151 @@
 /**
- * Why something is in a graph: the chains of edges that lead to it from what was asked for. Pure.
+ * Why something is in a bundle, or why it is in Nix's closure and not in the bundle. Pure.
  */
+import type { Explained, Kept, Need, NeedKind } from '../model/explained.ts'
 import type { Finding } from '../model/findings.ts'
-import type { Asked, Dependency, DependencyGraph } from '../model/graph.ts'
-import { parseName, storePathOf } from '../nix/store-path.ts'
-import { baseName, type SourcePath } from '../paths.ts'
+import { fromText } from '../paths.ts'
+import { type Chain, Chains } from './chains.ts'
+import { namesOf } from './names.ts'
 
-/** A file or link, and how it came in. */
-export interface Arrival {
-  readonly file: SourcePath
-  /** What the chain begins with. */
-  readonly asked: Asked
-  /** Each step begins where the one before it ends; empty for what was asked for itself. */
-  readonly chain: readonly Dependency[]
+export interface WhyOptions {
+  /** Chains of each match that are told. */
+  readonly chains: number
+  /** Files of one name that are told. */
+  readonly matches: number
+  /** Only steps of these kinds count; empty: all. */
+  readonly kinds: readonly NeedKind[]
 }
 
-/**
- * The first file or link that is wanted, with the shortest chain to it. What a program needs comes before what its
- * package's tree brings, and that before what an option does.
- * @param wanted asked of everything in the bundle, nearest to the entries first
- */
-export function why(graph: DependencyGraph, wanted: (path: SourcePath) => boolean): Arrival | null {
-  const from = new Map<SourcePath, Dependency[]>()
-  for (const edge of graph.edges) {
-    const known = from.get(edge.from)
-    if (known) known.push(edge)
-    else from.set(edge.from, [edge])
-  }
-  const isThere = (path: SourcePath): boolean => graph.files.has(path) || graph.links.has(path)
-  const extras = new Set(graph.extras.map(extra => extra.from))
-  const trees = new Set(graph.asked.filter(a => a.kind === 'target').map(a => a.to))
-  const came = new Map<SourcePath, { readonly asked: Asked } | { readonly edge: Dependency }>()
-  const queue: SourcePath[] = []
-  let done = 0
-  for (const kinds of ORDER) {
-    for (const asked of graph.asked) if (kinds.includes(asked.kind)) arrive(asked.to, { asked })
-    for (; done < queue.length; done++) {
-      const path = queue[done]!
-      if ((isThere(path) || extras.has(path)) && wanted(path)) return arrivalAt(path)
-      // That a program names its own package is not why the package's tree is there.
-      for (const edge of from.get(path) ?? []) if (edge.to !== null && !trees.has(edge.to)) arrive(edge.to, { edge })
-    }
-  }
-  return null
+/** What is said of one name. */
+export interface Answer {
+  /** As it was typed. */
+  readonly asked: string
+  /** What is in the bundle, nearest to the programs first. */
+  readonly matches: readonly Match[]
+  /** How many there are in all. */
+  readonly matchCount: number
+  /** Packages of that name that have no file in the bundle. */
+  readonly absent: readonly Absent[]
+}
 
-  function arrive(path: SourcePath, how: { readonly asked: Asked } | { readonly edge: Dependency }): void {
-    if (came.has(path)) return
-    came.set(path, how)
-    queue.push(path)
-  }
+/** A file or directory, or a package by the file of it that is nearest to the programs. */
+export interface Match {
+  readonly id: number
+  /** Null: it was asked for by itself. */
+  readonly package: { readonly id: number; readonly files: number; readonly bytes: number } | null
+  readonly chains: readonly Chain[]
+  readonly chainCount: number
+  /** Whether there may be more than were counted. */
+  readonly more: boolean
+  /** Ids that all chains go through, from the beginning on. */
+  readonly through: readonly number[]
+  /** By how many bytes the bundle is smaller without it. */
+  readonly removable: number
+  /** Who needs it. */
+  readonly users: readonly Need[]
+}
 
-  function arrivalAt(file: SourcePath): Arrival {
-    const chain: Dependency[] = []
-    for (let path = file; ; ) {
-      const how = came.get(path)!
-      if ('asked' in how) return { file, asked: how.asked, chain: chain.reverse() }
-      chain.push(how.edge)
-      path = how.edge.from
-    }
+/** A package of Nix's closure. */
+export interface Absent {
+  readonly package: number
+  readonly kept: readonly Kept[]
+  readonly keptCount: number
+  /** Packages whose files name it, as Nix has it. */
+  readonly keptBy: readonly number[]
+}
+
+/** Answers for some names, as they were typed. */
+export function why(explained: Explained, names: readonly string[], options: WhyOptions): Answer[] {
+  const { kinds } = options
+  const chosen =
+    kinds.length === 0
+      ? explained
+      : { ...explained, needs: explained.needs.filter(({ kind }) => kind === 'made' || kinds.includes(kind)) }
+  const chains = new Chains(chosen)
+  return names.map(name => answer(chosen, chains, name, options))
+}
+
+function answer(explained: Explained, chains: Chains, asked: string, options: WhyOptions): Answer {
+  const { packages, ids } = namesOf(explained, fromText(asked))
+  const present = packages.filter(id => explained.files.some(file => file.package === id))
+  const wanted = new Set(ids)
+  const found = chains.order.filter(id => wanted.has(id))
+  return {
+    asked,
+    matches: [
+      ...present.flatMap(id => packageMatch(explained, chains, id, options) ?? []),
+      ...found.slice(0, options.matches).map(id => match(explained, chains, id, options, null)),
+    ],
+    matchCount: present.length + found.length,
+    absent: packages
+      .filter(id => !present.includes(id))
+      .map(id => ({
+        package: id,
+        kept: explained.packages[id]!.kept,
+        keptCount: explained.packages[id]!.keptCount,
+        keptBy: explained.packages.flatMap(({ references }, other) => (references.includes(id) ? [other] : [])),
+      })),
   }
 }
 
-const ORDER: readonly (readonly Asked['kind'][])[] = [
-  ['entry'],
-  ['target'],
-  ['trace', 'include', 'closure', 'with', 'licence'],
-]
+function packageMatch(explained: Explained, chains: Chains, owner: number, options: WhyOptions): Match | null {
+  const { files } = explained
+  const nearest = chains.order.find(id => files[id]?.package === owner)
+  if (nearest === undefined) return null
+  const own = files.filter(file => file.package === owner)
+  const bytes = own.reduce((sum, file) => sum + file.size, 0)
+  return match(explained, chains, nearest, options, { id: owner, files: own.length, bytes })
+}
 
-/**
- * Findings for what must not be in a bundle and is: a package by its name with or without version, or a file by its own
- * name or one that it is asked for by, such as a library's soname.
- */
-export function disallowed(graph: DependencyGraph, names: readonly string[]): Finding[] {
-  const byName = graph.edges.filter(({ kind }) => kind !== 'condition')
-  const asked = new Set(byName.map(({ to, name }) => `${to}\0${baseName(name)}`))
+function match(explained: Explained, chains: Chains, id: number, options: WhyOptions, owner: Match['package']): Match {
+  const { chains: all, count, more } = chains.allTo(id, options.chains)
+  const shortest = chains.chainTo(id)!
+  const isOwn = (other: number): boolean => owner !== null && ownerOf(explained, other) === owner.id
+  return {
+    id,
+    package: owner,
+    // The shortest is the one that people are told first, whatever order others come in.
+    chains: [shortest, ...all.filter(chain => !sameChain(chain, shortest))].slice(0, options.chains),
+    chainCount: Math.max(count, 1),
+    more,
+    through: chains.throughAll(shortest),
+    removable: chains.bytesWithout(other => other === id || isOwn(other)),
+    users: [...chains.needsTo(id)].map(index => explained.needs[index]!).filter(need => chains.isReached(need.from)),
+  }
+}
+
+const sameChain = (a: Chain, b: Chain): boolean =>
+  a.asked === b.asked && a.needs.length === b.needs.length && a.needs.every((need, i) => need === b.needs[i])
+
+/** The package of a file or directory. */
+export const ownerOf = ({ files, directories }: Explained, id: number): number | null =>
+  id < files.length ? files[id]!.package : directories[id - files.length]!.package
+
+/** Findings for what must not be in a bundle and is, by the names that `bundle why` takes. */
+export function disallowed(explained: Explained, names: readonly string[]): Finding[] {
+  if (names.length === 0) return []
+  const chains = new Chains(explained)
   return names.flatMap((name): Finding[] => {
-    const found = why(graph, path => {
-      const store = storePathOf(path)
-      const isPackage = store !== null && (store.name === name || parseName(store.name).name === name)
-      return isPackage || baseName(path) === name || asked.has(`${path}\0${name}`)
-    })
-    if (found === null) return []
-    const chain = [...found.chain.map(edge => edge.from), found.file]
-    const { kind, name: by } = found.asked
+    const { packages, ids } = namesOf(explained, name)
+    const wanted = new Set(ids)
+    const owners = new Set(packages)
+    const found = chains.order.find(id => wanted.has(id) || owners.has(explained.files[id]?.package ?? -1))
+    if (found === undefined) return []
+    const { asked, needs } = chains.chainTo(found)!
+    const ofTarget = asked.kind === 'entry' || asked.kind === 'target'
     // The directory that holds all of a target's own files says nothing.
-    const steps = kind === 'target' ? chain.slice(1) : chain
-    const option = kind === 'entry' || kind === 'target' ? null : kind === 'trace' ? '--trace' : by
-    return [{ code: 'disallowed', severity: 'error', file: found.file, name, chain: steps, option }]
+    const steps = asked.kind === 'target' ? needs.slice(1) : needs
+    const chain = [...steps.map(need => need.from), found].map(id => sourceOf(explained, id))
+    const option = ofTarget ? null : asked.kind === 'trace' ? '--trace' : asked.name
+    return [{ code: 'disallowed', severity: 'error', file: chain.at(-1)!, name, chain, option }]
   })
+}
+
+/** The input that a file or directory is; its place for what is made. */
+function sourceOf(explained: Explained, id: number): string {
+  const file = explained.files[id]
+  const { package: owner, part } = file ?? explained.directories[id - explained.files.length]!
+  const store = owner === null ? null : explained.packages[owner]!.store
+  if (store === null) return file?.at ?? part
+  return part === '' ? store : `${store}/${part}`
 }

@@ -1,6 +1,6 @@
 /**
- * What Nix is asked: to build an attribute or a flake's output, and for the size of a closure. Nix's own error is
- * the answer when it fails; nothing else is tried then.
+ * What Nix is asked: to build an attribute or a flake's output. Nix's own error is the answer when it fails; nothing else is
+ * tried then.
  */
 import { BundleError } from '../errors.ts'
 import { runTool, type ToolResult } from '../io/tool.ts'
@@ -157,25 +157,6 @@ export async function hasNix(): Promise<boolean> {
     return true
   } catch (error) {
     if (error instanceof BundleError && error.code === 'tool-missing') return false
-    throw error
-  }
-}
-
-/**
- * The size of a closure as Nix's database has it.
- * @returns in bytes; null without Nix, or for paths that it does not know
- */
-export async function closureSize(paths: readonly string[]): Promise<number | null> {
-  if (paths.length === 0) return null
-  try {
-    const closure = await runTool('nix-store', ['--query', '--requisites', ...paths])
-    if (closure.code !== 0) return null
-    const all = closure.stdout.split('\n').filter(line => line !== '')
-    const sizes = await runTool('nix-store', ['--query', '--size', ...all])
-    return sizes.code === 0 ? sizes.stdout.split('\n').reduce((sum, line) => sum + Number(line), 0) : null
-  } catch (error) {
-    // Without Nix the size is not known; that takes a line off the summary and nothing else.
-    if (error instanceof BundleError && error.code === 'tool-missing') return null
     throw error
   }
 }

@@ -48,5 +48,19 @@ export function storePathPrefix(text: string): StorePath | null {
 export function parseName(full: string): { name: string; version: string | null } {
   const match = /^(.*?)-([^A-Za-z].*)$/.exec(full)
   if (!match) return { name: full, version: null }
-  return { name: match[1]!, version: match[2]!.replace(/-(?:bin|out|lib|dev|doc|man|info|static|debug)$/, '') }
+  return { name: match[1]!, version: match[2]!.replace(OUTPUT, '') }
+}
+
+/** Names of outputs that nixpkgs' packages have. */
+const OUTPUT =
+  /-(?:bin|out|lib|dev|devdoc|doc|man|info|static|debug|libgcc|locales|terminfo|dnsutils|getent|data|tools|utils|plugins|modules|dist|py|python|scripts|host|nc|xdg|wheel|unwrapped)$/
+
+/**
+ * What a package is, by its name alone: `openssl-3.0.22-bin` is openssl, 3.0.22, the output bin. The version is upstream's:
+ * without the number of nixpkgs' own patches, which glibc's and others' names have (`glibc-2.40-66`).
+ */
+export function identityOf(full: string): { pname: string; version: string | null; output: string | null } {
+  const { name, version } = parseName(full)
+  const output = version === null ? null : (OUTPUT.exec(full)?.[0].slice(1) ?? null)
+  return { pname: name, version: version?.replace(/^(\d+(?:\.\d+)+)-\d+$/, '$1') ?? null, output }
 }

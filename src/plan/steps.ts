@@ -2,8 +2,8 @@
  * The steps of a plan while it is made: each place once, and what lies on the way to it. Pure.
  */
 import { posix } from 'node:path'
-import type { Step } from '../model/plan.ts'
-import { type BundlePath, directoryOf } from '../paths.ts'
+import type { BundlePlan, Step } from '../model/plan.ts'
+import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
 
 /** As many as Linux follows in one path (path_resolution(7)). */
 const LINKS_MAX = 40
@@ -56,4 +56,17 @@ export class Steps {
     }
     return parts.join('/') as BundlePath
   }
+}
+
+/** What a plan would write, in its order. Sizes lack what patchelf and the stub add. */
+export function planFiles({
+  steps,
+}: BundlePlan): { at: BundlePath; type: 'file' | 'link'; size: number; from: SourcePath | null }[] {
+  return steps.map(step => {
+    const { at } = step
+    if (step.do === 'symlink') return { at, type: 'link', size: step.to.length, from: null }
+    if (step.do === 'write') return { at, type: 'file', size: step.bytes.length, from: null }
+    const growth = step.edits.reduce((sum, e) => sum + (e.op === 'splice' ? e.to.length - e.length : 0), 0)
+    return { at, type: 'file', size: step.size + growth, from: step.from }
+  })
 }

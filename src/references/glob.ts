@@ -4,8 +4,8 @@
  */
 import picomatch from 'picomatch'
 
-/** Whether one of some globs matches a path. */
+/** Whether one of some globs matches a path, which may hold a newline. */
 export function globs(patterns: readonly string[]): (path: string) => boolean {
   const all = patterns.map(text => text.replace(/^\/+|\/+$/g, '')).flatMap(text => [text, `${text}/**`])
-  return all.length === 0 ? () => false : picomatch(all, { dot: true, nonegate: true })
+  return all.length === 0 ? () => false : picomatch(all, { dot: true, nonegate: true, flags: 's' })
 }

@@ -11,6 +11,7 @@ import type { Packed } from '../pack/archive.ts'
 import type { Format } from '../pack/format.ts'
 import type { WrittenImage } from '../pack/oci.ts'
 import { toText } from '../paths.ts'
+import { planFiles } from '../plan/steps.ts'
 import { megabytes } from './describe.ts'
 /** A file or link of a bundle that is planned. */
 export interface PlannedFile {
@@ -66,15 +67,12 @@ export interface Title {
 }
 
 /** What a plan would write, sorted by place. */
-export function plannedFiles(plan: BundlePlan): PlannedFile[] {
-  return plan.steps.map((step): PlannedFile => {
-    const at = toText(step.at)
-    if (step.do === 'symlink') return { at, type: 'link', size: step.to.length, from: null }
-    if (step.do === 'write') return { at, type: 'file', size: step.bytes.length, from: null }
-    const growth = step.edits.reduce((sum, e) => sum + (e.op === 'splice' ? e.to.length - e.length : 0), 0)
-    return { at, type: 'file', size: step.size + growth, from: toText(step.from) }
-  })
-}
+export const plannedFiles = (plan: BundlePlan): PlannedFile[] =>
+  planFiles(plan).map(({ from, ...file }) => ({
+    ...file,
+    at: toText(file.at),
+    from: from === null ? null : toText(from),
+  }))
 
 /** Reports on a plan: what was published of it, with which findings, and how large that is. */
 export function reportOn(

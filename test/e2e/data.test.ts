@@ -86,7 +86,7 @@ test('--report has each reference with file, offset, target, rule and outcome; t
   expect(grep('/nix/store', join(directory, 'b'))).toBe('')
   const manifest = JSON.parse(readFileSync(join(directory, 'b/bundle.json'), 'utf8'))
   expect(manifest.accounts).toContainEqual({
-    path: 'pkg/nginx-1.22.1/bin/nginx',
+    file: manifest.files.findIndex((f: { path: string }) => f.path === 'pkg/nginx-1.22.1/bin/nginx'),
     outcome: 'relocated',
     rule: 'own-tree',
     target: 'nginx-1.22.1',

@@ -106,7 +106,7 @@ describe('bundle nginx', () => {
       expect(readFileSync(join(tree, 'pkg/nginx-1.22.1', file), 'latin1')).not.toContain('/nix/store')
     expect(existsSync(join(tree, 'bin/nginx'))).toBe(true)
     expect(JSON.parse(readFileSync(join(tree, 'bundle.json'), 'utf8'))).toMatchObject({
-      schema: 1,
+      schema: 2,
       name: 'nginx',
       version: '1.22.1',
     })

@@ -1,0 +1,43 @@
+/** What the commands share that ask of a target or a bundle. */
+import type { Command } from 'commander'
+import type { Explained } from '../model/explained.ts'
+import type { DataKind } from '../model/graph.ts'
+import type { BundleOptions } from '../options.ts'
+import { parseKinds } from './make.ts'
+import { collect, load, type OutputOptions, type Pipeline, progressFor, withOutput } from './output.ts'
+
+export const SUBJECT =
+  'what bundle makes a bundle of, or a bundle: a directory or an archive, also where there is no Nix'
+
+export type AskedOptions = OutputOptions &
+  Pick<
+    BundleOptions,
+    'file' | 'system' | 'nixArg' | 'program' | 'data' | 'include' | 'exclude' | 'licenses' | 'with' | 'prefix'
+  > & { with?: readonly DataKind[] }
+
+/** The options of `bundle` that change what a bundle holds. */
+export const withAsked = (command: Command): Command =>
+  withOutput(command)
+    .option('--data <which>', 'as for bundle, of a target: auto, none, all')
+    .option('--include <glob>', 'as for bundle (repeatable)', collect)
+    .option('--exclude <glob>', 'as for bundle (repeatable)', collect)
+    .option('--prefix <directory>', 'as for bundle')
+    .option('--program <name>', 'as for bundle (repeatable)', collect)
+    .option('--with <kinds>', 'as for bundle', parseKinds)
+    .option('--licenses', 'as for bundle')
+    .option('--file <file>', 'as for bundle')
+    .option('--system <system>', 'as for bundle')
+    .option('--nix-arg <argument>', 'as for bundle (repeatable)', collect)
+
+/** Reads the bundle, or looks at the target as `bundle --dry-run` does. */
+export async function askedOf(
+  word: string,
+  options: AskedOptions,
+): Promise<{ explained: Explained; pipeline: typeof Pipeline }> {
+  const pipeline = await load()
+  const progress = progressFor(options, pipeline)
+  const showNix = !options.quiet && !options.json && process.stderr.isTTY
+  const explained = await pipeline.explained(word, { ...options, progress, showNix })
+  progress.done()
+  return { explained, pipeline }
+}

@@ -1,0 +1,40 @@
+/** What a question is asked of: a target before bundling, or a bundle that is there. */
+import { MANIFEST } from './apply/manifest.ts'
+import { open } from './archive/members.ts'
+import { explainTarget } from './bundle.ts'
+import { BundleError } from './errors.ts'
+import { explainManifest } from './explain/from-manifest.ts'
+import { stat } from './io/store.ts'
+import type { Explained } from './model/explained.ts'
+import type { BundleOptions } from './options.ts'
+import { fromText } from './paths.ts'
+
+/** A `bundle.json` of a hundred thousand files has 40 MB. In bytes. */
+const MANIFEST_MAX = 256 << 20
+
+/**
+ * @param word as it was typed: a directory that `bundle` made, or an archive, by the name of its format; else a target
+ * @throws BundleError as `bundle`, or for a bundle that does not say why its files are there
+ */
+export async function explained(word: string, options: BundleOptions): Promise<Explained> {
+  const path = fromText(word.startsWith('/') ? word : `${options.cwd ?? process.cwd()}/${word}`)
+  const type = stat(path)?.type
+  const isBundle =
+    type === 'directory' ? stat(`${path}/${MANIFEST}`)?.type === 'file' : type === 'file' && ARCHIVE.test(word)
+  return isBundle ? explainManifest(await readManifest(path), path) : explainTarget([word], options)
+}
+
+const ARCHIVE = /\.(?:tar(?:\.\w+)?|tgz|tzst)$/
+
+/** The bytes of a bundle's `bundle.json`, and how much lies in the bundle besides. */
+async function readManifest(path: string): Promise<Buffer> {
+  for await (const member of (await open(path)).members()) {
+    if (member.inside !== MANIFEST || member.type !== 'file') continue
+    if (member.size > MANIFEST_MAX)
+      throw new BundleError('unsupported', `a ${MANIFEST} of ${member.size} bytes is not read`, { path })
+    const pieces: Buffer[] = []
+    for await (const piece of member.contents()) pieces.push(Buffer.from(piece))
+    return Buffer.concat(pieces)
+  }
+  throw new BundleError('unsupported', `there is no ${MANIFEST} in it: it is no bundle`, { path })
+}
