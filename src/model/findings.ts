@@ -73,6 +73,23 @@ export type Finding = FindingBase &
     | { readonly code: 'trace-nothing' }
     | { readonly code: 'relocation-refused'; readonly count: number }
     | { readonly code: 'reference-split'; readonly count: number }
+    | {
+        readonly code: 'reference-nowhere'
+        /** All files that name one of the paths, the first of them in `file`. */
+        readonly files: readonly string[]
+        /** Names of the packages that the paths lead into. */
+        readonly packages: readonly string[]
+        /** As they stand in the files. */
+        readonly paths: readonly string[]
+      }
+    | {
+        readonly code: 'hash-blanked'
+        readonly files: readonly string[]
+        /** Of the first one, in `file`, and the name behind it. */
+        readonly offset: number
+        readonly name: string
+        readonly count: number
+      }
     | { readonly code: 'no-debug-hook' }
     | { readonly code: 'argv0-unsupported'; readonly loader: string }
     | { readonly code: 'same-soname'; readonly soname: string; readonly at: string }

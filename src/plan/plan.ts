@@ -17,6 +17,7 @@ import { Accounts, type Rewritten } from './accounts.ts'
 import { InstallNames } from './install-names.ts'
 import { hidden, type Launcher, Launchers } from './launch.ts'
 import { finder, type Layout, layOut, relativeLink } from './layout.ts'
+import { nowhere } from './nowhere.ts'
 import { profileLinks } from './profile.ts'
 import { linkAt, Relocations } from './relocate.ts'
 import { LoaderStrings } from './rpath.ts'
@@ -107,7 +108,7 @@ class Planner {
       relocations,
       templates: this.#templates.places(),
       hostPaths: this.#hostPaths,
-      findings: [...this.#findings, ...this.#accounts.findings(this.#kept)],
+      findings: [...this.#findings, ...this.#accounts.findings(this.#kept), ...nowhere(this.#graph, this.#kept)],
     }
   }
 

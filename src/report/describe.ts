@@ -48,6 +48,10 @@ export function describe(finding: Finding): string {
       return `the stub cannot tell it from another library, so ${finding.count} store paths in it stay blanked: name the places on the command line, or bundle with --prefix`
     case 'reference-split':
       return `a compiler has taken a store path in it apart, so ${finding.count} that look whole stay blanked: name the places on the command line, or bundle with --prefix`
+    case 'reference-nowhere':
+      return `names ${counted(finding.paths.length, 'path')} into ${counted(finding.packages.length, 'package')} that ${finding.paths.length === 1 ? 'leads' : 'lead'} to nothing in the bundle: ${some(finding.packages)} (${some(finding.paths.map(shortened))})${alsoIn(finding.files)}: bring what it needs with --include`
+    case 'hash-blanked':
+      return `names the store path of ${t(finding.name)} without its directory (offset ${finding.offset}${finding.count > 1 ? `, the first of ${finding.count}` : ''})${alsoIn(finding.files)}: its hash is overwritten, and what puts it behind /nix/store finds nothing`
     case 'no-debug-hook':
       return 'the stub cannot hook into this loader: paths in libraries relocate after their constructors have run, and those in plugins do not'
     case 'include-nothing':
@@ -118,6 +122,20 @@ function others([, ...rest]: readonly string[]): string {
   return ` (nor ${rest.length === 1 ? 'does' : 'do'} ${shown}${rest.length > OTHERS_SHOWN ? ` and ${rest.length - OTHERS_SHOWN} more` : ''})`
 }
 const OTHERS_SHOWN = 3
+/** The first of several names. */
+const some = (names: readonly string[]): string =>
+  names.slice(0, OTHERS_SHOWN).map(t).join(', ') +
+  (names.length > OTHERS_SHOWN ? ` and ${names.length - OTHERS_SHOWN} more` : '')
+const alsoIn = ([, ...rest]: readonly string[]): string =>
+  rest.length === 0 ? '' : `, also in ${some(rest.map(file => file.replace(HASHED, '')))}`
+const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+const HASHED = /^\/nix\/store\/[^/]{32}-/
+/** A path in a binary may go on with strings that are none of it. */
+const shortened = (path: string): string => {
+  const text = path.replace(HASHED, '')
+  return text.length > PATH_SHOWN ? `${text.slice(0, PATH_SHOWN)}...` : text
+}
+const PATH_SHOWN = 60
 const SHOWN = 5
 /** A store path without the part that no person reads. */
 const shortPath = (path: string): string => t(path.replace(/^\/nix\/store\/[^/]{32}-/, ''))

@@ -111,7 +111,8 @@ export class Verdicts {
         own: target.root === root,
       },
     })
-    if (target === null || follow === false) return verdict(rule, target, false)
+    const isNobodys = this.#data === 'none' && (rule === 'absent' || rule === 'other-tree')
+    if (target === null || follow === false) return verdict(isNobodys ? 'data-none' : rule, target, false)
     if (this.#excluded(target.path)) return verdict('excluded', target, false)
     if (this.#data === 'none' && !this.#sources.isObject(target.path, facts)) return verdict('data-none', target, false)
     if (follow === true) return verdict(rule, target, true)

@@ -1,0 +1,100 @@
+/**
+ * What a program may look for and nobody is told of otherwise: paths into packages that are there, which lead to nothing
+ * that the bundle has, and texts that change because a store hash stands in them alone. Pure.
+ */
+import { PT } from '../elf/constants.ts'
+import type { Finding } from '../model/findings.ts'
+import type { DependencyGraph, FileNode } from '../model/graph.ts'
+import type { Account } from '../model/plan.ts'
+import { storePathOf } from '../nix/store-path.ts'
+import type { SourcePath } from '../paths.ts'
+import { pycSource } from '../script/pyc.ts'
+
+/** One finding for all paths that lead nowhere, one for all hashes that stand alone in a text. */
+export function nowhere(graph: DependencyGraph, accounts: readonly Account[]): Finding[] {
+  const trees = new Set<string>(graph.packages.filter(p => p.tree).map(p => p.root))
+  const lost = accounts.filter(account => {
+    const root = rootOf(account)
+    return root !== null && !trees.has(root) && isLookedAt(graph, account)
+  })
+  const bare = accounts.filter(account => namesPackage(graph, account))
+  return [...pathsFinding(lost), ...hashFinding(graph, bare)]
+}
+
+function pathsFinding(lost: readonly Account[]): Finding[] {
+  const [first] = lost
+  if (!first) return []
+  return [
+    {
+      code: 'reference-nowhere',
+      severity: 'warning',
+      file: first.file,
+      files: unique(lost.map(a => a.file)),
+      packages: unique(lost.map(a => storePathOf(rootOf(a)!)?.name ?? rootOf(a)!)),
+      paths: unique(lost.map(a => a.reference.text.slice(0, PATH_SHOWN))),
+    },
+  ]
+}
+
+function hashFinding(graph: DependencyGraph, bare: readonly Account[]): Finding[] {
+  const [first] = bare
+  if (!first) return []
+  const { offset } = first.reference
+  const name = /^-([\w+.?=-]+)/.exec(behind(graph, first))?.[1] ?? ''
+  return [
+    {
+      code: 'hash-blanked',
+      severity: 'warning',
+      file: first.file,
+      files: unique(bare.map(a => a.file)),
+      offset,
+      name,
+      count: bare.length,
+    },
+  ]
+}
+
+/**
+ * The package that a reference names in vain; null for one that leads somewhere, and for one that leads nowhere in the
+ * store either, so that no run misses what it names.
+ */
+function rootOf({ verdict: { rule, target, missing } }: Account): SourcePath | null {
+  if (rule === 'absent') return missing?.doubtful ? missing.root : null
+  return rule === 'other-tree' ? target : null
+}
+
+/** Whether a program may read the reference and go on from it: it is in memory, in a script, or in a text. */
+function isLookedAt(graph: DependencyGraph, { file, reference, inside, outcome }: Account): boolean {
+  const node = graph.files.get(file)
+  if (!node || inside !== null || outcome === 'stripped' || outcome === 'loader') return false
+  const { facts } = node
+  if (facts.format === 'macho') return true
+  if (facts.format !== 'elf') return node.text && !isCompiled(graph, node)
+  // What looks like a path may be pieces of several (scan/contents.ts).
+  if (graph.split.get(file)?.has(reference.hash ?? '')) return false
+  const { offset } = reference
+  return facts.segments.some(s => s.type === PT.load && offset >= s.offset && offset < s.offset + s.filesz)
+}
+
+const isCompiled = (graph: DependencyGraph, { path }: FileNode): boolean =>
+  path.endsWith('.pyc') && graph.files.has(pycSource(path) as SourcePath)
+
+/** Whether a bare hash of a text is the beginning of a store path's name, which something puts behind a directory. */
+const namesPackage = (graph: DependencyGraph, account: Account): boolean =>
+  account.reference.bare &&
+  account.inside === null &&
+  account.outcome === 'blanked' &&
+  /^-[A-Za-z0-9]/.test(behind(graph, account))
+
+/** What a text goes on with behind a hash. */
+function behind(graph: DependencyGraph, { file, reference: { offset, text } }: Account): string {
+  const end = offset + text.length
+  return graph.texts.get(file)?.slice(end, end + NAME_MAX) ?? ''
+}
+/** A store path's name is not longer (libstore/store-api.cc). In bytes. */
+const NAME_MAX = 211
+
+/** Of a path behind which other strings may follow. In bytes. */
+const PATH_SHOWN = 255
+
+const unique = <T extends string>(texts: readonly T[]): T[] => [...new Set(texts)]
