@@ -142,6 +142,17 @@ const CASES: readonly [string, Case][] = [
   ['the same in a wrapper', { rule: 'directory', follow: true, from: wrapper, path: 'lib' }],
   ['plugins below it', { rule: 'directory', follow: true, path: 'lib/qt-6/plugins' }],
   ['a program', { rule: 'file', follow: true, path: 'bin/gpg', type: 'file' }],
+  [
+    'tab stops in terminfo',
+    {
+      rule: 'tabset',
+      follow: true,
+      from: { format: 'data', path: 'share/terminfo/v/vt100' },
+      path: 'share/tabset/vt100',
+      type: 'file',
+      own: true,
+    },
+  ],
   ['a data file', { rule: 'file', follow: true, from: data, path: 'share/x/y', type: 'file' }],
 ]
 
@@ -199,4 +210,10 @@ test.each([
   ['share/manual', false],
   ['lib/libx.so', false],
   ['doc', true],
+  ['lib/perl5/site_perl/5.36.0/x86_64-linux/auto/JSON/XS/.packlist', true],
+  ['lib/perl5/5.36.0/x86_64-linux/perllocal.pod', true],
+  ['lib/x/pkgconfig/x.pc', true],
+  ['lib/ruby/gems/3.1.0/extensions/x86_64-linux/3.1.0/ox-2.14/gem_make.out', true],
+  ['lib/ruby/gems/3.1.0/extensions/x86_64-linux/3.1.0/ox-2.14/gem.build_complete', false],
+  ['share/x/access.log', false],
 ])('a tree leaves %s out: %s', (path, out) => expect(leftOut(path) !== null).toBe(out))

@@ -260,8 +260,20 @@ export function readManifest(bytes: Buffer): { manifest: Manifest } | { reason: 
 /** A finding in the bundle's own terms. */
 const withoutStorePaths = (finding: Finding, plan: BundlePlan): Manifest['findings'][number] =>
   Object.fromEntries(
-    Object.entries(finding).map(([k, value]) => [k, strip(value, plan)]),
+    Object.entries(finding).flatMap(([k, value]) =>
+      Array.isArray(value) && value.length > EXAMPLES && !WHOLE.has(k)
+        ? [
+            [k, strip(value.slice(0, EXAMPLES), plan)],
+            [`${k}More`, value.length - EXAMPLES],
+          ]
+        : [[k, strip(value, plan)]],
+    ),
   ) as Manifest['findings'][number]
+
+/** Of a long list a bundle has the first ones and a number; `--json` and `--report` have all. */
+const EXAMPLES = 3
+/** Of these the end says why. */
+const WHOLE: ReadonlySet<string> = new Set(['chain'])
 
 /** Bundle paths for inputs that are in the bundle, package names for the others. */
 function strip(value: unknown, plan: BundlePlan): unknown {

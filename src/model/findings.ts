@@ -46,14 +46,20 @@ export type Finding = FindingBase &
     | { readonly code: 'static-refused'; readonly refusal: StubRefusal; readonly count: number }
     | {
         readonly code: 'reference-blanked'
-        readonly target: string
-        readonly offset: number
-        /** Files that name the same target, the first of them in `file`. */
+        /** What is not found. */
+        readonly targets: readonly string[]
+        /** Files that name some of these, the first of them in `file`. */
         readonly files: readonly string[]
         /** How many times they do. */
         readonly count: number
+        readonly relocatable: boolean
       }
-    | { readonly code: 'reference-left'; readonly rule: string; readonly target: string; readonly count: number }
+    | {
+        readonly code: 'reference-left'
+        readonly rule: string
+        readonly targets: readonly string[]
+        readonly count: number
+      }
     | { readonly code: 'include-nothing'; readonly glob: string }
     | {
         readonly code: 'disallowed'
@@ -64,7 +70,13 @@ export type Finding = FindingBase &
       }
     | { readonly code: 'strip-nothing'; readonly count: number }
     | { readonly code: 'set-id-dropped' }
-    | { readonly code: 'machine-data'; readonly paths: readonly string[] }
+    | {
+        readonly code: 'machine-data'
+        readonly paths: readonly string[]
+        /** The packages of this machine that the program is of, and how many files they have in `paths`. */
+        readonly packages: readonly string[]
+        readonly count: number
+      }
     | { readonly code: 'licence-missing'; readonly packages: readonly string[] }
     | { readonly code: 'with-missing'; readonly looked: readonly string[] }
     | { readonly code: 'with-host'; readonly from: string }

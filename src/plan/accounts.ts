@@ -9,7 +9,9 @@ import type { Template } from '../entry/templates.ts'
 import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph, FileNode, Verdict } from '../model/graph.ts'
 import type { Account, Edit, Outcome } from '../model/plan.ts'
+import { storePathOf } from '../nix/store-path.ts'
 import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
+import { leftOut } from '../references/follow.ts'
 import type { Reference } from '../references/reference.ts'
 import { blanked, fixed, inText, names, type Overwrite, rootLength, type Target } from '../references/rewrite.ts'
 import { refuseAll, type Site, spliced, type TextEdit, type Splice as TextSplice } from '../script/edit.ts'
@@ -19,6 +21,7 @@ import { withStart } from '../script/polyglot.ts'
 import { pycSource } from '../script/pyc.ts'
 import { editPython } from '../script/python-edit.ts'
 import { editShell, type Polyglot } from '../script/shell-edit.ts'
+import { missedReferences } from './missed.ts'
 
 /** What is written, and what became of each reference. */
 export interface Rewritten {
@@ -241,45 +244,11 @@ export class Accounts {
     })
   }
 
-  /** What a person is told of references: those that a program will miss, and those that were left on purpose. */
+  /** What a person is told of references (missed.ts). */
   findings(accounts: readonly Account[]): Finding[] {
-    const missed = new Map<string, Account[]>()
-    const left = new Map<string, Account[]>()
-    for (const account of accounts) {
-      if (account.outcome !== 'blanked' || account.verdict.target === null) continue
-      // What is in the bundle was not left: a comment names it, a compiled module, an option.
-      if (!account.missed && (account.verdict.followed || this.#isBundled(account.verdict.target))) continue
-      const key = `${account.verdict.rule}\0${account.verdict.target}`
-      const group = account.missed ? missed : left
-      const known = group.get(key)
-      if (known) known.push(account)
-      else group.set(key, [account])
-    }
-    return [
-      ...[...missed.values()].map((group): Finding => {
-        const { file, verdict, reference } = group[0]!
-        return {
-          code: 'reference-blanked',
-          severity: 'warning',
-          file,
-          target: verdict.target!,
-          offset: reference.offset,
-          files: [...new Set(group.map(a => a.file))],
-          count: group.length,
-        }
-      }),
-      ...[...left.values()].map((group): Finding => {
-        const { file, verdict } = group[0]!
-        return {
-          code: 'reference-left',
-          severity: 'note',
-          file,
-          rule: verdict.rule,
-          target: verdict.target!,
-          count: group.length,
-        }
-      }),
-    ]
+    const isBinary = (path: SourcePath): boolean =>
+      /^(?:elf|macho)$/.test(this.#graph.files.get(path)?.facts.format ?? '')
+    return missedReferences(accounts, this.#prefix === null, path => this.#isBundled(path), isBinary)
   }
 
   /** Whether a program misses what a reference names, should nothing be put in its place. */
@@ -305,7 +274,7 @@ export class Accounts {
    * bundle for some other reason.
    */
   #misses(node: FileNode, { rule, target, followed }: Verdict): boolean {
-    if (NEVER_MISSED.has(rule)) return false
+    if (NEVER_MISSED.has(rule) || isUnread(node.path)) return false
     // What a compiled module names, its source names too, and answers for.
     if (node.path.endsWith('.pyc') && this.#graph.files.has(pycSource(node.path) as SourcePath)) return false
     return followed || (target !== null && this.#isBundled(target))
@@ -329,6 +298,12 @@ export function withoutRelocation(
       ? { ...account, outcome: 'blanked', missed: fates.misses(account) }
       : account,
   )
+}
+
+/** Whether no run reads a file: it is in the bundle because all of a package is wanted. */
+function isUnread(path: SourcePath): boolean {
+  const root = storePathOf(path)?.root
+  return root !== undefined && leftOut(path.slice(root.length + 1)) !== null
 }
 
 /** Rules for what a program does not look for when it runs, or for what something else answers for. */

@@ -74,7 +74,10 @@ const LEFT_OUT: readonly { readonly pattern: RegExp; readonly reason: string }[]
   { pattern: /^include(?:\/|$)/, reason: 'headers' },
   { pattern: /^(?:lib|share)\/(?:pkgconfig|cmake)(?:\/|$)/, reason: 'build instructions for other packages' },
   { pattern: /^share\/aclocal(?:\/|$)/, reason: 'build instructions for other packages' },
+  { pattern: /(?:^|\/)pkgconfig\/[^/]*\.pc$/, reason: 'build instructions for other packages' },
   { pattern: /^lib\/debug(?:\/|$)/, reason: 'debug information' },
+  { pattern: /(?:^|\/)\.packlist$/, reason: 'a list of what a Perl package installed' },
+  { pattern: /(?:^|\/)(?:config\.log|mkmf\.log|gem_make\.out|perllocal\.pod)$/, reason: 'a log of how it was built' },
   { pattern: /\.a$/, reason: 'static library' },
   // Those of modules lie further down, and libltdl reads them (ImageMagick, unixODBC, OpenLDAP).
   { pattern: /^lib(?:32|64)?\/[^/]+\.la$/, reason: 'how libtool links a library' },
@@ -188,6 +191,12 @@ const TABLE: readonly Row[] = [
     reason: 'a directory of libraries, which come by their names',
     follow: false,
     matches: q => !q.from.wrapper && q.from.format !== 'script' && /^lib(?:32|64)?$/.test(q.target?.path ?? ''),
+  },
+  {
+    rule: 'tabset',
+    reason: 'tab stops of terminals that have none of their own, which tput and tset send to these',
+    follow: true,
+    matches: q => /(?:^|\/)terminfo\//.test(q.from.path) && /^share\/tabset\//.test(q.target?.path ?? ''),
   },
   {
     rule: 'directory',

@@ -41,9 +41,9 @@ export function describe(finding: Finding): string {
     case 'static-refused':
       return `a static program that cannot take the stub (${finding.refusal}), so ${finding.count} store paths in it stay blanked: name the places on the command line, or bundle with --prefix`
     case 'reference-blanked':
-      return `finds ${shortPath(finding.target)} by store path, which a relocatable bundle cannot keep${others(finding.files)}: name the place on its command line, or bundle with --prefix`
+      return `finds ${somePaths(finding.targets)} by store path, which ${finding.relocatable ? 'a relocatable bundle' : 'a bundle'} cannot keep${others(finding.files)}: name the place on its command line${finding.relocatable ? ', or bundle with --prefix' : ''}`
     case 'reference-left':
-      return `names ${shortPath(finding.target)}, which stays out: ${RULES.get(finding.rule) ?? finding.rule} (rule ${finding.rule}; --include brings it)`
+      return `names ${somePaths(finding.targets)}, which stay${finding.targets.length === 1 ? 's' : ''} out: ${RULES.get(finding.rule) ?? finding.rule} (rule ${finding.rule}; --include brings what is wanted)`
     case 'relocation-refused':
       return `the stub cannot tell it from another library, so ${finding.count} store paths in it stay blanked: name the places on the command line, or bundle with --prefix`
     case 'reference-split':
@@ -61,7 +61,7 @@ export function describe(finding: Finding): string {
     case 'strip-nothing':
       return `not done for Mach-O (${finding.count} files): symbols and debug information stay`
     case 'machine-data':
-      return `names files of this machine, which stay here (only programs and libraries come along): ${finding.paths.slice(0, SHOWN).map(t).join(', ')}${finding.paths.length > SHOWN ? ` and ${finding.paths.length - SHOWN} more` : ''}`
+      return `${finding.count === 0 ? 'names' : 'needs'} files of this machine, which stay here (only programs and libraries come along): ${finding.count === 0 ? '' : `${finding.count} of ${some(finding.packages)} in `}${some(finding.paths)}${finding.severity === 'note' ? '' : '; where there is Nix, bundle its attribute instead, and see what a bundle misses with: bundle try BUNDLE --trace'}`
     case 'set-id-dropped':
       return 'is set-uid or set-gid here, and its copy is not: it runs with the rights of its caller (bundle it with --prefix, and set the bit where it is unpacked)'
     case 'licence-missing':
@@ -115,11 +115,16 @@ export function describe(finding: Finding): string {
 }
 
 const t = toText
+/** `a, b, c and 4 more`. */
+function somePaths(paths: readonly string[]): string {
+  const shown = paths.slice(0, OTHERS_SHOWN).map(shortPath).join(', ')
+  return paths.length > OTHERS_SHOWN ? `${shown} and ${paths.length - OTHERS_SHOWN} more` : shown
+}
+
 /** `; so do a, b and 3 more` for the files behind the first. */
 function others([, ...rest]: readonly string[]): string {
   if (rest.length === 0) return ''
-  const shown = rest.slice(0, OTHERS_SHOWN).map(shortPath).join(', ')
-  return ` (nor ${rest.length === 1 ? 'does' : 'do'} ${shown}${rest.length > OTHERS_SHOWN ? ` and ${rest.length - OTHERS_SHOWN} more` : ''})`
+  return ` (nor ${rest.length === 1 ? 'does' : 'do'} ${somePaths(rest)})`
 }
 const OTHERS_SHOWN = 3
 /** The first of several names. */
@@ -136,7 +141,6 @@ const shortened = (path: string): string => {
   return text.length > PATH_SHOWN ? `${text.slice(0, PATH_SHOWN)}...` : text
 }
 const PATH_SHOWN = 60
-const SHOWN = 5
 /** A store path without the part that no person reads. */
 const shortPath = (path: string): string => t(path.replace(/^\/nix\/store\/[^/]{32}-/, ''))
 const PROBLEMS = {

@@ -164,7 +164,7 @@ test('what is packed in a format that is not looked into is said', () => {
 })
 
 test('warnings are grouped by what is missed, and name the remedy', () => {
-  const app = tree({ 'bin/app': program, 'etc/a.conf': `${nginx}/html\n`, 'etc/b.conf': `${nginx}/html\n` })
+  const app = tree({ 'bin/app': program, 'etc/a.conf': `\0${nginx}/html\0`, 'etc/b.conf': `\0${nginx}/html\0` })
   const { stderr } = mustBundle([app, '-f', 'dir', '-o', join(app, '../b')])
   const lines = stderr.split('\n').filter(line => line.includes('nginx-1.22.1/html'))
   expect(lines).toHaveLength(1)

@@ -195,7 +195,7 @@ describe('where there is no Nix', () => {
   test("a program on PATH: the machine's git clones in a root without libraries, and beside them opens none", () => {
     const made = mustBundle(['git', '-f', 'dir', '-o', 'out'], { cwd, env })
     expect(made.stdout).toContain(`(program on PATH ${path}/git)`)
-    expect(made.stderr).toMatch(/names files of this machine, which stay here .*\/usr\/lib\/git-core/)
+    expect(made.stderr).toMatch(/needs files of this machine, which stay here .*\d+ of git.* in \/usr\/lib\/git-core/)
     execFileSync(
       'sh',
       [
@@ -234,6 +234,22 @@ describe('where there is no Nix', () => {
     const own = [...opened].filter(name => name.startsWith('/srv/git/'))
     expect(own.map(name => name.replace(/.*\//, ''))).toEqual(expect.arrayContaining(['git', 'libc.so.6', 'libz.so.1']))
     expect([...opened].filter(name => /^\/(?:usr\/)?lib|ld\.so/.test(name))).toEqual([])
+  })
+
+  test.each([
+    [
+      'perl',
+      /^warning: .*\/perl: needs files of this machine, which stay here .*\d+ of perl-base, .* in \/usr\/.*: bundle try/m,
+    ],
+    ['grep', null],
+  ])("what the machine's package manager has of a program's data stays here, which is told once: %s", (name, said) => {
+    const { stderr } = mustBundle([`/usr/bin/${name}`, '--dry-run'], { cwd, env })
+    const lines = stderr.split('\n').filter(line => line.includes('files of this machine'))
+    if (said === null) expect(lines).toEqual([])
+    else {
+      expect(lines).toHaveLength(1)
+      expect(stderr).toMatch(said)
+    }
   })
 
   test("files of the machine that a program's library names are a note", () => {

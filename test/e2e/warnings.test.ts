@@ -1,0 +1,43 @@
+/** Warnings are worth reading: few lines for each program of the fixtures, and what the longest say. */
+import { describe, expect, test } from 'vitest'
+import { fixture } from '../support/bundle.ts'
+import { longest, WARNINGS_MAX, warningsOf } from '../support/warnings.ts'
+
+const ATTRIBUTES = [
+  ...['bash', 'binwrapped', 'cxx', 'multicall', 'ncurses', 'nginx', 'openssl^bin', 'plugin-host', 'probe'],
+  ...['scripts', 'tools^bin', 'twins', 'wrapped'],
+]
+const KINDS = [
+  ['relocatable', {}],
+  ['with shell launchers', { launcher: 'shell' }],
+] as const
+
+const told = new Map<string, string>()
+
+describe.each(KINDS)('%s', (kind, options) => {
+  test.each(ATTRIBUTES)('%s', async attribute => {
+    const lines = await warningsOf(fixture(attribute), options)
+    expect(lines.length).toBeLessThanOrEqual(WARNINGS_MAX)
+    if (lines.length > 0) told.set(`${attribute} ${kind}`, lines.join('\n'))
+  })
+})
+
+test('the longest five', () => {
+  expect(longest(told, 5)).toMatchInlineSnapshot(`
+    "scripts with shell launchers:
+    warning: scripts-1.0/bin/env-sh: its #! line leaves its interpreter to the machine where it runs (env bash)
+    warning: ncurses-6.4/lib/libncursesw.so.6.4: finds ncurses-6.4/share/terminfo by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    warning: scripts-1.0/bin/heredoc-sh: finds scripts-1.0/share/scripts/data.txt by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    plugin-host with shell launchers:
+    warning: plugin-extra-1.0/lib/plugins/extra.so: finds plugin-extra-1.0/share/plugin-extra-1.0/data.txt by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    warning: plugin-host-1.0/bin/plugin-host: finds plugin-host-1.0/lib/plugins/hello.so, plugin-extra-1.0/lib/plugins/extra.so by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    nginx with shell launchers:
+    warning: nginx-1.22.1/bin/nginx: finds nginx-1.22.1 by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    warning: openssl-3.0/lib/libcrypto.so.3: finds openssl-3.0/etc/ssl/ct_log_list.cnf, openssl-3.0/lib/engines-3, openssl-3.0/etc/ssl and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    scripts relocatable:
+    warning: scripts-1.0/bin/env-sh: its #! line leaves its interpreter to the machine where it runs (env bash)
+    warning: scripts-1.0/bin/heredoc-sh: finds scripts-1.0/share/scripts/data.txt by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    openssl^bin with shell launchers:
+    warning: openssl-3.0/lib/libcrypto.so.3: finds openssl-3.0/etc/ssl/ct_log_list.cnf, openssl-3.0/lib/engines-3, openssl-3.0/etc/ssl and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix"
+  `)
+})
