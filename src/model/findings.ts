@@ -139,6 +139,7 @@ export type Finding = FindingBase &
     | { readonly code: 'link-escapes'; readonly target: string }
     | { readonly code: 'link-dangling'; readonly target: string }
     | { readonly code: 'entry-unsafe'; readonly reason: string }
+    | { readonly code: 'image-wrong'; readonly reason: string }
     /** `relocate` was run where the bundle lay before. */
     | { readonly code: 'template-elsewhere'; readonly names: string }
     | { readonly code: 'manifest-missing' }

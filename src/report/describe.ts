@@ -104,6 +104,7 @@ export function describe(finding: Finding): string {
     case 'link-dangling':
       return `a link that leads nowhere (to ${t(finding.target)})`
     case 'entry-unsafe':
+    case 'image-wrong':
       return finding.reason
     case 'template-elsewhere':
       return `names places in ${finding.names === '' ? '/' : t(finding.names)}, where the bundle lay before: run ./relocate in it again`

@@ -27,6 +27,7 @@ export const TITLES: Readonly<Record<string, string>> = {
   'link-escapes': 'Link outside',
   'link-dangling': 'Broken link',
   'entry-unsafe': 'Unsafe entry',
+  'image-wrong': 'Wrong image',
   'manifest-mismatch': 'Not as listed',
 }
 

@@ -17,6 +17,7 @@ import { type BundlePath, fromText } from '../paths.ts'
 import type { HashSet } from '../references/scan.ts'
 import { type BundledProgram, type BundleTree, type Closure, checkClosure, checkTree } from './checks/closure.ts'
 import { checkBelow, checkEntry, checkPlace } from './checks/entries.ts'
+import { checkImages, type ImageFile, isLayer, mayBeDocument } from './checks/images.ts'
 import { checkManifest, type Seen } from './checks/manifest.ts'
 import { checkBlob } from './checks/oci.ts'
 import { lookInto } from './checks/packed.ts'
@@ -84,6 +85,7 @@ class Reading {
   /** Contents of the files that `relocate` changes, and of its table. */
   readonly #filled = new Map<string, Buffer>()
   readonly #keeps: ReadonlySet<string>
+  readonly #ofImages = new Map<string, ImageFile>()
   #bytes = 0
   /** That was met on the way. */
   manifest: Manifest | null = null
@@ -142,8 +144,13 @@ class Reading {
     let sha256: string | null = null
     if (member.type === 'file') {
       const blob = checkBlob(name)
-      const wanted = { digest: this.#known !== null || blob !== null, facts: this.#closed }
-      const looked = await lookInto(await this.#kept(member, name), name, this.#forbidden, wanted)
+      const isOfImage = this.#known === null && (isLayer(name) || mayBeDocument(name, member.size))
+      const wanted = { digest: this.#known !== null || isOfImage, facts: this.#closed }
+      const read = await this.#kept(member, name)
+      const json = isOfImage && mayBeDocument(name, member.size) ? await bytesOf(read) : null
+      const whole = json === null ? read : { ...read, contents: () => once(json) }
+      const looked = await lookInto(whole, name, this.#forbidden, wanted)
+      if (isOfImage) this.#ofImages.set(name, { size: member.size, sha256: looked.sha256, diffId: looked.diffId, json })
       this.#findings.push(...looked.findings, ...(blob?.(looked.sha256) ?? []))
       sha256 = looked.sha256
       if (looked.facts?.format === 'elf') this.#elf.set(name, looked.facts)
@@ -171,6 +178,7 @@ class Reading {
     const closure = this.#closed ? this.#checkClosed() : null
     if (this.#closed) this.#findings.push(...checkBelow(this.#names, this.#seen))
     if (manifest) this.#findings.push(...checkManifest(manifest, this.#seen, this.#filled, this.#place))
+    else this.#findings.push(...checkImages(this.#ofImages, name => this.#names.has(name)))
     const { findings, allowed } = this.#judged()
     return {
       kind: this.#artefact.kind,

@@ -34,6 +34,7 @@ import { Budget, type Problem, problem } from '../../references/inflate.ts'
 import type { OpaqueKind } from '../../references/kind.ts'
 import type { Reference } from '../../references/reference.ts'
 import { ZlibHeads, zlibStreams } from '../../references/zlib-streams.ts'
+import { isLayer as namesLayer } from './images.ts'
 import { checkImage, machOFactsOf } from './macho.ts'
 import { factsOf, partsOf } from './parts.ts'
 import { checkNames, type Forbidden, grouped, References } from './references.ts'
@@ -49,6 +50,8 @@ export interface Looked {
   readonly findings: readonly Finding[]
   readonly sha256: string | null
   readonly facts: ElfFacts | MachOFacts | null
+  /** The SHA-256 of a layer's tar, unpacked; null for what is none. */
+  readonly diffId: string | null
 }
 
 /** A file, or one that is packed in another. */
@@ -74,15 +77,15 @@ export async function lookInto(member: Member, name: string, forbidden: Forbidde
   return { findings: look.findings, ...(await look.file(entry, 1)) }
 }
 
-/** A layer of an image, in the layouts of OCI and of `docker save`: it is as large as it is, and all of it is read. */
-const isLayer = (names: readonly string[]): boolean =>
-  names.length === 1 && /(?:^|\/)(?:blobs\/[a-z0-9]+\/[0-9a-f]{32,}|layer\.tar)$/.test(names[0]!)
+/** A layer of an image is as large as it is, and all of it is read. */
+const isLayer = (names: readonly string[]): boolean => names.length === 1 && namesLayer(names[0]!)
 
 class Look {
   readonly findings: Finding[]
   readonly #forbidden: Forbidden
   readonly #wanted: Wanted
   readonly #budget = new Budget(LIMITS)
+  #diffId: string | null = null
 
   constructor(forbidden: Forbidden, wanted: Wanted, findings: Finding[] = []) {
     this.#forbidden = forbidden
@@ -135,7 +138,9 @@ class Look {
     const own = this.#own(names, found, random?.partOf, this.findings.slice(before))
     this.findings.splice(before, 0, ...own)
     if (references.tooMany) this.problem(names, problem('too-many'))
-    return { sha256: hash?.digest('hex') ?? null, facts: random?.facts ?? null }
+    const sha256 = hash?.digest('hex') ?? null
+    const diffId = kind === 'tar' && isLayer(names) ? sha256 : this.#diffId
+    return { sha256, facts: random?.facts ?? null, diffId }
   }
 
   /** What is packed without compression shows in the bytes of the whole as well: it is told once. */
@@ -183,9 +188,14 @@ class Look {
     pieces: AsyncGenerator<Buffer>,
     depth: number,
   ): Promise<void> {
-    const { head, all } = await peek(pieces, KIND_HEAD)
-    if (isTarHead(head)) await this.#tar(names, all, depth)
-    else await this.file({ ...inner, contents: all }, depth + 1)
+    const unpacked = isLayer(names) ? createHash('sha256') : null
+    const input = new Input(pieces, piece => void unpacked?.update(piece))
+    const { head, all } = await peek(input.pieces(), KIND_HEAD)
+    if (isTarHead(head)) {
+      await this.#tar(names, all, depth)
+      await drain(all)
+      this.#diffId = unpacked?.digest('hex') ?? null
+    } else await this.file({ ...inner, contents: all }, depth + 1)
   }
 
   async #tar(names: readonly string[], pieces: AsyncIterable<Buffer>, depth: number): Promise<void> {
