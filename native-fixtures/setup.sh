@@ -102,6 +102,7 @@ test_needs=(
   skopeo:skopeo
   umoci:umoci
   runc:runc
+  docker-registry:docker-registry
 )
 
 # Nix from its own installer is often only in the login shell's PATH.

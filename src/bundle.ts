@@ -11,6 +11,7 @@ import { BundleError } from './errors.ts'
 import { fromGraph } from './explain/from-graph.ts'
 import { disallowed } from './explain/why.ts'
 import { type Progress, silent } from './io/progress.ts'
+import { push, registryRef } from './io/registry.ts'
 import { assertFree, Staging, writeFile } from './io/staging.ts'
 import { sameContents, stat, withFile } from './io/store.ts'
 import { isMachOProgram } from './macho/facts.ts'
@@ -56,6 +57,7 @@ export async function bundle(
   const cwd = options.cwd ?? process.cwd()
   const format = formatOf(options)
   const image = imageOptions(options, format)
+  const registry = image?.push === undefined ? null : registryRef(image.push)
   // What cannot be made is said before Nix builds for an hour.
   planOptions(options, format)
   const { output, force = false } = options
@@ -128,16 +130,17 @@ export async function bundle(
     progress.update('packing')
     const archive = staging.scratch('archive')
     const files = withManifest(written.files, manifest.length)
+    const made = image && (await packImage(staging, files, title, graph, plan, how.prefix!, image, cwd))
     const packed =
-      format === 'exe'
+      made ??
+      (format === 'exe'
         ? await writeExe(staging.tree, files, title.system, entryOf(title, graph, options), archive)
         : format === 'deb'
           ? await packDeb(staging, files, title, graph, how.prefix!, options, cwd)
-          : image === null
-            ? await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format])
-            : await packImage(staging, files, title, graph, plan, how.prefix!, image, cwd)
+          : await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format]))
+    const pushed = made && registry && (await push(registry, made.blobs, made.manifest, text => progress.update(text)))
     staging.publish({ scratch: 'archive', executable: format === 'exe' }, force)
-    return report(destination, findings, written.files, packed, known?.size)
+    return { ...report(destination, findings, written.files, packed, known?.size), pushed }
   } finally {
     staging.remove()
     progress.done()

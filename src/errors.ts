@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'edit-refused'
   | 'prefix-unusable'
   | 'archive-unreadable'
+  | 'registry-failed'
   | 'interrupted'
 
 interface ErrorDetails {

@@ -83,6 +83,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--add <pair>', 'SOURCE:DESTINATION, own files (repeatable)', collect)
     .option('--layers <n>', 'at most so many layers (default: 8)', parseCount)
     .addOption(new Option('--compression <kind>', 'of layers (default: gzip)').choices(['gzip', 'zstd', 'none']))
+    .option('--push <ref>', 'REGISTRY/NAME[:TAG]: where it is pushed to, once it is verified')
     .option('--created <time>', 'RFC 3339 (default: SOURCE_DATE_EPOCH, else 1970)')
     .action(async (targets: [string, ...string[]], typed: MakeOptions) => {
       const pipeline = await load()
@@ -149,5 +150,5 @@ function splitImage<T extends ImageOptions>(typed: T): [ImageOptions, Omit<T, ke
 }
 const IMAGE_OPTIONS = [
   ...['ref', 'entrypoint', 'cmd', 'env', 'expose', 'workdir', 'label', 'stopSignal', 'user', 'writable', 'add'],
-  ...['layers', 'compression', 'created'],
+  ...['layers', 'compression', 'created', 'push'],
 ] as const

@@ -70,13 +70,13 @@ export async function runAttached(
 export async function runTool(
   file: string,
   args: readonly string[],
-  { hint, shown = false, cwd }: { hint?: string; shown?: boolean; cwd?: string } = {},
+  { hint, shown = false, cwd, input }: { hint?: string; shown?: boolean; cwd?: string; input?: string } = {},
 ): Promise<ToolResult> {
   // Loaded only when a program is run: most of what this tool does needs none.
   const { execa } = await import('execa')
   const options: Options = {
     reject: false,
-    stdin: 'ignore',
+    ...(input === undefined ? { stdin: 'ignore' } : { input }),
     stderr: shown ? ['pipe', 'inherit'] : 'pipe',
     cancelSignal: running.signal,
     encoding: 'utf8',

@@ -28,6 +28,8 @@ export interface ImageOptions {
   /** How many layers at most. */
   layers?: number
   compression?: 'gzip' | 'zstd' | 'none'
+  /** `REGISTRY/NAME[:TAG]`: where the image is pushed to, once it is verified. */
+  push?: string
   /** RFC 3339; by default SOURCE_DATE_EPOCH, else the epoch's first second. */
   created?: string
 }

@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto'
 import type { Compression } from '../archive/compress.ts'
 import { BundleError } from '../errors.ts'
+import type { PushedBlob } from '../io/registry.ts'
 import { fromText } from '../paths.ts'
 import { type Packed, type PackedFile, type SourcedEntry, withDirectories, writeTar } from './archive.ts'
 import {
@@ -42,6 +43,9 @@ export interface WrittenImage extends Packed {
   /** Of the manifest: what registries call it by. */
   readonly digest: string
   readonly layers: readonly WrittenLayer[]
+  /** What a registry is given: layers and configuration, then the manifest. */
+  readonly blobs: readonly PushedBlob[]
+  readonly manifest: { readonly bytes: Buffer; readonly type: string }
 }
 
 const MEDIA: Readonly<Record<Compression, string>> = {
@@ -107,20 +111,24 @@ export async function writeImage(
   }
 
   const config = blob(json(imageConfig(input.facts, options, layers, created)))
-  const ref = refOf(input.facts, options.ref)
-  const manifest = blob(
-    json({
-      schemaVersion: 2,
-      mediaType: MANIFEST,
-      config: { mediaType: CONFIG, ...config },
-      layers: layers.map(({ digest, size }) => ({ mediaType: MEDIA[compression], digest, size })),
-      annotations: {
-        'org.opencontainers.image.title': input.facts.name,
-        ...(input.facts.version !== null && { 'org.opencontainers.image.version': input.facts.version }),
-        'org.opencontainers.image.created': created,
-      },
-    }),
-  )
+  const pushed = blobs.map(({ name, size, from }) => ({
+    digest: `sha256:${name.slice(name.lastIndexOf('/') + 1)}`,
+    size,
+    from: from!,
+  }))
+  const ref = refOf(input.facts, options.ref ?? options.push)
+  const manifestBytes = json({
+    schemaVersion: 2,
+    mediaType: MANIFEST,
+    config: { mediaType: CONFIG, ...config },
+    layers: layers.map(({ digest, size }) => ({ mediaType: MEDIA[compression], digest, size })),
+    annotations: {
+      'org.opencontainers.image.title': input.facts.name,
+      ...(input.facts.version !== null && { 'org.opencontainers.image.version': input.facts.version }),
+      'org.opencontainers.image.created': created,
+    },
+  })
+  const manifest = blob(manifestBytes)
   const { architecture, variant } = JSON.parse(JSON.stringify(imageConfig(input.facts, options, layers, created))) as {
     architecture: string
     variant?: string
@@ -150,7 +158,15 @@ export async function writeImage(
     ...blobs,
   ]
   const packed = await writeTar(withDirectories(entries), archive, 'none')
-  return { ...packed, ref, id: config.digest, digest: manifest.digest, layers }
+  return {
+    ...packed,
+    ref,
+    id: config.digest,
+    digest: manifest.digest,
+    layers,
+    blobs: pushed,
+    manifest: { bytes: manifestBytes, type: MANIFEST },
+  }
 }
 
 const json = (value: object): Buffer => Buffer.from(`${JSON.stringify(value)}\n`, 'utf8')

@@ -1,6 +1,7 @@
 /** What was made: as a report, and in words for people. */
 import type { WrittenFile } from '../apply/apply.ts'
 import { countOutcomes } from '../apply/manifest.ts'
+import type { Pushed } from '../io/registry.ts'
 import { stat } from '../io/store.ts'
 import { isMachOProgram } from '../macho/facts.ts'
 import type { Finding } from '../model/findings.ts'
@@ -44,6 +45,8 @@ export interface BundleReport {
   readonly planned: readonly PlannedFile[] | null
   /** SHA-256 of the tar, before compression; null for a directory. */
   readonly tarSha256: string | null
+  /** Where an image was pushed to: blobs that were sent, and those that were there; null where it was not asked for. */
+  readonly pushed: Pushed | null
   /** What was written of an image; null for anything else. */
   readonly image: ImageReport | null
   readonly findings: readonly Finding[]
@@ -109,6 +112,7 @@ export function reportOn(
       sizes: { closure, bundle: size, output: packed === null || output === null ? size : (stat(output)?.size ?? 0) },
       planned: null,
       tarSha256: packed?.tarSha256 ?? null,
+      pushed: null,
       image: packed !== null && 'layers' in packed ? imageReport(packed) : null,
       findings,
     }
@@ -152,6 +156,9 @@ export function bundleSummary(report: BundleReport): string {
       ? `  0 store references (${rewritten} rewritten${list})`
       : `  ${rewritten} store references to be rewritten${list}`,
     ...(report.image === null ? [] : imageLines(report.image)),
+    ...(report.pushed === null
+      ? []
+      : [`  pushed: ${counted(report.pushed.uploaded, 'blob', 'blobs')} sent, ${report.pushed.skipped} were there`]),
     ...(report.tarSha256 === null || report.image !== null ? [] : [`  sha256 of the tar ${report.tarSha256}`]),
     ...(report.prefix === null || report.image !== null ? [] : [`  made for ${report.prefix}: unpack it there`]),
     ...(report.rootLimit === null ? [] : [`  unpack it at a path of at most ${report.rootLimit} bytes`]),

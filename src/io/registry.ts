@@ -1,0 +1,231 @@
+/**
+ * Pushing an image to a registry (OCI distribution-spec, "Push"): which blobs are there is asked first, what is missing is
+ * uploaded, and the manifest comes last, so that nobody ever sees half an image.
+ */
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { BundleError, errno } from '../errors.ts'
+import { filePieces } from './store.ts'
+import { runTool } from './tool.ts'
+
+/** `registry.example:5000/team/nginx:1.22.1`, taken apart. */
+export interface RegistryRef {
+  readonly host: string
+  readonly name: string
+  readonly tag: string
+}
+
+export interface PushedBlob {
+  /** `sha256:...` */
+  readonly digest: string
+  /** In bytes. */
+  readonly size: number
+  /** The file (byte string) that it is read of, or the bytes themselves. */
+  readonly from: string | Buffer
+}
+
+/** How a push went. */
+export interface Pushed {
+  readonly uploaded: number
+  /** Blobs that the registry had. */
+  readonly skipped: number
+}
+
+/** What an answer may take, without and with a blob to carry. In milliseconds. */
+const ANSWER = 30_000
+const UPLOAD = 1_800_000
+
+/** @throws BundleError('usage') for a name without a registry */
+export function registryRef(ref: string): RegistryRef {
+  const match = /^([^/]+)\/(.+?)(?::([\w][\w.-]{0,127}))?$/.exec(ref)
+  const [, host = '', name = '', tag = 'latest'] = match ?? []
+  if (!/[.:]|^localhost$/.test(host) || name === '')
+    throw new BundleError('usage', `--push ${ref}: no registry in it`, {
+      hint: '--push registry.example/team/nginx:1.22.1',
+    })
+  return { host, name, tag }
+}
+
+/**
+ * @throws BundleError('registry-failed') with what the registry said
+ */
+export async function push(
+  ref: RegistryRef,
+  blobs: readonly PushedBlob[],
+  manifest: { readonly bytes: Buffer; readonly type: string },
+  progress: (text: string) => void,
+): Promise<Pushed> {
+  const registry = new Registry(ref)
+  let uploaded = 0
+  for (const [i, blob] of blobs.entries()) {
+    progress(`pushing ${i + 1} of ${blobs.length} blobs`)
+    if (await registry.has(blob.digest)) continue
+    await registry.upload(blob)
+    uploaded++
+  }
+  await registry.putManifest(manifest.bytes, manifest.type)
+  return { uploaded, skipped: blobs.length - uploaded }
+}
+
+class Registry {
+  readonly #ref: RegistryRef
+  readonly #base: string
+  /** What is sent as `Authorization`; null until the registry asks for it. */
+  #authorization: string | null = null
+
+  constructor(ref: RegistryRef) {
+    this.#ref = ref
+    // As docker does: without TLS on this machine only.
+    const isLocal = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/.test(ref.host)
+    this.#base = `${isLocal ? 'http' : 'https'}://${ref.host}/v2/${ref.name}`
+  }
+
+  async has(digest: string): Promise<boolean> {
+    const answer = await this.#send('HEAD', `${this.#base}/blobs/${digest}`, ANSWER)
+    if (answer.status !== 200 && answer.status !== 404) throw await this.#refused(answer, 'asking for a blob')
+    return answer.status === 200
+  }
+
+  async upload(blob: PushedBlob): Promise<void> {
+    const begun = await this.#send('POST', `${this.#base}/blobs/uploads/`, ANSWER)
+    const location = begun.headers.get('location')
+    if (begun.status !== 202 || location === null) throw await this.#refused(begun, 'beginning an upload')
+    const url = new URL(location, this.#base)
+    url.searchParams.set('digest', blob.digest)
+    const done = await this.#send('PUT', url.href, UPLOAD, blob, 'application/octet-stream')
+    if (done.status !== 201) throw await this.#refused(done, `uploading ${blob.digest}`)
+  }
+
+  async putManifest(bytes: Buffer, type: string): Promise<void> {
+    const body = { digest: '', size: bytes.length, from: bytes }
+    const done = await this.#send('PUT', `${this.#base}/manifests/${this.#ref.tag}`, ANSWER, body, type)
+    if (done.status !== 201) throw await this.#refused(done, 'putting the manifest')
+  }
+
+  async #send(method: string, url: string, limit: number, body?: PushedBlob, type?: string): Promise<Response> {
+    const first = await this.#request(method, url, limit, body, type)
+    if (first.status !== 401 || this.#authorization !== null) return first
+    this.#authorization = await this.#authorize(first.headers.get('www-authenticate') ?? '')
+    await first.body?.cancel()
+    return this.#request(method, url, limit, body, type)
+  }
+
+  async #request(method: string, url: string, limit: number, body?: PushedBlob, type?: string): Promise<Response> {
+    const headers: Record<string, string> = {}
+    // A registry may send uploads elsewhere, which has no business with our password.
+    if (this.#authorization !== null && new URL(url).host === new URL(this.#base).host)
+      headers.authorization = this.#authorization
+    if (body !== undefined) headers['content-length'] = String(body.size)
+    if (type !== undefined) headers['content-type'] = type
+    try {
+      return await fetch(url, {
+        method,
+        headers,
+        redirect: 'follow',
+        signal: AbortSignal.timeout(limit),
+        ...(body !== undefined && {
+          body: typeof body.from === 'string' ? streamOf(body.from) : new Uint8Array(body.from),
+          duplex: 'half',
+        }),
+      } as RequestInit)
+    } catch (error) {
+      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+      const isLate = error instanceof Error && error.name === 'TimeoutError'
+      const reason = isLate
+        ? `no answer in ${limit / 1000} seconds`
+        : (errno(cause) ?? String((cause as Error).message))
+      throw this.#failed(reason, error)
+    }
+  }
+
+  /** What the registry asks for (RFC 7235; docker's token authentication). */
+  async #authorize(challenge: string): Promise<string> {
+    const credentials = await credentialsFor(this.#ref.host)
+    const basic = credentials === null ? null : `Basic ${Buffer.from(credentials).toString('base64')}`
+    if (/^basic\b/i.test(challenge)) {
+      if (basic === null) throw this.#failed(`it wants a password, and there is none for it`)
+      return basic
+    }
+    const fields = Object.fromEntries(
+      [...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name!.toLowerCase(), value!]),
+    )
+    if (!/^bearer\b/i.test(challenge) || !fields.realm || !URL.canParse(fields.realm))
+      throw this.#failed(`it refuses, and does not say what it wants (${challenge.slice(0, 80) || 'no challenge'})`)
+    const url = new URL(fields.realm)
+    if (fields.service) url.searchParams.set('service', fields.service)
+    url.searchParams.set('scope', `repository:${this.#ref.name}:pull,push`)
+    const answer = await fetch(url, {
+      headers: basic === null ? {} : { authorization: basic },
+      signal: AbortSignal.timeout(ANSWER),
+    }).catch(error => {
+      throw this.#failed(`its token server ${url.host} does not answer`, error)
+    })
+    if (!answer.ok) throw await this.#refused(answer, 'asking for a token')
+    const token = (await answer.json().catch(() => ({}))) as { token?: unknown; access_token?: unknown }
+    const text = token.token ?? token.access_token
+    if (typeof text !== 'string' || /[^\x21-\x7e]/.test(text)) throw this.#failed('its token server sends no token')
+    return `Bearer ${text}`
+  }
+
+  async #refused(answer: Response, doing: string): Promise<BundleError> {
+    const text = await answer.text().catch(() => '')
+    let said = ''
+    try {
+      const { errors } = JSON.parse(text) as { errors?: { code?: string; message?: string }[] }
+      said = (errors ?? []).map(e => e.message || e.code || '').join('; ')
+    } catch {
+      said = /<html|<!doctype/i.test(text) ? 'it is no registry' : text.trim().slice(0, 100)
+    }
+    return this.#failed(
+      `${doing}: it answers ${answer.status}${said === '' ? '' : ` (${said.replace(/[^ -~]+/g, ' ')})`}`,
+    )
+  }
+
+  #failed(reason: string, cause?: unknown): BundleError {
+    return new BundleError('registry-failed', `the registry ${this.#ref.host}: ${reason}`, {
+      hint: `docker login ${this.#ref.host}, or skopeo copy oci-archive:FILE docker://${this.#ref.host}/${this.#ref.name}`,
+      cause,
+    })
+  }
+}
+
+/** A file as the body of a request. */
+function streamOf(path: string): ReadableStream<Uint8Array> {
+  const pieces = filePieces(path)
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await pieces.next()
+      if (done) controller.close()
+      else controller.enqueue(new Uint8Array(value))
+    },
+    cancel: async () => void (await pieces.return(undefined)),
+  })
+}
+
+/** `user:password` as `docker login` has kept it (config.json, or a credential helper); null for none. */
+async function credentialsFor(host: string): Promise<string | null> {
+  const directory = process.env.DOCKER_CONFIG ?? join(homedir(), '.docker')
+  let config: {
+    auths?: Record<string, { auth?: string }>
+    credHelpers?: Record<string, string>
+    credsStore?: string
+  }
+  try {
+    config = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8'))
+  } catch (error) {
+    if (errno(error) === 'ENOENT') return null
+    throw new BundleError('unreadable', 'is no configuration of docker', {
+      path: join(directory, 'config.json'),
+      cause: error,
+    })
+  }
+  const helper = config.credHelpers?.[host] ?? config.credsStore
+  if (helper !== undefined && /^[\w.-]+$/.test(helper)) {
+    const { stdout } = await runTool(`docker-credential-${helper}`, ['get'], { input: host })
+    const { Username, Secret } = JSON.parse(stdout) as { Username?: string; Secret?: string }
+    return Username !== undefined && Secret !== undefined ? `${Username}:${Secret}` : null
+  }
+  const auth = config.auths?.[host]?.auth ?? config.auths?.[`https://${host}`]?.auth
+  return auth === undefined ? null : Buffer.from(auth, 'base64').toString('utf8')
+}

@@ -1,0 +1,149 @@
+/** `--push`: a registry gets the image, once what it has is known; and what goes wrong there is said. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import * as fs from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { command, fixtureEnv, run, temporary } from '../support/bundle.ts'
+
+const work = temporary()
+let n = 0
+
+/** Runs `bundle` beside a server in this process. */
+function push(
+  ref: string,
+  env: NodeJS.ProcessEnv = {},
+  target = 'multicall',
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const args = [
+    command,
+    target,
+    '--entrypoint',
+    target === 'nginx' ? 'nginx' : 'alpha',
+    '-o',
+    join(work, `${n++}.oci.tar`),
+    '--push',
+    ref,
+    '--json',
+  ]
+  const child = spawn(process.execPath, args, { env: { ...fixtureEnv, DOCKER_CONFIG: work, ...env } })
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', text => (stdout += text))
+  child.stderr.on('data', text => (stderr += text))
+  return new Promise(resolve => child.on('close', code => resolve({ code, stdout, stderr })))
+}
+
+describe("Debian's docker-registry", () => {
+  const PORT = 18_571
+  let registry: ChildProcess
+  beforeAll(async () => {
+    const config = join(work, 'registry.yml')
+    fs.writeFileSync(
+      config,
+      `version: 0.1\nstorage: { filesystem: { rootdirectory: ${work}/registry } }\nhttp: { addr: "127.0.0.1:${PORT}" }\n`,
+    )
+    registry = spawn('docker-registry', ['serve', config], { stdio: 'ignore' })
+    for (let i = 0; i < 100; i++) {
+      if (run('curl', ['-s', '-o', '/dev/null', `http://127.0.0.1:${PORT}/v2/`]).code === 0) return
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+  })
+  afterAll(() => void registry.kill())
+
+  test('takes it; the second time everything is there; another program shares what is equal', async () => {
+    const ref = `localhost:${PORT}/team/multicall:1`
+    const first = await push(ref)
+    expect(first.code, first.stderr).toBe(0)
+    const { image, pushed } = JSON.parse(first.stdout)
+    expect([pushed.skipped, pushed.uploaded]).toEqual([0, image.layers.length + 1])
+    const read = run('skopeo', ['inspect', '--tls-verify=false', `docker://${ref}`], {
+      env: { ...process.env, TMPDIR: work },
+    })
+    expect(read.stdout).toContain(image.digest)
+    const again = await push(ref)
+    expect(JSON.parse(again.stdout).pushed).toEqual({ uploaded: 0, skipped: image.layers.length + 1 })
+    expect(JSON.parse(again.stdout).image.digest).toBe(image.digest)
+  })
+})
+
+describe('a registry that', () => {
+  let server: Server
+  afterEach(() => void server.close())
+  async function serve(listener: RequestListener): Promise<string> {
+    server = createServer((request, response) => {
+      request.resume()
+      request.on('end', () => listener(request, response))
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    return `127.0.0.1:${(server.address() as AddressInfo).port}/x:1`
+  }
+  async function refused(ref: string, reason: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
+    const files = fs.readdirSync(work).filter(name => name.endsWith('.oci.tar')).length
+    const { code, stdout, stderr } = await push(ref, env)
+    expect([code, JSON.parse(stdout).error]).toEqual([2, expect.objectContaining({ code: 'registry-failed' })])
+    expect(stderr).toContain(reason)
+    expect(fs.readdirSync(work).filter(name => name.endsWith('.oci.tar'))).toHaveLength(files)
+  }
+
+  test('refuses', async () => {
+    const denied = JSON.stringify({ errors: [{ code: 'DENIED', message: 'quota exceeded' }] })
+    await refused(
+      await serve((request, response) => {
+        response.writeHead(request.method === 'HEAD' ? 404 : 403).end(request.method === 'HEAD' ? '' : denied)
+      }),
+      'it answers 403 (quota exceeded)',
+    )
+  })
+
+  test('is none', async () => {
+    await refused(
+      await serve((request, response) => {
+        response.writeHead(request.method === 'HEAD' ? 404 : 200).end('<html>welcome</html>')
+      }),
+      'it is no registry',
+    )
+  })
+
+  test('is not there', async () => {
+    const ref = await serve(() => {})
+    server.close()
+    await refused(ref, 'ECONNREFUSED')
+  })
+
+  test('hangs up', async () => {
+    await refused(await serve((_, response) => void response.destroy()), 'the registry 127.0.0.1')
+  })
+
+  test('wants a token, and gets it with the password of docker login', async () => {
+    const seen: string[] = []
+    const listener: RequestListener = (request, response) => {
+      const { authorization = '', host = '' } = request.headers
+      const url = request.url ?? ''
+      if (url.startsWith('/token')) {
+        seen.push(`${authorization} ${new URL(url, 'http://x').searchParams.get('scope')}`)
+        response.end(JSON.stringify({ token: 'abc' }))
+      } else if (authorization !== 'Bearer abc')
+        response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${host}/token",service="s"` }).end()
+      else if (request.method === 'HEAD') response.writeHead(404).end()
+      else if (request.method === 'POST') response.writeHead(202, { location: '/v2/x/blobs/uploads/1' }).end()
+      else response.writeHead(201).end()
+    }
+    const ref = await serve(listener)
+    const auth = Buffer.from('me:secret').toString('base64')
+    const config = fs.mkdtempSync(join(work, 'docker-'))
+    fs.writeFileSync(join(config, 'config.json'), JSON.stringify({ auths: { [ref.split('/')[0]!]: { auth } } }))
+    const { code, stderr } = await push(ref, { DOCKER_CONFIG: config })
+    expect(code, stderr).toBe(0)
+    expect(seen).toEqual([`Basic ${auth} repository:x:pull,push`])
+  })
+
+  test('wants a password that is not known', async () => {
+    const challenge = { 'www-authenticate': 'Basic realm="x"' }
+    await refused(await serve((_, response) => response.writeHead(401, challenge).end()), 'wants a password')
+  })
+})
+
+test('a name without a registry is refused before anything is built', async () => {
+  expect(await push('nginx:1')).toMatchObject({ code: 2, stderr: expect.stringContaining('no registry in it') })
+})
