@@ -62,6 +62,33 @@ describe('the loader and the model agree:', () => {
     expect(loaded).toEqual(['liba.so => a/liba.so', 'libb.so => b/libb.so'])
   })
 
+  test('DT_FILTER and DT_AUXILIARY come before their library', async () => {
+    const { loaded, missing } = await choose(lab => {
+      lab.library('a/libdeep.so')
+      lab.library('a/libbehind.so', { needed: ['libdeep.so'] })
+      lab.library('a/libaside.so')
+      lab.library('a/libfilter.so', { filter: 'libbehind.so' })
+      lab.library('a/libfront.so', { auxiliary: 'libaside.so' })
+      return lab.program('prog', { needed: ['libfilter.so', 'libfront.so'], rpath: '$ORIGIN/a' })
+    })
+    expect(missing).toEqual([])
+    expect(loaded.map(line => line.split(' ')[0])).toEqual([
+      ...['libbehind.so', 'libfilter.so', 'libaside.so', 'libfront.so', 'libdeep.so'],
+    ])
+  })
+
+  test('DT_FILTER of what DT_FILTER names, and DT_AUXILIARY of what is loaded already', async () => {
+    const { loaded } = await choose(lab => {
+      lab.library('a/libdeep.so')
+      lab.library('a/libinner.so', { needed: ['libdeep.so'] })
+      lab.library('a/libouter.so', { filter: 'libinner.so' })
+      lab.library('a/libfilter.so', { filter: 'libouter.so' })
+      lab.library('a/libfront.so', { auxiliary: 'libfilter.so' })
+      return lab.program('prog', { needed: ['libfilter.so', 'libfront.so'], rpath: '$ORIGIN/a' })
+    })
+    expect(loaded).toHaveLength(5)
+  })
+
   test('RUNPATH is not inherited', async () => {
     const { missing } = await choose(lab => {
       lab.library('b/libb.so')

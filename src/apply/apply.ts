@@ -4,7 +4,7 @@
  * compared with what was planned.
  */
 import { createHash } from 'node:crypto'
-import { editInPlace, elfEdits, emptyRpath, type Write } from '../elf/edit.ts'
+import { editInPlace, elfEdits, emptyRpath, patchelfCan, type Write } from '../elf/edit.ts'
 import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
 import { parseElf } from '../elf/parse.ts'
 import { type PatchelfJob, patchelf } from '../elf/patchelf.ts'
@@ -89,7 +89,7 @@ export async function apply(
       const edits = elfEdits(step.edits)
       // Whoever moves a payload from the end of its file hides it from its program.
       const isFixed = graph.refusals.get(step.from) === 'payload'
-      const byPatchelf = options.patcher === 'patchelf' && !isFixed && edits.length > 0
+      const byPatchelf = options.patcher === 'patchelf' && !isFixed && edits.length > 0 && patchelfCan(edits)
       const { writes, left } = facts === null || byPatchelf ? { writes: [], left: edits } : editInPlace(facts, edits)
       if (isFixed && left.length > 0)
         throw new BundleError('edit-refused', 'its strings for the loader do not fit, and its payload must not move', {

@@ -222,7 +222,10 @@ function grownSegments(was: ElfFacts, is: ElfFacts): [unknown, unknown] {
 /** Dynamic entries that no edit changes. */
 const otherEntries = ({ dynamic }: ElfFacts): unknown =>
   dynamic.filter(e => !EDITED.has(e.tag)).map(({ tag, value }) => [tag, value])
-const EDITED: ReadonlySet<number> = new Set([DT.needed, DT.rpath, DT.runpath, DT.strtab, DT.strsz, DT.mipsRldMapRel])
+const EDITED: ReadonlySet<number> = new Set([
+  ...[DT.audit, DT.depaudit, DT.filter, DT.auxiliary],
+  ...[DT.needed, DT.rpath, DT.runpath, DT.strtab, DT.strsz, DT.mipsRldMapRel],
+])
 
 /** The distinct alignments of loaded segments: an editor may add a segment, but not change what pages it needs. */
 const alignments = (facts: ElfFacts): number[] =>

@@ -19,12 +19,18 @@ export type ElfEdit =
   | { readonly op: 'set-interp'; readonly to: string }
   | { readonly op: 'set-rpath'; readonly to: string }
   | { readonly op: 'replace-needed'; readonly from: string; readonly to: string }
+  /** A list of libraries of DT_AUDIT, DT_DEPAUDIT, DT_FILTER or DT_AUXILIARY, as a whole. */
+  | { readonly op: 'replace-companions'; readonly from: string; readonly to: string }
 
 /** The string edits among a step's edits. */
 export const elfEdits = <E extends { readonly op: string }>(edits: readonly E[]): Extract<E, ElfEdit>[] =>
   edits.filter(
-    (e): e is Extract<E, ElfEdit> => e.op === 'set-interp' || e.op === 'set-rpath' || e.op === 'replace-needed',
+    (e): e is Extract<E, ElfEdit> =>
+      e.op === 'set-interp' || e.op === 'set-rpath' || e.op === 'replace-needed' || e.op === 'replace-companions',
   )
+
+/** Whether patchelf has operations for these edits. */
+export const patchelfCan = (edits: readonly ElfEdit[]): boolean => edits.every(e => e.op !== 'replace-companions')
 
 /** Bytes to be put at a file offset. */
 export interface Write {
@@ -64,6 +70,8 @@ export function editedFacts(facts: ElfFacts, edits: readonly ElfEdit[]): Editabl
   for (const edit of edits) {
     if (edit.op === 'set-interp') edited.interp = edit.to
     else if (edit.op === 'set-rpath') [edited.rpath, edited.runpath] = [edit.to, null]
+    else if (edit.op === 'replace-companions')
+      edited.companions = edited.companions.map(list => (list === edit.from ? edit.to : list))
     else edited.needed = edited.needed.map(name => (name === edit.from ? edit.to : name))
   }
   return edited
@@ -74,6 +82,7 @@ export interface EditableFacts {
   interp: string | null
   soname: string | null
   needed: string[]
+  companions: string[]
   rpath: string | null
   runpath: string | null
 }
@@ -82,6 +91,7 @@ export const editable = (facts: ElfFacts): EditableFacts => ({
   interp: facts.interp?.value ?? null,
   soname: facts.soname?.value ?? null,
   needed: facts.needed.map(n => n.value),
+  companions: facts.companions.map(n => n.value),
   rpath: facts.rpath?.value ?? null,
   runpath: facts.runpath?.value ?? null,
 })
@@ -90,8 +100,10 @@ function writesFor(facts: ElfFacts, edit: ElfEdit): Write[] | null {
   switch (edit.op) {
     case 'set-interp':
       return facts.interp && overwrite(facts.interp, edit.to)
+    case 'replace-companions':
     case 'replace-needed': {
-      const writes = facts.needed.filter(n => n.value === edit.from).map(n => overwrite(n, edit.to))
+      const strings = edit.op === 'replace-needed' ? facts.needed : facts.companions
+      const writes = strings.filter(n => n.value === edit.from).map(n => overwrite(n, edit.to))
       return writes.length > 0 && writes.every(w => w !== null) ? writes.flat() : null
     }
     case 'set-rpath': {

@@ -16,6 +16,8 @@ export interface ElfFacts {
   readonly interp: Located | null
   readonly soname: Located | null
   readonly needed: readonly Located[]
+  /** Lists with colons: libraries that the loader opens beside the needed ones. */
+  readonly companions: readonly Companion[]
   readonly rpath: Located | null
   readonly runpath: Located | null
   /** DF_1_* bits of DT_FLAGS_1. */
@@ -30,6 +32,14 @@ export interface ElfFacts {
   readonly stub: LoaderPlace | null
   /** True for what the kernel starts: has PT_INTERP and is no library, or is a static program. */
   readonly program: boolean
+}
+
+/**
+ * DT_AUDIT and DT_DEPAUDIT: of a program, libraries that watch the loader (rtld-audit(7)). DT_FILTER and DT_AUXILIARY: of a
+ * library, others that are asked for its symbols before it is; an auxiliary one may be missing.
+ */
+export interface Companion extends Located {
+  readonly kind: 'audit' | 'filter' | 'auxiliary'
 }
 
 /** One program header (elf(5), Elf64_Phdr). */

@@ -47,6 +47,8 @@ export type GrowthRefusal =
 const ZEROS_MAX = 64 << 20
 const ALIGN = 16
 
+const COMPANIONS: ReadonlySet<number> = new Set([DT.audit, DT.depaudit, DT.filter, DT.auxiliary])
+
 /** Offsets in a program header (elf(5), Elf32_Phdr and Elf64_Phdr). */
 const PHDR = {
   32: { type: 0, offset: 4, vaddr: 8, paddr: 12, filesz: 16, memsz: 20, flags: 24, align: 28, size: 32 },
@@ -71,10 +73,12 @@ export function grow(source: ByteSource, path: string, edits: readonly ElfEdit[]
   const dynamic = new Dynamic(facts, source.read(segment.offset, segment.filesz), segment.offset)
   const writes: Write[] = []
   for (const edit of edits) {
-    if (edit.op === 'replace-needed') {
+    if (edit.op === 'replace-needed' || edit.op === 'replace-companions') {
       const at = strings.add(edit.to)
+      const isNamed = (tag: number): boolean => (edit.op === 'replace-needed' ? tag === DT.needed : COMPANIONS.has(tag))
       for (const { tag, value, offset } of facts.dynamic)
-        if (tag === DT.needed && strings.at(value) === edit.from) dynamic.set(offset, tag, at)
+        if (isNamed(tag) && strings.at(value) === edit.from) dynamic.set(offset, tag, at)
+      if (edit.op === 'replace-companions') continue
       // The loader looks for the library of a version by this name.
       for (const need of readVersions(image).needs)
         if (strings.at(need.file) === edit.from) writes.push(intWrite(facts, need.at + 4, at))

@@ -63,6 +63,7 @@ export function parseElf(source: ByteSource, path: string): ElfFacts {
     interp,
     soname,
     needed: located(DT.needed, OWNER.file),
+    companions: COMPANIONS.flatMap(([tag, kind]) => located(tag, OWNER.companion).map(at => ({ ...at, kind }))),
     rpath: located(DT.rpath, OWNER.path).at(-1) ?? null,
     runpath: located(DT.runpath, OWNER.path).at(-1) ?? null,
     flags1,
@@ -137,7 +138,7 @@ function readStrings(image: Image): Strings | null {
 }
 
 /** Who uses a string. Only those that an edit changes together may have it in common. */
-const OWNER = { file: 1, path: 2, other: 4 } as const
+const OWNER = { file: 1, path: 2, other: 4, companion: 8 } as const
 
 /** One byte for each byte of the string table: the owners of the strings that begin there. */
 function stringStarts(image: Image, versions: Versions, strings: Strings): Uint8Array {
@@ -163,11 +164,18 @@ const STRING_TAGS: ReadonlyMap<number, number> = new Map([
   [DT.soname, OWNER.other],
   [DT.rpath, OWNER.path],
   [DT.runpath, OWNER.path],
-  [DT.auxiliary, OWNER.other],
-  [DT.filter, OWNER.other],
-  [DT.audit, OWNER.other],
-  [DT.depaudit, OWNER.other],
+  [DT.auxiliary, OWNER.companion],
+  [DT.filter, OWNER.companion],
+  [DT.audit, OWNER.companion],
+  [DT.depaudit, OWNER.companion],
 ])
+
+const COMPANIONS = [
+  [DT.audit, 'audit'],
+  [DT.depaudit, 'audit'],
+  [DT.filter, 'filter'],
+  [DT.auxiliary, 'auxiliary'],
+] as const
 
 function locate(strings: Strings, starts: Uint8Array, at: number, owners: number): Located {
   const value = strings.at(at)

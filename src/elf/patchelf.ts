@@ -100,6 +100,8 @@ function operation(edit: ElfEdit): string[] {
       return ['--set-interpreter', text(edit.to)]
     case 'set-rpath':
       return ['--force-rpath', '--set-rpath', text(edit.to)]
+    case 'replace-companions':
+      throw new Error('patchelf cannot edit these')
     case 'replace-needed':
       return ['--replace-needed', text(edit.from), text(edit.to)]
   }

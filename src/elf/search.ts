@@ -8,7 +8,8 @@
  * RUNPATH; an object's RPATH counts for nothing when it has a RUNPATH too); RUNPATH of the object that asks;
  * ld.so.cache; the loader's own directories (with DF_1_NODEFLIB neither these nor what the cache has from them).
  * LD_LIBRARY_PATH and LD_PRELOAD belong to a run, not to a program, and are not looked at. A file of another class,
- * machine or calling convention is passed over. Two names of one file are one object.
+ * machine or calling convention is passed over. DT_FILTER and DT_AUXILIARY are as NEEDED, but that they come before
+ * the object that names them, and that an auxiliary one may be missing. Two names of one file are one object.
  *
  * `glibc-hwcaps` subdirectories hold variants of the same library for newer CPUs; the model takes the baseline and
  * scan/ld-so.ts adds the variants beside it.
@@ -157,9 +158,31 @@ export class Process {
   #loadFrom(start: number): void {
     for (let i = start; i < this.#objects.length; i++) {
       const object = this.#objects[i]!
-      for (const needed of object.file.facts.needed)
-        if (!this.#load(needed.value, object)) this.missing.push({ name: needed.value, by: object.file.path })
+      const unread = [object]
+      for (let next = unread.pop(); next !== undefined; next = unread.pop()) {
+        for (const needed of next.file.facts.needed)
+          if (!this.#load(needed.value, next)) this.missing.push({ name: needed.value, by: next.file.path })
+        unread.push(...this.#loadCompanions(next).reverse())
+      }
+      if (this.#objects[i] !== object) i = this.#objects.indexOf(object, i)
     }
+  }
+
+  /** Those of them that are new, which come before the object that asks for them. musl knows none. */
+  #loadCompanions(object: Loaded): Loaded[] {
+    const loaded: Loaded[] = []
+    for (const { kind, value } of this.#settings.inheritsRunpath ? [] : object.file.facts.companions) {
+      // What watches is in a namespace of its own.
+      if (kind === 'audit') continue
+      const before = this.#objects.length
+      const companion = this.#load(value, object)
+      if (companion === null && kind === 'filter') this.missing.push({ name: value, by: object.file.path })
+      if (companion === null || this.#objects.length === before) continue
+      this.#objects.pop()
+      this.#objects.splice(this.#objects.indexOf(object), 0, companion)
+      loaded.push(companion)
+    }
+    return loaded
   }
 
   #load(asked: string, by: Loaded): Loaded | null {

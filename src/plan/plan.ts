@@ -3,7 +3,7 @@
  * from its input. Pure: nothing is read or written here.
  */
 
-import { editInPlace } from '../elf/edit.ts'
+import { editInPlace, patchelfCan } from '../elf/edit.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import type { Strip } from '../elf/strip.ts'
 import { isStatic } from '../entry/inject.ts'
@@ -136,7 +136,8 @@ class Planner {
       (p): Edit => ({ op: 'overwrite', offset: p.offset, from: bytes(p.from), to: bytes(p.to) }),
     )
     this.#hostPaths += hostPaths.length
-    const inPlace = this.#options.patcher !== 'patchelf' ? editInPlace(facts, strings).writes : []
+    const byPatchelf = this.#options.patcher === 'patchelf' && patchelfCan(strings)
+    const inPlace = byPatchelf ? [] : editInPlace(facts, strings).writes
     const replaced = inPlace.map(w => ({ offset: w.offset, length: w.bytes.length }))
     const own = [...hostPaths, ...strings]
     const inPlaceOnly = (): Rewritten => {

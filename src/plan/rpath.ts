@@ -48,6 +48,11 @@ export class LoaderStrings {
       const name = value.slice(value.lastIndexOf('/') + 1)
       if (name !== value) edits.push({ op: 'replace-needed', from: value, to: name })
     }
+    for (const { kind, value } of facts.companions) {
+      const names = kind === 'audit' ? value.split(':') : [value]
+      const to = names.map(name => name.slice(name.lastIndexOf('/') + 1)).join(':')
+      if (to !== value) edits.push({ op: 'replace-companions', from: value, to })
+    }
     const directories = this.#libraryDirectories(path, facts)
     const has = facts.rpath !== null || facts.runpath !== null
     if (facts.dynstr && (has || (facts.program && facts.interp && directories.length > 0))) {

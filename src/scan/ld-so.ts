@@ -111,6 +111,17 @@ export class Processes {
       this.#listener.file(to)
       if (own) this.#addVariants(path, name, offset, own.opened, facts)
     }
+    for (const { kind, value, offset } of facts.companions)
+      for (const name of kind === 'audit' ? value.split(':').filter(n => n !== '') : [value]) {
+        const to = process.ownChoice(name, path)
+        if (to === null) {
+          // The loader says so and goes on. An auxiliary library may be missing; a filter's is told with the needed ones.
+          if (kind === 'audit') this.missing(name, [path], 'warning')
+          continue
+        }
+        this.#listener.edge({ from: path, kind: 'needed', name, to: to.path, via: to.via, at: here(offset) })
+        this.#listener.file(to.path)
+      }
     const noted = new Map(facts.dlopenNotes.flatMap(note => note.sonames.map(name => [name, note.priority] as const)))
     for (const note of facts.dlopenNotes) {
       if (note.priority === 'suggested') continue

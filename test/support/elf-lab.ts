@@ -10,6 +10,8 @@ interface Linked {
   readonly needed?: readonly string[]
   readonly rpath?: string
   readonly runpath?: string
+  readonly filter?: string
+  readonly auxiliary?: string
   /** -z nodefaultlib */
   readonly nodefaultlib?: boolean
   /** Of 32 bits: of another class than the program. */
@@ -78,7 +80,7 @@ export class Lab {
   }
 
   #link(path: string, first: readonly string[], linked: Linked): void {
-    const { soname, needed = [], rpath, runpath, nodefaultlib, narrow, foreign } = linked
+    const { soname, needed = [], rpath, runpath, filter, auxiliary, nodefaultlib, narrow, foreign } = linked
     mkdirSync(dirname(this.at(path)), { recursive: true })
     // A linker makes one kind of the two: the other is put beside it, as the tail of the same string.
     const both = rpath !== undefined && runpath !== undefined
@@ -92,6 +94,8 @@ export class Lab {
         '--no-as-needed',
         '--allow-shlib-undefined',
         ...(soname === undefined ? [] : ['-soname', soname]),
+        ...(filter === undefined ? [] : ['--filter', filter]),
+        ...(auxiliary === undefined ? [] : ['--auxiliary', auxiliary]),
         ...(narrow ? [] : needed.map(name => this.#stub(name))),
         ...(both ? ['--enable-new-dtags', '-rpath', `${runpath}:${rpath}`] : []),
         ...(both || rpath === undefined ? [] : ['--disable-new-dtags', '-rpath', rpath]),
