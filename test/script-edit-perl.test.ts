@@ -33,12 +33,7 @@ function bundle(text: string, name = 'plain', argument: string | null = null): {
   lab.write(`${root}/${LAUNCHER}`, 'the launcher')
   mkdirSync(bytes(`${root}/pkg/perl-5/bin`), { recursive: true })
   symlinkSync('/usr/bin/perl', bytes(`${root}/${PERL}`))
-  const template = throughPerl(
-    launch(LAUNCHER, PLACE),
-    inRoot(PERL),
-    argument === null ? [] : [[argument]],
-    inRoot(LAUNCHER),
-  )
+  const template = throughPerl(launch(LAUNCHER, PLACE), inRoot(PERL), argument === null ? [] : [[argument]])
   const filled = (parts: Template): string => parts.map(part => (typeof part === 'string' ? part : root)).join('')
   return { root, command: [filled(template.program), ...template.before.map(filled)] }
 }
@@ -52,8 +47,8 @@ function compare(text: string, name?: string, argument: string | null = null, wo
     out
       .replaceAll(X, `${root}/pkg/x-1`)
       .replaceAll(store('twin-1'), `${root}/pkg/twin-1~2`)
-      .replaceAll(script, `${root}/${LAUNCHER}`)
-      .replaceAll(script.slice(0, script.lastIndexOf('/')), `${root}/pkg/script-1/bin`)
+      .replaceAll(script, `${root}/${PLACE}`)
+      .replaceAll(script.slice(0, script.lastIndexOf('/')), `${root}/pkg/script-1/.bin-text`)
   const before: Result = { status: original.status, out: map(original.out), err: map(original.err) }
   return { before, after: run([...command, ...words]) }
 }
@@ -124,7 +119,7 @@ describe('the root may be named', () => {
     const code = `open my $f, '<', '${X}/data' or die "no: $!"; print <$f>; system 'cat', "${X}/data"; my @w = qw(${X}/data); print scalar @w, -e $w[0] ? 1 : 0, "$0\\n"`
     const { root, command } = bundle(code, name)
     lab.write(`${root}/pkg/x-1/data`, 'data\n')
-    expect(run(command)).toEqual({ status: 0, err: '', out: `data\ndata\n11${root}/${LAUNCHER}\n` })
+    expect(run(command)).toEqual({ status: 0, err: '', out: `data\ndata\n11${root}/${PLACE}\n` })
   })
 })
 
@@ -141,13 +136,13 @@ test('a text that is not there: it says so, with status 127', () => {
   run(['rm', `${root}/${PLACE}`])
   const done = run(command)
   expect(done.status).toBe(127)
-  expect(done.err).toMatch(/^\/.*bin\/script: cannot read /)
+  expect(done.err).toMatch(/^\/.*bin-text\/script: cannot read /)
 })
 
 test('at the root of the file system, paths begin with a slash', () => {
-  const template = throughPerl(launch(LAUNCHER, PLACE), inRoot(PERL), [['-w']], inRoot(LAUNCHER))
+  const template = throughPerl(launch(LAUNCHER, PLACE), inRoot(PERL), [['-w']])
   const words = template.before.map(parts => parts.map(part => (typeof part === 'string' ? part : '')).join(''))
-  expect(words.slice(2)).toEqual(['--', '', `/${PERL}`, `/${PLACE}`, `/${LAUNCHER}`, '1', '-w'])
+  expect(words.slice(2)).toEqual(['--', '', `/${PERL}`, `/${PLACE}`, `/${PLACE}`, '1', '-w'])
 })
 
 describe('on disk', () => {

@@ -1,12 +1,15 @@
 /** Texts that /bin/sh starts and another interpreter reads: both see what they would have seen of the original. */
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { afterAll, describe, expect, test } from 'vitest'
-import { refuseAll, type TextEdit } from '../src/script/edit.ts'
+import { refuseAll, spliced, type TextEdit } from '../src/script/edit.ts'
+import { languageOf } from '../src/script/language.ts'
 import { parseScript } from '../src/script/parse.ts'
 import { editPerl, moduleFlags } from '../src/script/perl-edit.ts'
 import { canBePolyglot, withStart } from '../src/script/polyglot.ts'
+import { editPth, isPathsOnly } from '../src/script/pth-edit.ts'
 import { editPython } from '../src/script/python-edit.ts'
 import { interpreterName, startedBy } from '../src/script/shebang.ts'
+import { editShell } from '../src/script/shell-edit.ts'
 import { at, bytes, NAMES, run, ScriptLab, SHELL_NAMES, shell, sitesOf, X } from './support/script-lab.ts'
 
 const lab = new ScriptLab()
@@ -158,5 +161,29 @@ describe('what a #! line starts', () => {
     expect(moduleFlags(`#!${X}/bin/perl ${flags.join(' ')} -w\nprint 1\n`)).toEqual([...flags, '-w'])
     expect(moduleFlags(`#!${X.replace('x-1', 'perl-5.36')}/bin/perl -I ${X}\n`)).toEqual(['-I', X])
     expect(moduleFlags('#!/usr/bin/perl -w\n')).toBeNull()
+  })
+})
+
+describe('texts without a #! line', () => {
+  test('a .pth file: lines that name directories become relative', () => {
+    const text = `import sys\n${X}/lib/py\n${X}\n`
+    const place = at('pkg/y/lib/python3/site-packages/x.pth')
+    const edited = spliced(text, editPth(text, place, sitesOf(text)).splices)
+    expect(edited).toBe('import sys\n../../../../../pkg/x-1/lib/py\n../../../../../pkg/x-1\n')
+    expect([text, `import sys; sys.path.append('${X}')\n`, 'x\n'].map(isPathsOnly)).toEqual([true, false, false])
+  })
+
+  test('completions and functions of shells are known by their place', () => {
+    const places = ['share/bash-completion/completions/x', 'etc/bash_completion.d/x', 'share/zsh/site-functions/_x']
+    expect(places.map(place => languageOf(`${X}/${place}`, { format: 'data' }))).toEqual(['shell', 'shell', 'shell'])
+    expect(languageOf(`${X}/share/x/_x`, { format: 'data' })).toBeNull()
+  })
+
+  test("zsh's first line stays the first", () => {
+    const text = `#compdef x\n_files -W ${X}/share\n`
+    const place = at('pkg/y/share/zsh/site-functions/_x')
+    const edited = spliced(text, editShell(text, place, sitesOf(text), null).splices)
+    expect(edited).toMatch(/^#compdef x\n_storefree_state=/)
+    expect(edited).toContain('_files -W "$_storefree_root"/pkg/x-1/share')
   })
 })

@@ -22,6 +22,7 @@ import type { DependencyGraph } from '../model/graph.ts'
 import type { BundlePlan, Edit, PlanOptions, Step } from '../model/plan.ts'
 import type { BundlePath } from '../paths.ts'
 import { containerKindOf, rewriteContainer } from '../references/containers.ts'
+import { isSignedPhar } from '../references/phar.ts'
 import { checkEdited, checkInjected } from './fidelity.ts'
 import { growStaged } from './grow.ts'
 import { relocationTable } from './relocation-table.ts'
@@ -199,6 +200,11 @@ async function* editedPieces(
   loaded: number,
   count: (piece: Uint8Array) => Uint8Array,
 ): AsyncGenerator<Uint8Array> {
+  if (step.edits.length > 0 && withFile(step.from, isSignedPhar))
+    throw new BundleError('edit-refused', 'a store path in it cannot be changed: a change would break its signature', {
+      path: step.from,
+      hint: 'leave the file out with --exclude, if the program does without it',
+    })
   const repack = step.edits.find(e => e.op === 'repack')
   if (repack) {
     yield count(repacked(step, repack, writes, loaded))

@@ -18,6 +18,7 @@ import { refuseAll, type Site, spliced, type TextEdit, type Splice as TextSplice
 import type { Language } from '../script/language.ts'
 import { editPerl } from '../script/perl-edit.ts'
 import { withStart } from '../script/polyglot.ts'
+import { editPth } from '../script/pth-edit.ts'
 import { pycSource } from '../script/pyc.ts'
 import { editPython } from '../script/python-edit.ts'
 import { editShell, type Polyglot } from '../script/shell-edit.ts'
@@ -336,6 +337,7 @@ function edited(
   start: Start | null,
 ): TextEdit {
   if (language === 'shell') return editShell(text, at, sites, start)
+  if (language === 'pth') return editPth(text, at, sites)
   const edit =
     language === 'python'
       ? editPython(text, at, sites)

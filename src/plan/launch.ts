@@ -124,7 +124,7 @@ export class Launchers {
     const bare = { ...launch(at, shadow(at)), program: calledInRoot(shadow(at), otherNames) }
     const template =
       language === 'perl' && isNative
-        ? throughPerl(bare, inRoot(interpreterAt), flags, calledInRoot(at, otherNames))
+        ? throughPerl(bare, inRoot(interpreterAt), flags)
         : throughInterpreter(bare, inRoot(interpreterAt), flags)
     // What stands for a wrapper starts as it lies there, and so does what needs no loader of the bundle's.
     if (isNative || this.#wrapped(interpreter) || this.loaderOf(interpreter) === null)

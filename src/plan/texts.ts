@@ -10,6 +10,7 @@ import { type BundlePath, baseName, directoryOf, type SourcePath } from '../path
 import type { ScriptFacts } from '../script/facts.ts'
 import { SCRIPTS_MAX } from '../script/parse.ts'
 import { canBePolyglot } from '../script/polyglot.ts'
+import { isPathsOnly } from '../script/pth-edit.ts'
 import { mendPyc, pycSource } from '../script/pyc.ts'
 import { startedBy } from '../script/shebang.ts'
 import type { Accounts, Rewritten, Start } from './accounts.ts'
@@ -158,7 +159,8 @@ export class Texts {
     if (this.#options.prefix !== null && isText) return this.#accounts.atAnyLength(node, at)
     const language = this.#options.prefix === null && isText ? this.#scripts.languageOf(node.path) : null
     // Perl's needs a launcher's help.
-    if (language === 'shell' || language === 'python') return this.#accounts.asExpressions(node, at, language)
+    const isPth = language === 'pth' && isPathsOnly(this.#graph.texts.get(node.path) ?? '')
+    if (language === 'shell' || language === 'python' || isPth) return this.#accounts.asExpressions(node, at, language)
     return isText ? this.#asTemplate(node, at) : this.#accounts.inPlace(node, at)
   }
 

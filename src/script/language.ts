@@ -4,12 +4,18 @@
 import type { ScriptFacts } from './facts.ts'
 import { interpreterName, startedBy } from './shebang.ts'
 
-export type Language = 'shell' | 'python' | 'perl'
+export type Language = 'shell' | 'python' | 'perl' | 'pth'
 
 const INTERPRETERS: readonly (readonly [RegExp, Language])[] = [
   [/^(?:ba|da|k|mk|a)?sh$/, 'shell'],
   [/^python$/, 'python'],
   [/^perl$/, 'perl'],
+]
+
+const ENDINGS: readonly (readonly [RegExp, Language])[] = [
+  [/\.(?:ba)?sh$/, 'shell'],
+  [/\.py$/, 'python'],
+  [/\.pth$/, 'pth'],
 ]
 
 type Other = { readonly format: 'elf' } | { readonly format: 'macho' } | { readonly format: 'data' }
@@ -22,7 +28,7 @@ const SHELL_PLACE =
 export function languageOf(path: string, facts: ScriptFacts | Other): Language | null {
   if (facts.format === 'elf' || facts.format === 'macho') return null
   if (facts.format === 'data')
-    return /\.(?:ba)?sh$/.test(path) || SHELL_PLACE.test(path) ? 'shell' : path.endsWith('.py') ? 'python' : null
+    return ENDINGS.find(([pattern]) => pattern.test(path))?.[1] ?? (SHELL_PLACE.test(path) ? 'shell' : null)
   // What interprets another script is that script's matter: `bash /a/script`.
   if (startedBy(facts).flags[0]?.startsWith('/')) return null
   const name = interpreterName(facts)

@@ -58,17 +58,16 @@ export function moduleFlags(text: string): readonly string[] | null {
 }
 
 /**
- * A launcher for a Perl script: perl fills in its text and runs it. `$0` is the launcher's own path.
+ * A launcher for a Perl script: perl fills in its text and runs it. `$0` is the text's path: a script reads its manual
+ * there (Pod::Usage).
  * @param script where the launcher lies; its program is the text
  * @param interpreter perl, which has to be something that can be executed as it lies there
  * @param flags the arguments of the `#!` line
- * @param name what the script sees as its own path
  */
 export const throughPerl = (
   script: LaunchTemplate,
   interpreter: Template,
   flags: readonly Template[],
-  name: Template,
 ): LaunchTemplate => ({
   ...script,
   program: interpreter,
@@ -80,7 +79,7 @@ export const throughPerl = (
     [{ root: true }],
     interpreter,
     script.program,
-    name,
+    script.program,
     [`${flags.length}`],
     ...flags,
     ...script.before,

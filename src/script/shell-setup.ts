@@ -3,7 +3,7 @@
  * what was there, so that line numbers stay; in a file without `#!` on the first.
  *
  * It sets `_storefree_root` by walking up from the file it stands in until the file's own place in the bundle is below.
- * bash knows that file, also when it is sourced (BASH_SOURCE); other shells only know the script that was run ($0), but
+ * bash and zsh know that file, also when it is sourced (BASH_SOURCE, %x); other shells only know the script that was run ($0), but
  * that one lies in the same bundle as what it sources. A link from outside has to be read, which needs `readlink`; all
  * else is built in. When nothing is found, the script says so and ends (when sourced: returns) with status 127.
  *
@@ -55,6 +55,7 @@ _storefree_state=$?:\${_-};
 _storefree_root=$(
   unset -f cd command printf readlink 2>/dev/null || :;
   _storefree_self=\${BASH_SOURCE:-$0};
+  [ -z "\${ZSH_VERSION-}" ] || eval '_storefree_self=\${(%):-%x}';
   case $_storefree_self in
     */*) ;;
     *) if [ -e "./$_storefree_self" ]; then _storefree_self=./$_storefree_self;
@@ -138,7 +139,8 @@ export function withSetup(
   statement: string,
   polyglot: boolean,
 ): TextEdit {
-  const shebang = text.startsWith('#!')
+  // zsh looks for what completes what in the first line.
+  const shebang = text.startsWith('#!') || /^#(?:compdef|autoload)\b/.test(text)
   const end = text.indexOf('\n')
   const first = !shebang ? 0 : end < 0 ? text.length : end
   // Where the statement goes, and what has to stand around it.

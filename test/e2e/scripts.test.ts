@@ -74,6 +74,7 @@ function programs(): Record<string, string> {
     // Data beside it.
     'data-shell': `#!${bash}\n. "\${0%/*}/../share/app/lib.sh"\n`,
     'data-python': `#!${python}\nimport os; print(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../share/app/data')).read())\n`,
+    'its-manual': `#!${perl}\nuse Pod::Usage; pod2usage(-exitval => 0, -output => '>&STDOUT');\n\n=head1 SYNOPSIS\n\nthe manual\n\n=cut\n`,
     'data-perl': `#!${perl}\nuse FindBin; open F, "$FindBin::Bin/../share/app/data" or die; print <F>;\n`,
   }
 }
@@ -105,8 +106,7 @@ describe.each([
       // Perl's texts are filled in by a native launcher alone, which alone passes on a name too.
       if (kind === 'shell launchers' && /^(?:env-perl|wraps-perl|reads|executes|odd-wrapper)$/.test(name)) continue
       const { code, stdout, stderr } = originals.get(name)!
-      const at = kind === 'one-place' && /^(?:data-|reads|executes)/.test(name) ? 'pkg/app-1/bin' : 'bin'
-      const done = withoutNix(join(place, at, name), ['a b', ''])
+      const done = withoutNix(join(place, 'bin', name), ['a b', ''])
       expect({ name, code: done.code, stdout: done.stdout, stderr: done.stderr }).toEqual({
         name,
         code,
@@ -121,4 +121,11 @@ describe.each([
     expect(grep('/nix/store', place)).toBe('')
     expect(bundle(['verify', place]).code).toBe(0)
   })
+})
+
+test('a signed .phar that would change is an error: PHP runs none whose signature is wrong', () => {
+  const text = `#!${fixture('bash')}/bin/bash\n<?php __HALT_COMPILER(); ?>\n\0\0${'x'.repeat(40)}GBMB`
+  const { code, stderr } = bundle([storePath('phar-1', { 'bin/x.phar': text }), '-o', join(directory, 'phar.tar')])
+  expect(code).toBe(2)
+  expect(stderr).toContain('a change would break its signature')
 })

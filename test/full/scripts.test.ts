@@ -48,12 +48,12 @@ describe.each(PLACES)('at %s', place => {
   test('a Perl program: $0, __FILE__, __LINE__, data and DATA, run again by its own name', () => {
     const root = new EmptyRoot(bundle('full.plapp'), place, ['--ro-bind', tool('busybox'), '/bin/sh'])
     const text = root.output('bin/plapp', ['a', 'b'])
-    const own = `${place}/pkg/plapp-1.0/bin/plapp`
+    const own = `${place}/pkg/plapp-1.0/.bin-text/plapp`
     expect(text).toContain(`name ${own}\nfile ${own}\nline 11\nargs a b\n`)
     expect(text).toContain('greets PlApp 1\ndata data of plapp\nsame yes\n')
     // What it runs again goes through a shell, in double quotes.
     if (!place.includes('"')) expect(text).toContain(`again name ${own}\n`)
-    expect(text).toMatch(/DATA 1 first, from .*\/pkg\/plapp-1\.0\/bin\/plapp$/m)
+    expect(text).toMatch(/DATA 1 first, from .*\/pkg\/plapp-1\.0\/\.bin-text\/plapp$/m)
     expect(text).toContain('DATA 2 second\n')
   })
 })
