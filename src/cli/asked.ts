@@ -1,6 +1,6 @@
 /** What the commands share that ask of a target or a bundle. */
-import type { Command } from 'commander'
-import type { Explained } from '../model/explained.ts'
+import { type Command, InvalidArgumentError } from 'commander'
+import { type Explained, NEED_KINDS, type NeedKind } from '../model/explained.ts'
 import type { DataKind } from '../model/graph.ts'
 import type { BundleOptions } from '../options.ts'
 import { parseKinds } from './make.ts'
@@ -40,4 +40,13 @@ export async function askedOf(
   const explained = await pipeline.explained(word, { ...options, progress, showNix })
   progress.done()
   return { explained, pipeline }
+}
+
+/** Kinds of needs, with commas between them. */
+export function parseNeedKinds(text: string): NeedKind[] {
+  return text.split(',').map(word => {
+    const kind = NEED_KINDS.find(k => k === word)
+    if (kind === undefined) throw new InvalidArgumentError(`one or more of ${NEED_KINDS.join(', ')} is wanted`)
+    return kind
+  })
 }

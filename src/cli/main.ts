@@ -8,6 +8,8 @@ import { EXIT } from '../exit.ts'
 import { VERSION } from '../version.ts'
 import { addMake } from './make.ts'
 import { load, loaded, print } from './output.ts'
+import { addSize } from './size.ts'
+import { addTree } from './tree.ts'
 import { addTry } from './try.ts'
 import { addVerify } from './verify.ts'
 import { addWhy } from './why.ts'
@@ -26,13 +28,15 @@ const program = new Command('bundle')
   .version(VERSION)
   .exitOverride()
   .usage(
-    '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>',
+    '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree <target|bundle>',
   )
   .showHelpAfterError('(bundle --help for the options)')
 addMake(program, traced)
 addVerify(program)
 addTry(program, traced)
 addWhy(program)
+addSize(program)
+addTree(program)
 
 /** Whether all work is done, and its exit code set. */
 let finished = false

@@ -1,8 +1,8 @@
 /** `bundle why TARGET|BUNDLE NAME...`: why something is in a bundle. */
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { EXIT } from '../exit.ts'
 import { NEED_KINDS, type NeedKind } from '../model/explained.ts'
-import { type AskedOptions, askedOf, SUBJECT, withAsked } from './asked.ts'
+import { type AskedOptions, askedOf, parseNeedKinds, SUBJECT, withAsked } from './asked.ts'
 import { print } from './output.ts'
 
 type WhyOptions = AskedOptions & { all?: boolean; users?: boolean; kind?: readonly NeedKind[] }
@@ -17,7 +17,7 @@ export function addWhy(program: Command): void {
     .argument('<name...>', 'a package, soname, file, path or glob; exit code 1 when one of them is not in it')
     .option('-a, --all', `every chain, at most ${ALL}`)
     .option('--users', 'who else needs it')
-    .option('--kind <kinds>', `only steps of these kinds: ${NEED_KINDS.join(',')}`, parseKinds)
+    .option('--kind <kinds>', `only steps of these kinds: ${NEED_KINDS.join(',')}`, parseNeedKinds)
     .action(async (word: string, names: string[], options: WhyOptions) => {
       const { explained, pipeline } = await askedOf(word, options)
       const { all = false, users = false, kind = [] } = options
@@ -27,12 +27,4 @@ export function addWhy(program: Command): void {
       else if (!options.quiet) print(pipeline.whyText(explained, answers, users))
       process.exitCode = answers.every(answer => answer.matchCount > 0) ? EXIT.ok : EXIT.findings
     })
-}
-
-function parseKinds(text: string): NeedKind[] {
-  return text.split(',').map(word => {
-    const kind = NEED_KINDS.find(k => k === word)
-    if (kind === undefined) throw new InvalidArgumentError(`one or more of ${NEED_KINDS.join(', ')} is wanted`)
-    return kind
-  })
 }

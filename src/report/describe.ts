@@ -173,3 +173,7 @@ export const errorText = (error: BundleError): string =>
 const MEGABYTE = 1e6
 /** `12.3 MB`, in units of 10^6 bytes. */
 export const megabytes = (bytes: number): string => `${(bytes / MEGABYTE).toFixed(1)} MB`
+
+/** `12.3 MB`, `210.3 kB`, `248 B`. */
+export const bytesText = (bytes: number): string =>
+  bytes < 1000 ? `${bytes} B` : bytes < 999_950 ? `${(bytes / 1000).toFixed(1)} kB` : megabytes(bytes)

@@ -1,0 +1,61 @@
+/** `bundle size TARGET|BUNDLE`: what a bundle's bytes are spent on, and whether they are too many. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { EXIT } from '../exit.ts'
+import type { SizeBy } from '../report/size.ts'
+import { type AskedOptions, askedOf, SUBJECT, withAsked } from './asked.ts'
+import { print } from './output.ts'
+
+type SizeOptions = AskedOptions & { by: SizeBy; top: number; max?: number; against?: string }
+
+export function addSize(program: Command): void {
+  withAsked(program.command('size'))
+    .description('say what the bytes of a bundle are spent on')
+    .argument('<target>', SUBJECT)
+    .addOption(new Option('--by <what>', 'rows').choices(['package', 'file', 'kind']).default('package'))
+    .option('--top <n>', 'rows that are shown', parseCount, 40)
+    .option('--max <size>', 'exit code 1 when it is larger: 90MB, 512kB, bytes', parseSize)
+    .option('--against <bundle>', 'what grew, came and went since that bundle (or target)')
+    .action(async (word: string, options: SizeOptions) => {
+      const { explained, pipeline } = await askedOf(word, options)
+      const { by, top, max, against } = options
+      const size = pipeline.sizeOf(explained)
+      const other = against === undefined ? null : (await askedOf(against, options)).explained
+      const changes = other === null ? [] : pipeline.changes(other, explained, by === 'file' ? 'file' : 'package')
+      const before = other === null ? 0 : pipeline.sizeOf(other).bytes
+      if (options.json) print(pipeline.sizeJson(explained, size, max ?? null, other && { bytes: before, changes }))
+      else if (!options.quiet)
+        print(
+          other === null
+            ? pipeline.sizeText(explained, size, by, top)
+            : pipeline.changesText(changes, before, size.bytes, top),
+        )
+      const isTooLarge = max !== undefined && size.bytes > max
+      if (isTooLarge) process.stderr.write(`error: ${size.bytes} bytes are more than ${max} (--max)\n`)
+      process.exitCode = isTooLarge ? EXIT.findings : EXIT.ok
+    })
+}
+
+function parseCount(text: string): number {
+  const n = Number(text)
+  if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError('a whole number is wanted')
+  return n
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KIB: 1 << 10,
+  MIB: 1 << 20,
+  GIB: 1 << 30,
+}
+
+function parseSize(text: string): number {
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text) ?? []
+  const factor = UNITS[unit.toUpperCase()]
+  if (number === undefined || factor === undefined)
+    throw new InvalidArgumentError('a size is wanted, such as 90MB, 512kB, 10MiB or bytes')
+  return Math.round(Number(number) * factor)
+}
