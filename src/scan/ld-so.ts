@@ -11,7 +11,8 @@ import { BundleError } from '../errors.ts'
 import { list, stat, withFile } from '../io/store.ts'
 import type { Finding } from '../model/findings.ts'
 import type { FileNode } from '../model/graph.ts'
-import type { SourcePath } from '../paths.ts'
+import { storePathOf } from '../nix/store-path.ts'
+import { baseName, type SourcePath } from '../paths.ts'
 import { type Found, here } from './edges.ts'
 import type { Loader, Sources } from './sources.ts'
 
@@ -147,14 +148,18 @@ export class Processes {
 
   /**
    * The findings; a library that is missing is an error only for what is started: an entry, or what an entry's wrapper or
-   * `#!` line names. Any other program of a tree did not start before either, and nobody asked for it.
+   * `#!` line names. Any other program of a tree did not start before either, and nobody asked for it. And whoever opens
+   * a plugin has opened the library of its package that it needs, by its path, as a Java VM does with libjvm.so: a note.
    */
-  findings(started: ReadonlySet<SourcePath>): Finding[] {
-    return this.#findings.map(finding =>
-      finding.code === 'library-missing' && !started.has(finding.chain[0] as SourcePath)
-        ? { ...finding, severity: 'warning' }
-        : finding,
-    )
+  findings(started: ReadonlySet<SourcePath>, files: ReadonlyMap<SourcePath, FileNode>): Finding[] {
+    const inPackage = new Set([...files.keys()].map(path => `${storePathOf(path)?.root}\0${baseName(path)}`))
+    return this.#findings.map((finding): Finding => {
+      if (finding.code !== 'library-missing' || started.has(finding.chain[0] as SourcePath)) return finding
+      const isPlugin = !this.#linkMaps.has(finding.chain[0] as SourcePath)
+      const root = storePathOf(finding.file)?.root
+      const isBeside = root !== undefined && inPackage.has(`${root}\0${finding.name}`)
+      return { ...finding, severity: isPlugin && isBeside ? 'note' : 'warning' }
+    })
   }
 
   // ---- Objects -------------------------------------------------------------------------------------------------

@@ -273,7 +273,7 @@ class Scanner {
         ...this.#reader.findings,
         ...this.#findings,
         ...onMachine,
-        ...this.#processes.findings(started),
+        ...this.#processes.findings(started, this.#files),
         ...this.#images.findings(started),
         ...(this.#options.strip ? notStripped(this.#files.values()) : []),
       ],

@@ -79,8 +79,13 @@ function javaVm(name: string, home: string): string {
     ...(home === '' ? {} : { bin: { link: `${home}bin` } }),
   })
   const lib = join(vm, home, 'lib')
-  compile('gcc', VM, join(lib, 'server/libjvm.so'), ['-shared', '-fPIC', `-Wl,-rpath,${libc}/lib`])
-  compile('gcc', LAUNCHER, join(lib, 'libjli.so'), ['-shared', '-fPIC', `-Wl,-rpath,${libc}/lib`, '-ldl'])
+  const shared = ['-shared', '-fPIC', `-Wl,-rpath,${libc}/lib`]
+  compile('gcc', VM, join(lib, 'server/libjvm.so'), [...shared, '-Wl,-soname,libjvm.so'])
+  // Opened by the VM, which it needs and does not find by itself.
+  compile('gcc', 'int start(); int java(void) { return start(); }', join(lib, 'libjava.so'), [
+    ...[...shared, join(lib, 'server/libjvm.so')],
+  ])
+  compile('gcc', LAUNCHER, join(lib, 'libjli.so'), [...shared, '-ldl'])
   const main = 'int launch(int, char **); int main(int argc, char **argv) { return launch(argc, argv); }'
   compile('gcc', main, join(vm, home, 'bin/java'), [join(lib, 'libjli.so'), '-Wl,-rpath,$ORIGIN/../lib', ...bound()])
   return vm
@@ -127,7 +132,7 @@ function same(target: string, name: string, args: readonly string[] = []): strin
   expect(original).toMatchObject({ code: 0, stderr: '' })
   for (const more of [[], ['--prefix', '/opt/beside']]) {
     const place = join(temporary(), 'b')
-    mustBundle([target, '-f', 'dir', '-o', place, ...more])
+    expect(mustBundle([target, '-f', 'dir', '-o', place, ...more]).stderr).not.toContain('is not found')
     relocatable ||= place
     const bundled =
       more.length === 0

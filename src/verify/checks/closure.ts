@@ -18,7 +18,7 @@ import type { MachOFacts } from '../../macho/facts.ts'
 import type { MachODisk } from '../../macho/search.ts'
 import type { Finding } from '../../model/findings.ts'
 import { storePathOf } from '../../nix/store-path.ts'
-import type { BundlePath, SourcePath } from '../../paths.ts'
+import { type BundlePath, baseName, type SourcePath } from '../../paths.ts'
 import { checkImages } from './macho.ts'
 
 /** A bundle's files as the checks see them. Names are bundle paths. */
@@ -219,7 +219,7 @@ function asRoot({ arch }: ElfFacts): LoaderSettings {
 function unresolved(
   disk: BundleDisk,
   { name, by }: Missing,
-  severity: 'error' | 'warning',
+  severity: 'error' | 'warning' | 'note',
   program: string | null,
 ): Finding {
   const versions = disk.open(by)?.facts.verneed.find(v => v.file === name)?.versions ?? []
@@ -248,6 +248,7 @@ function plugins(
 ): Finding[] {
   // One library may lack another for several plugins; it is told once.
   const findings = new Map<string, Finding>()
+  const inPackage = new Set([...tree.elf.keys()].map(file => `${packageOf(file)}\0${baseName(file)}`))
   const starts = programs.flatMap(({ elf, loader }) => {
     const [program, ld] = [disk.open(`${disk.root}/${elf}`), disk.open(`${disk.root}/${loader}`)]
     return program && ld ? [{ program, ld }] : []
@@ -262,10 +263,17 @@ function plugins(
       ({ name }) => !processes.some(p => p.loaded(name) !== undefined),
     )
     if (missing.length === 0 || hosts.some(host => opens(host.program, host.ld, path, disk))) continue
-    for (const one of missing) findings.set(`${one.by}\0${one.name}`, unresolved(disk, one, 'warning', null))
+    for (const one of missing) {
+      // Whoever opens a plugin has opened the library of its package that it needs: a Java VM libjvm.so, by its path.
+      const severity = inPackage.has(`${packageOf(inBundle(one.by, disk.root))}\0${one.name}`) ? 'note' : 'warning'
+      findings.set(`${one.by}\0${one.name}`, unresolved(disk, one, severity, null))
+    }
   }
   return [...findings.values()]
 }
+
+/** The directory of the package that a file of a bundle belongs to; of what lies in lib/ that. */
+const packageOf = (file: string): string => /^pkg\/[^/]+|^[^/]*/.exec(file)![0]
 
 /** Whether a program can open an object with all that it needs. */
 function opens(program: Opened, ld: Opened, path: string, disk: Disk): boolean {
