@@ -240,7 +240,8 @@ class Look {
 
   #payload(names: readonly string[], source: ByteSource): void {
     const facts = factsOf(source, names.join('!'))
-    if (facts?.program && hasPayload(source, facts)) this.problem(names, problem('opaque', 'data behind its end'))
+    if (facts?.program && hasPayload(source, facts) && !isSingleFile(source))
+      this.problem(names, problem('opaque', 'data behind its end'))
   }
 
   #facts(source: ByteSource, elf: boolean, file: string): ElfFacts | MachOFacts | null {
@@ -322,6 +323,11 @@ class Look {
     return zip.start
   }
 }
+
+/** What `-f exe` makes (pack/exe.ts): behind the program stands one zlib stream, which is looked into as all are. */
+const isSingleFile = (source: ByteSource): boolean =>
+  source.size > SINGLE_TRAILER && source.read(source.size - SINGLE_TRAILER, 8).toString('latin1') === 'SFONE01\0'
+const SINGLE_TRAILER = 296
 
 /** A finding in what is packed in a file, with the place of that. */
 const inPart = (finding: Finding, part: string): Finding =>
