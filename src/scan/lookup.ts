@@ -62,7 +62,10 @@ export function lookUp(text: string, behind: Behind): Named | null {
       path += `/${part}`
       continue
     }
-    const names = stat(path)?.type === 'directory' ? list(path) : []
+    // Nothing lies below a file: what goes on there is another string, or the rest of an expression of sed.
+    const isDirectory = stat(path)?.type === 'directory'
+    if (!isDirectory || (behind !== 'delimiter' && OTHER_PATH.test(parts.slice(i).join('/')))) return at(path)
+    const names = list(path)
     const found = namesFor(part, names, i === parts.length - 1, behind)
     if (found.length > 0) return at(...found.map(n => `${path}/${n}`))
     // A pattern stands for whatever the directory holds.
@@ -74,6 +77,8 @@ export function lookUp(text: string, behind: Behind): Named | null {
 }
 
 const PATTERN = /[%*?@]/
+/** What another path begins with that stands behind: sources of Rust's library, which its programs are full of. */
+const OTHER_PATH = /^(?:rustc\/[0-9a-f]{40}|nix\/store|usr|proc|dev)(?:\/|$)/
 
 /** The store path that is there and that a text begins with: `...-nginx-1.22.1.` ends a sentence. */
 function longestStorePath(text: string): SourcePath | null {
