@@ -15,6 +15,7 @@ const TARGET: Target = {
   prefix: '/opt/n',
   path: '/pkg/nginx-1.22.1',
   at: 'pkg/nginx-1.22.1' as BundlePath,
+  link: { number: 0, at: 'p/0-nginx-1.22.1' as BundlePath },
 }
 
 const scan = (text: string, size = text.length || 1): Reference[] => {
@@ -64,7 +65,7 @@ describe.each(SPELLINGS)('%s', slash => {
       expect(escaped.startsWith(from)).toBe(true)
       expect(scan(to + escaped.slice(from.length))).toEqual([])
       const plain = (to + escaped.slice(from.length)).replaceAll(slash, '/').replace(/\/(?:\.?\/)+/g, '/')
-      expect(['/opt/n/pkg/nginx-1.22.1/sbin/nginx', `/var/empty/${'e'.repeat(32)}-nginx-1.22.1/sbin/nginx`]).toContain(
+      expect(['/opt/n/p/0-nginx-1.22.1/sbin/nginx', `/var/empty/${'e'.repeat(32)}-nginx-1.22.1/sbin/nginx`]).toContain(
         plain,
       )
     }
@@ -73,27 +74,25 @@ describe.each(SPELLINGS)('%s', slash => {
 
 test.each([2, 3, 4, 5, 6])('a slash of %i bytes fills any room that has a few of them', length => {
   const slash = SPELLINGS.find(s => s.length === length)!
-  for (let room = length * length; room < 60; room++) {
-    const root = `/nix/store/${HASH}-${'n'.repeat(60)}`
-    const raw = root.replaceAll('/', slash)
-    const to = raw.length - room - '/o/pkg/n'.replaceAll('/', slash).length + '/o/pkg/n'.length
-    if (to < '/o/pkg/n'.length) break
-    const name = 'n'.repeat(1 + to - '/o/pkg/n'.length)
-    const reference: Reference = {
-      offset: 0,
-      encoding: 'utf8',
-      hash: HASH,
-      bare: false,
-      text: root,
-      escaped: { slash, raw },
-    }
-    const edit = fixed(reference, { root, prefix: '/o', path: `/pkg/${name}`, at: `pkg/${name}` as BundlePath })
-    expect(
-      Buffer.from(edit!.to)
-        .toString('latin1')
-        .replaceAll(slash, '/')
-        .replace(/\/(?:\.?\/)+/g, '/'),
-    ).toBe(`/o/pkg/${name}`)
+  const root = `/nix/store/${HASH}-n`
+  const raw = root.replaceAll('/', slash)
+  const [path, link] = ['/pkg/n', { number: 0, at: 'p/0-n' as BundlePath }]
+  const reference: Reference = {
+    offset: 0,
+    encoding: 'utf8',
+    hash: HASH,
+    bare: false,
+    text: root,
+    escaped: { slash, raw },
+  }
+  for (let size = 1; ; size++) {
+    const prefix = `/${'o'.repeat(size)}`
+    const room = raw.length - '-n'.length - `${prefix}/p/0`.replaceAll('/', slash).length
+    if (room < length * length) break
+    const edit = fixed(reference, { root, prefix, path, at: 'pkg/n' as BundlePath, link })
+    expect(edit!.to.length).toBe(raw.length - '-n'.length)
+    const to = Buffer.from(edit!.to).toString('latin1').replaceAll(slash, '/')
+    expect(to.replace(/\/(?:\.?\/)+/g, '/')).toBe(`${prefix}/p/0`)
   }
 })
 

@@ -140,8 +140,15 @@ const TARGET: Target = {
   prefix: '/opt/nginx',
   path: '/pkg/nginx-1.22.1',
   at: 'pkg/nginx-1.22.1' as BundlePath,
+  link: { number: 0, at: 'p/0-nginx-1.22.1' as BundlePath },
 }
-const SHORT: Target = { root: ROOT, prefix: '/o', path: '/pkg/n', at: 'pkg/n' as BundlePath }
+const SHORT: Target = {
+  root: ROOT,
+  prefix: '/o',
+  path: '/pkg/n',
+  at: 'pkg/n' as BundlePath,
+  link: { number: 255, at: 'p/ff-n' as BundlePath },
+}
 
 /** As the plan does it: what begins inside an overwrite that is made already is skipped. */
 function overwriteAll(bytes: Buffer, target: Target | null): Buffer {
@@ -358,11 +365,11 @@ describe('any bytes', () => {
   })
 })
 
-test('fixed: the prefix, slashes, the new place; as long as the old root, and what follows stays', () => {
+test('fixed: the prefix, slashes, the link; what stands behind the hash is not touched', () => {
   const reference = scanText(PATH)[0]!
   const edit = fixed(reference, TARGET)!
-  expect(Buffer.from(edit.to).toString()).toMatch(/^\/opt\/nginx\/+pkg\/nginx-1\.22\.1$/)
-  expect(edit.to.length).toBe(ROOT.length)
+  expect(Buffer.from(edit.to).toString()).toMatch(/^\/opt\/nginx\/+p\/0$/)
+  expect(edit.to.length).toBe(ROOT.length - '-nginx-1.22.1'.length)
 })
 
 test('blanked: directory and hash each keep their length', () => {

@@ -23,10 +23,8 @@ beforeAll(() => {
 
 const at = (name: string): BundlePath => name as BundlePath
 const table = (objects: PlannedRelocations['objects'], paths: Readonly<Record<string, string>>) =>
-  relocationTable({ targets: [{ at: at('pkg/x'), length: 60 }], programs: [], objects, rootLimit: 55 }, [], name =>
-    join(directory, paths[name]!),
-  )
-const sites = (address: number) => [{ address, target: 0 }]
+  relocationTable({ programs: [], objects, rootLimit: 39 }, [], name => join(directory, paths[name]!))
+const sites = (address: number) => [{ address, link: 0 }]
 
 test('two libraries of their own have an entry each', () => {
   const paths = { 'lib/one': 'one.so', 'lib/two': 'two.so' }

@@ -9,7 +9,7 @@ import { rootLimit } from '../src/entry/relocations.ts'
 import { bufferSource } from '../src/io/bytes.ts'
 import { temporary } from './support/bundle.ts'
 import { eachOf, output } from './support/elf-tools.ts'
-import { PLACEHOLDER, relocate, relocated, sayAt, TARGETS } from './support/relocation-lab.ts'
+import { LINK, PLACEHOLDER, relocate, relocated, sayAt } from './support/relocation-lab.ts'
 import { ROOT, refusal, SUPPORT, say } from './support/stub-lab.ts'
 
 const root = temporary()
@@ -129,7 +129,7 @@ describe.each(KINDS)('$name', kind => {
   test('moved; the longest root; one byte more', async () => {
     const { bundle, more } = await build(kind, [], 'moved')
     const runs = (place: string) => sayAt(bundle, place, [...qemu, `${place}/bin/prog`], { more })
-    const limit = rootLimit(TARGETS)
+    const limit = rootLimit([{ link: LINK }])
     const longest = `/${'r'.repeat(limit - 1)}`
     for (const place of ['/a', '/b c/d  e', longest])
       expect(await runs(place)).toEqual(good(lines(relocated(place), `1 ${place}/bin/prog`)))

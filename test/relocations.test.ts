@@ -13,7 +13,7 @@ import {
 import { bufferSource } from '../src/io/bytes.ts'
 import { temporary } from './support/bundle.ts'
 import { eachOf, output, Random } from './support/elf-tools.ts'
-import { PLACEHOLDER, relocate, relocated, sayAt, TARGETS } from './support/relocation-lab.ts'
+import { LINK, PLACEHOLDER, relocate, relocated, sayAt } from './support/relocation-lab.ts'
 import { layOut, ROOT, SUPPORT } from './support/stub-lab.ts'
 
 const root = temporary()
@@ -21,43 +21,38 @@ symlinkSync('/usr/bin/ld.lld', join(root, 'ld.lld'))
 
 describe('the table', () => {
   const key = 1n << 63n
-  const site = { address: 0x1234, target: 1 }
+  const site = { address: 0x1234, link: 1 }
 
   test('is read as it was written, sorted', () => {
-    const targets = [{ length: 60 }, { length: 70 }]
     const files = [
-      { key: key + 5n, dynamic: 0x3000, sites: [{ address: 2 ** 40 - 1, target: 0 }, site], hook: 0x2060 },
+      { key: key + 5n, dynamic: 0x3000, sites: [{ address: 2 ** 40 - 1, link: 16 }, site], hook: 0x2060 },
       { key: { program: 3 }, dynamic: 0, sites: [site] },
       { key: key + 1n, dynamic: 1, sites: [] },
     ]
-    expect(decodeRelocations(encodeRelocations(targets, files))).toEqual({
-      limit: 56,
-      targets,
+    expect(decodeRelocations(encodeRelocations(files))).toEqual({
+      limit: 38,
       files: [files[1], files[2], { ...files[0], sites: files[0]!.sites.toReversed() }],
     })
   })
 
   test('equal keys: once with equal sites, else an error', () => {
-    const file = { key: key + 5n, dynamic: 8, sites: [{ address: 8, target: 0 }] }
-    const table = (other: object) => encodeRelocations(TARGETS, [file, { ...file, ...other }])
+    const file = { key: key + 5n, dynamic: 8, sites: [{ address: 8, link: 0 }] }
+    const table = (other: object) => encodeRelocations([file, { ...file, ...other }])
     expect(decodeRelocations(table({}))!.files).toHaveLength(1)
-    expect(() => table({ sites: [{ address: 9, target: 0 }] })).toThrow('cannot be told apart')
-    expect(() => table({ sites: [{ address: 8, target: 1 }] })).toThrow('cannot be told apart')
+    expect(() => table({ sites: [{ address: 9, link: 0 }] })).toThrow('cannot be told apart')
+    expect(() => table({ sites: [{ address: 8, link: 1 }] })).toThrow('cannot be told apart')
   })
 
   test('what does not fit it', () => {
-    const one = (address: number, target: number) =>
-      encodeRelocations([{ length: 50 }], [{ key, dynamic: 0, sites: [{ address, target }] }])
+    const one = (address: number, link: number) => encodeRelocations([{ key, dynamic: 0, sites: [{ address, link }] }])
     expect(() => one(2 ** 40, 0)).toThrow()
-    expect(() => one(0, 1)).toThrow()
-    expect(() => encodeRelocations([{ length: 44 }], [])).toThrow()
-    expect(() => encodeRelocations([{ length: 256 }], [])).toThrow()
-    expect(() => encodeRelocations([], [{ key: 5n, dynamic: 0, sites: [] }])).toThrow()
+    expect(() => one(0, 2 ** 24)).toThrow()
+    expect(() => encodeRelocations([{ key: 5n, dynamic: 0, sites: [] }])).toThrow()
   })
 
   test('the longest root', () => {
-    expect(rootLimit([{ length: 54 }])).toBe(50)
-    expect(rootLimit(Array.from({ length: 17 }, () => ({ length: 54 })))).toBe(49)
+    expect(rootLimit([{ link: 15 }, { link: 0 }])).toBe(39)
+    expect(rootLimit([{ link: 15 }, { link: 16 }])).toBe(38)
     expect(rootLimit([])).toBe(Number.POSITIVE_INFINITY)
   })
 
@@ -264,7 +259,7 @@ describe('a bundle of glibc', () => {
   })
 
   test('the longest root works, one byte more does not, a shorter way to it does', async () => {
-    const limit = rootLimit(TARGETS)
+    const limit = rootLimit([{ link: LINK }])
     const longest = `/${'r'.repeat(limit - 1)}`
     expect(await runs(longest)).toEqual(good(lines(relocated(longest), PLACEHOLDER)))
     const longer = `${longest}r`
@@ -338,18 +333,17 @@ describe('a bundle of glibc', () => {
     const table = readFileSync(file)
     const { files } = decodeRelocations(table)!
     const random = new Random(6)
-    const skeleton = (text: string): string =>
-      text.replace(/(\/var\/empty|\/srv\/x)[^ ]*?(-package-1\.0|\/p\/\w+)/g, '@')
+    const skeleton = (text: string): string => text.replace(/(\/var\/empty|\/srv\/x)[^ ]*?-package-1\.0/g, '@')
     const number = (): number => random.pick([0, 1, 44, 255, 256, 2 ** 16, 2 ** 31, 2 ** 32 - 1, random.below(5000)])
     for (let i = 0; i < 200; i++) {
       const wrong = files.map(entry => ({
         ...entry,
         sites: Array.from({ length: 50 }, () => ({
           address: random.chance(50) ? random.below(2 ** 16) : random.below(2 ** 31) * 300,
-          target: random.below(32),
+          link: random.below(32),
         })),
       }))
-      const bytes = i < 50 ? encodeRelocations(TARGETS, wrong) : Buffer.from(table)
+      const bytes = i < 50 ? encodeRelocations(wrong) : Buffer.from(table)
       // Any word but the hook's: what is there is for the bundler to see.
       for (let n = i < 50 ? 0 : 1 + random.below(8); n > 0; n--) {
         const at = 16 + 4 * random.below((bytes.length - 16) / 4)

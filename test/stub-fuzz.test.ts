@@ -17,7 +17,7 @@ test('a planted defect is found', async () => {
 })
 
 test.each([
-  ['a target that does not fit', 's->root_length + 3 + digits > length ||', ''],
+  ['a target that does not fit', 's->root_length + 3 + digits > HASHED ||', ''],
   ['RELRO that ld.so has protected', 'int can = writable(at < relro ? relro : at);', 'int can = 1;'],
   ['what is looked at is put back', 'copy(at, kept, sizeof kept);', ';'],
   ['the copies of variables', 'if (s->program)\n\t\trelocate(s, s->program', 'if (0)\n\t\trelocate(s, s->program'],

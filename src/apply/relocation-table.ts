@@ -23,7 +23,7 @@ interface Library extends RelocatedFile {
  * @param path of a file of the bundle
  */
 export function relocationTable(
-  { targets, programs, objects }: PlannedRelocations,
+  { programs, objects }: PlannedRelocations,
   planned: readonly PlannedProgram[],
   path: (at: BundlePath) => string,
 ): { bytes: Buffer; refused: ReadonlySet<BundlePath>; findings: Finding[] } {
@@ -63,7 +63,7 @@ export function relocationTable(
     ({ at, sites }, program): RelocatedFile =>
       withFile(path(at), source => ({ key: { program }, dynamic: dynamicOf(parseElf(source, at).segments), sites })),
   )
-  return { bytes: encodeRelocations(targets, [...own, ...libraries]), refused, findings }
+  return { bytes: encodeRelocations([...own, ...libraries]), refused, findings }
 }
 
 const dynamicOf = (segments: readonly { readonly type: number; readonly vaddr: number }[]): number =>

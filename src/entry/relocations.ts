@@ -2,25 +2,24 @@
  * The table `.relocations` in the root of a bundle: which strings of which file name a store path, for the stub to write
  * the package's place over when the program starts (stub.c, "Strings that move with the bundle").
  *
- * On disk each is `/var/empty/eeee(32)-NAME` and what lies below it (references/rewrite.ts). At start the first
- * `44 + NAME.length` bytes become the bundle's root, slashes to fill the length, and `/p/<hex>`, the target's link.
+ * On disk each is `/var/empty/eeee(32)-NAME` and what lies below it (references/rewrite.ts). At start the first 43 bytes
+ * become the bundle's root, slashes to fill the length, and `/p/<hex>`: with `-NAME` behind, the name of the target's link.
  *
  * **Format.** Little-endian, every part at a multiple of 8 bytes:
  *
- *     header    8 bytes  "SFRELOC1"
+ *     header    8 bytes  "SFRELOC2"
  *               u64      checksum over all that follows, as 64-bit words
- *               u32      T, number of targets
  *               u32      F, number of files
  *               u32      S, number of sites
  *               u32      the longest root that works, in bytes; 0xffffffff without sites
+ *               u32      0
  *     files     F times, ascending by key:
  *               u64      key: of a program its number, of anything else `libraryKey`, which has bit 63 set
  *               u64      address of PT_DYNAMIC, 0 without one
  *               u64      of a loader the address of its `_dl_debug_state`, 0 where there is none to use
  *               u32      its first site
  *               u32      how many sites it has
- *     sites     S times u64: the address in the low 40 bits, the target above; ascending by address within a file
- *     targets   T times u32: the length of the store path; with a u32 of 0 where T is odd
+ *     sites     S times u64: the address in the low 40 bits, the link's number above; ascending by address within a file
  *
  * Addresses are virtual addresses of the file. Checksum and key are the same function of 64-bit words, starting from
  * SEED: `hash = (hash ^ word) * PRIME; hash ^= hash >> 32`.
@@ -28,6 +27,7 @@
 import { readImage } from '../elf/image.ts'
 import { definedSymbol } from '../elf/symbols.ts'
 import type { ByteSource } from '../io/bytes.ts'
+import { linkRoom } from '../references/rewrite.ts'
 
 /** Where the table lies in the bundle. */
 export const RELOCATIONS_PATH = '.relocations'
@@ -45,31 +45,24 @@ export interface RelocatedFile {
 export interface RelocatedSite {
   /** The virtual address of the string's first byte. */
   readonly address: number
-  /** Which target it names. */
-  readonly target: number
-}
-
-/** A package that sites name, by the length of its store path: 44 and its name's. */
-export interface RelocationTarget {
-  readonly length: number
+  /** The number of the link to what it names. */
+  readonly link: number
 }
 
 export interface Relocations {
   readonly limit: number
-  readonly targets: readonly RelocationTarget[]
   /** By key. */
   readonly files: readonly RelocatedFile[]
 }
 
-const MAGIC = 'SFRELOC1'
+const MAGIC = 'SFRELOC2'
 const HEADER = 32
 const FILE = 32
 const NO_LIMIT = 0xffffffff
 const ADDRESS_BITS = 40
 /** Above it no string relocates itself: the kernel puts programs below, where they may choose. */
 export const ADDRESS_END = 2 ** ADDRESS_BITS - 2 ** 16
-const TARGETS_MAX = 1 << (64 - ADDRESS_BITS)
-const LENGTH = { min: 45, max: 255 } as const
+const LINK_END = 2 ** (64 - ADDRESS_BITS)
 const KEY_BIT = 1n << 63n
 
 const EHDR = 64
@@ -78,28 +71,20 @@ const PHENT = 56
 const FIRST_PAGE = 4096
 const PHDRS_MAX = 64
 
-/** The package's link below the root of the bundle. */
-export const targetLink = (target: number): string => `p/${target.toString(16)}`
-
-/** The length of the longest root for which every target's place fits; Infinity without targets. */
-export const rootLimit = (targets: readonly RelocationTarget[]): number =>
-  Math.min(...targets.map(({ length }, i) => length - targetLink(i).length - 1))
+/** The length of the longest root for which the places of all sites fit; Infinity without sites. */
+export const rootLimit = (sites: readonly { readonly link: number }[]): number =>
+  sites.reduce((limit, { link }) => Math.min(limit, linkRoom(link)), Number.POSITIVE_INFINITY)
 
 /** The table. Throws for what cannot be told apart when a program runs, or does not fit the format. */
-export function encodeRelocations(targets: readonly RelocationTarget[], files: readonly RelocatedFile[]): Buffer {
-  if (targets.length > TARGETS_MAX) throw new Error(`${targets.length} targets of relocations`)
-  for (const { length } of targets)
-    if (length < LENGTH.min || length > LENGTH.max) throw new Error(`a store path of ${length} bytes`)
+export function encodeRelocations(files: readonly RelocatedFile[]): Buffer {
   const sorted = distinct(files)
   const sites = sorted.flatMap(file => file.sites)
   const sitesAt = HEADER + sorted.length * FILE
-  const targetsAt = sitesAt + sites.length * 8
-  const bytes = Buffer.alloc(targetsAt + 4 * (targets.length + (targets.length % 2)))
+  const bytes = Buffer.alloc(sitesAt + sites.length * 8)
   bytes.write(MAGIC, 0, 'latin1')
-  bytes.writeUInt32LE(targets.length, 16)
-  bytes.writeUInt32LE(sorted.length, 20)
-  bytes.writeUInt32LE(sites.length, 24)
-  bytes.writeUInt32LE(sites.length > 0 ? Math.max(0, rootLimit(targets)) : NO_LIMIT, 28)
+  bytes.writeUInt32LE(sorted.length, 16)
+  bytes.writeUInt32LE(sites.length, 20)
+  bytes.writeUInt32LE(sites.length > 0 ? rootLimit(sites) : NO_LIMIT, 24)
   let first = 0
   for (const [i, file] of sorted.entries()) {
     const at = HEADER + i * FILE
@@ -110,12 +95,11 @@ export function encodeRelocations(targets: readonly RelocationTarget[], files: r
     bytes.writeUInt32LE(file.sites.length, at + 28)
     first += file.sites.length
   }
-  for (const [i, { address, target }] of sites.entries()) {
-    if (!(target >= 0 && target < targets.length)) throw new Error(`a relocation to target ${target}`)
+  for (const [i, { address, link }] of sites.entries()) {
+    if (!(link >= 0 && link < LINK_END)) throw new Error(`a relocation to link ${link}`)
     if (!(address >= 0 && address < 2 ** ADDRESS_BITS)) throw new Error(`a relocation at address ${address}`)
-    bytes.writeBigUInt64LE(BigInt(address) | (BigInt(target) << BigInt(ADDRESS_BITS)), sitesAt + i * 8)
+    bytes.writeBigUInt64LE(BigInt(address) | (BigInt(link) << BigInt(ADDRESS_BITS)), sitesAt + i * 8)
   }
-  for (const [i, { length }] of targets.entries()) bytes.writeUInt32LE(length, targetsAt + i * 4)
   bytes.writeBigUInt64LE(hashWords(bytes.subarray(16)), 8)
   return bytes
 }
@@ -142,7 +126,7 @@ function distinct(files: readonly RelocatedFile[]): Keyed[] {
     }
     const other = byKey.get(number)
     const text = (of: Keyed): string =>
-      JSON.stringify([of.dynamic, of.hook, of.sites.map(({ address, target }) => [address, target])])
+      JSON.stringify([of.dynamic, of.hook, of.sites.map(({ address, link }) => [address, link])])
     if (other !== undefined && text(other) !== text(file))
       throw new Error(`two files that cannot be told apart need different relocations: key ${number.toString(16)}`)
     byKey.set(number, file)
@@ -153,24 +137,17 @@ function distinct(files: readonly RelocatedFile[]): Keyed[] {
 /** What a table says; null for what is none. */
 export function decodeRelocations(bytes: Buffer): Relocations | null {
   if (bytes.length < HEADER || bytes.toString('latin1', 0, 8) !== MAGIC) return null
-  const [targetCount, fileCount, siteCount, limit] = [16, 20, 24, 28].map(at => bytes.readUInt32LE(at)) as [
-    number,
-    number,
-    number,
-    number,
-  ]
+  const [fileCount, siteCount, limit] = [16, 20, 24].map(at => bytes.readUInt32LE(at)) as [number, number, number]
   const sitesAt = HEADER + fileCount * FILE
-  const targetsAt = sitesAt + siteCount * 8
-  const end = targetsAt + 4 * (targetCount + (targetCount % 2))
+  const end = sitesAt + siteCount * 8
   if (end !== bytes.length || hashWords(bytes.subarray(16)) !== bytes.readBigUInt64LE(8)) return null
   const sites = Array.from({ length: siteCount }, (_, i) => {
     const word = bytes.readBigUInt64LE(sitesAt + i * 8)
     return {
       address: Number(word & ((1n << BigInt(ADDRESS_BITS)) - 1n)),
-      target: Number(word >> BigInt(ADDRESS_BITS)),
+      link: Number(word >> BigInt(ADDRESS_BITS)),
     }
   })
-  const targets = Array.from({ length: targetCount }, (_, i) => ({ length: bytes.readUInt32LE(targetsAt + i * 4) }))
   const files = Array.from({ length: fileCount }, (_, i): RelocatedFile => {
     const at = HEADER + i * FILE
     const key = bytes.readBigUInt64LE(at)
@@ -183,7 +160,7 @@ export function decodeRelocations(bytes: Buffer): Relocations | null {
       ...(hook === 0 ? {} : { hook }),
     }
   })
-  return { limit: limit === NO_LIMIT ? Number.POSITIVE_INFINITY : limit, targets, files }
+  return { limit: limit === NO_LIMIT ? Number.POSITIVE_INFINITY : limit, files }
 }
 
 const SEED = 0xcbf29ce484222325n

@@ -38,8 +38,10 @@
  *
  * Strings that move with the bundle. Store paths compiled into programs and libraries lie in the files as a placeholder,
  * /var/empty/ and 32 times e, "-" and the package's name. A table in the bundle's root says at which addresses
- * (relocations.ts has its format), and over each goes the bundle's root, slashes, and /p/<n>, a link to the package: as
- * long as before, so that sizes taken at compile time stay right. Slashes stand before /p, for a store path may be a
+ * (relocations.ts has its format), and over the first 43 bytes of each goes the bundle's root, slashes, and /p/<n>. With
+ * the bytes behind them that is the name of a link to the package, /p/<n>-<name>: as long as before, so that sizes taken at
+ * compile time stay right, and with the same end. Linkers let constants share bytes: "1", "2.1" and "-foo-2.1" may all lie
+ * inside of "/nix/store/...-foo-2.1", and are none of ours to change. Slashes stand before /p, for a store path may be a
  * file. Nothing is written but over a placeholder; where this code cannot act, the program finds nothing at the
  * placeholder's path, and never another tree. A table that is not there or not whole is no table.
  *
@@ -67,7 +69,7 @@
  * are written, and it starts with the registers and the stack that the kernel gave it. What glibc's and musl's static
  * position-independent programs do to themselves comes after, and to them the strings are bytes like any other.
  *
- * A root that is longer than the shortest string has room for is an error, unless AT_EXECFN leads to the same directory
+ * A root that is longer than the strings have room for is an error, unless AT_EXECFN leads to the same directory
  * by a shorter way.
  *
  * What this code may not do: call libc (there is none), have relocations (nobody applies them), write to data (it has
@@ -383,10 +385,11 @@ struct file {
 struct table {
 	char magic[8];
 	u64 checksum;
-	u32 targets, files, sites, limit;
+	u32 files, sites, limit, zero;
 	struct file file[];
 };
-enum { TABLE_MAX = 64 << 20, ADDRESS_BITS = 40, STORE_PATH = 44, LENGTH_MAX = 256, FIRST_PAGE = 4096 };
+/* HASHED: bytes of a store path up to the end of its hash. The "-" behind them belongs to every placeholder. */
+enum { TABLE_MAX = 64 << 20, ADDRESS_BITS = 40, HASHED = 43, PLACEHOLDER = 44, FIRST_PAGE = 4096 };
 
 /* What the second and later arrivals need to know, in a read-only mapping; the root and the table follow. */
 struct state {
@@ -425,17 +428,20 @@ static const struct file *find(const struct table *t, u64 key)
 	return 0;
 }
 
-/* Writes what the store path at `at` becomes. The link's name is written from its end, the slashes fill what is left. */
-static void compose(char *to, u64 length, const struct state *s, u64 target)
+/*
+ * Makes the HASHED bytes that a store path begins with in this bundle. The link's number is written from its end, slashes
+ * fill what is left.
+ */
+static void compose(char *to, const struct state *s, u64 link)
 {
 	u64 i = 0;
 	for (; i < s->root_length; i++)
 		to[i] = s->root[i];
-	char *at = to + length;
+	char *at = to + HASHED;
 	do {
-		*--at = "0123456789abcdef"[target & 15];
-		target >>= 4;
-	} while (target);
+		*--at = "0123456789abcdef"[link & 15];
+		link >>= 4;
+	} while (link);
 	*--at = '/';
 	*--at = 'p';
 	while (at > to + i)
@@ -448,30 +454,24 @@ struct word {
 } __attribute__((packed));
 
 /*
- * The length of the placeholder at a site, if there is one, and room for what is to be there: else 0. Within the segment
- * all is readable; the name must be one, so that a table for another file does no harm.
+ * Whether a placeholder is at a site, and there is room for what is to be there. Within the segment all is readable. A
+ * table for another file does no harm: with another name behind the number there is no such link.
  */
-static u64 placeholder(const struct state *s, const struct phdr *p, u64 bias, u64 address, u64 target)
+static int placeholder(const struct state *s, const struct phdr *p, u64 bias, u64 address, u64 link)
 {
-	const struct table *t = s->table;
-	if (target >= t->targets)
-		return 0;
-	u64 length = ((const u32 *)((const u64 *)&t->file[t->files] + t->sites))[target], digits = 1;
-	while (target >>= 4)
+	u64 digits = 1;
+	while (link >>= 4)
 		digits++;
-	if (length <= STORE_PATH || length >= LENGTH_MAX || s->root_length + 3 + digits > length ||
-	    address < p->vaddr || p->memsz < length || address - p->vaddr > p->memsz - length)
+	if (s->root_length + 3 + digits > HASHED || address < p->vaddr || p->memsz < PLACEHOLDER ||
+	    address - p->vaddr > p->memsz - PLACEHOLDER)
 		return 0;
 	const char *text = (const char *)(bias + address), *wanted = "/var/empty/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-";
-	for (u64 i = 0; i < STORE_PATH; i += 8) {
-		u64 n = i < STORE_PATH - 8 ? i : STORE_PATH - 8;
+	for (u64 i = 0; i < PLACEHOLDER; i += 8) {
+		u64 n = i < PLACEHOLDER - 8 ? i : PLACEHOLDER - 8;
 		if (((const struct word *)(text + n))->value != ((const struct word *)(wanted + n))->value)
 			return 0;
 	}
-	for (u64 i = STORE_PATH; i < length; i++)
-		if (!text[i] || text[i] == '/')
-			return 0;
-	return length;
+	return 1;
 }
 
 static int by_mem(int *mem, u64 at, const char *from, u64 length)
@@ -529,38 +529,38 @@ static void relocate(const struct state *s, const struct file *f, u64 bias, cons
 		int open = 0;
 		for (int doing = 0; doing < 2; doing++) {
 			for (u64 n = 0; n < f->count; n++) {
-				u64 address = sites[n] & ((1ul << ADDRESS_BITS) - 1), target = sites[n] >> ADDRESS_BITS;
-				u64 length = placeholder(s, p, bias, address, target), at = bias + address, end = at + length;
-				if (!length)
+				u64 address = sites[n] & ((1ul << ADDRESS_BITS) - 1), link = sites[n] >> ADDRESS_BITS;
+				u64 at = bias + address, end = at + HASHED;
+				if (!placeholder(s, p, bias, address, link))
 					continue;
 				if (!doing) {
 					low = at < low ? at : low;
 					high = end > high ? end : high;
 					continue;
 				}
-				char text[LENGTH_MAX];
-				compose(text, length, s, target);
+				char text[HASHED];
+				compose(text, s, link);
 				if (p->flags & PF_W && (at >= relro_end || end <= relro)) {
-					copy(at, text, length);
+					copy(at, text, HASHED);
 				} else if (p->flags & PF_W) {
 					/* The part of it that ld.so makes read-only. */
 					u64 first = at < relro ? relro : at & -page, last = (end + page - 1) & -page;
 					last = last > relro_end ? relro_end : last;
 					int can = writable(at < relro ? relro : at);
 					if (can == 1) {
-						copy(at, text, length);
+						copy(at, text, HASHED);
 					} else if (can == 0 && protect(first, last, PROT_READ | PROT_WRITE)) {
-						copy(at, text, length);
+						copy(at, text, HASHED);
 						protect(first, last, PROT_READ);
 					} else {
-						by_mem(&mem, at, text, length);
+						by_mem(&mem, at, text, HASHED);
 					}
 				} else if (open) {
-					copy(at, text, length);
-				} else if (!by_mem(&mem, at, text, length) && p->flags & PF_X) {
+					copy(at, text, HASHED);
+				} else if (!by_mem(&mem, at, text, HASHED) && p->flags & PF_X) {
 					u64 first = at & -page, last = (end + page - 1) & -page;
 					if (protect(first, last, protection(p) | PROT_WRITE)) {
-						copy(at, text, length);
+						copy(at, text, HASHED);
 						protect(first, last, protection(p));
 					}
 				}
@@ -775,9 +775,9 @@ static const struct state *relocate_program(const char *who, char *path, char *e
 	if (failed(fd))
 		return 0;
 	struct state *s = 0;
-	if (sys(SYS_pread64, fd, (long)&head, sizeof head, 0, 0, 0) != sizeof head || *(u64 *)head.magic != 0x31434f4c45524653)
+	if (sys(SYS_pread64, fd, (long)&head, sizeof head, 0, 0, 0) != sizeof head || *(u64 *)head.magic != 0x32434f4c45524653)
 		goto close;
-	u64 size = sizeof head + head.files * sizeof *head.file + head.sites * 8ul + (head.targets + 1ul) / 2 * 8;
+	u64 size = sizeof head + head.files * sizeof *head.file + head.sites * 8ul;
 	u64 root = end - path;
 	u64 before = (sizeof *s + root + 1 + 7) & -8ul;
 	if (size > TABLE_MAX)
@@ -788,8 +788,8 @@ static const struct state *relocate_program(const char *who, char *path, char *e
 		goto close;
 	struct table *t = (struct table *)(at + before);
 	/* The header once more, with the rest: it is one file that is checked. */
-	if (sys(SYS_pread64, fd, (long)t, size, 0, 0, 0) != (long)size || t->files != head.files || t->sites != head.sites ||
-	    t->targets != head.targets || hash(SEED, (u64 *)t + 2, size / 8 - 2) != t->checksum) {
+	if (sys(SYS_pread64, fd, (long)t, size, 0, 0, 0) != (long)size || t->files != head.files ||
+	    t->sites != head.sites || hash(SEED, (u64 *)t + 2, size / 8 - 2) != t->checksum) {
 		sys(SYS_munmap, at, room, 0, 0, 0, 0);
 		goto close;
 	}

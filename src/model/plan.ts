@@ -102,8 +102,6 @@ export type Outcome = (typeof OUTCOMES)[number]
 
 /** The strings that relocate themselves when a program starts (entry/relocations.ts). */
 export interface PlannedRelocations {
-  /** By number: bytes of the store path's text, `/nix/store/<hash>-<name>`. */
-  readonly targets: readonly { readonly at: BundlePath; readonly length: number }[]
   /** Programs with the stub by their number, then all other objects. */
   readonly programs: readonly { readonly at: BundlePath; readonly sites: readonly RelocationSite[] }[]
   readonly objects: readonly { readonly at: BundlePath; readonly sites: readonly RelocationSite[] }[]
@@ -111,10 +109,10 @@ export interface PlannedRelocations {
   readonly rootLimit: number
 }
 
-/** Where a store path stands in memory (a virtual address of the file), and the number of what it names. */
+/** Where a store path stands in memory (a virtual address of the file), and the number of the link to what it names. */
 export interface RelocationSite {
   readonly address: number
-  readonly target: number
+  readonly link: number
 }
 
 // ---- What was asked for --------------------------------------------------------------------------------------------

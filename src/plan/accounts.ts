@@ -50,6 +50,7 @@ export class Accounts {
   readonly #prefix: string | null
   /** Directories of the inputs that something was taken from. */
   readonly #directories = new Set<string>()
+  readonly #linked = new Set<Target>()
 
   /** @param targets where store paths go, by hash */
   constructor(graph: DependencyGraph, targets: ReadonlyMap<string, Target>, prefix: string | null) {
@@ -59,6 +60,11 @@ export class Accounts {
     for (const path of [...graph.files.keys(), ...graph.links.keys()])
       for (let d = directoryOf(path); d !== '' && !this.#directories.has(d); d = directoryOf(d))
         this.#directories.add(d)
+  }
+
+  /** What binaries name by its link, so far. */
+  get linked(): ReadonlySet<Target> {
+    return this.#linked
   }
 
   /** At equal length, so that nothing moves. `replaced`: strings that are set anew as a whole. */
@@ -106,6 +112,7 @@ export class Accounts {
         return account
       }
       sites.push({ address, target })
+      this.#linked.add(target)
       return { ...account, outcome: 'relocated', missed: false }
     })
     const findings: Finding[] =
@@ -140,6 +147,7 @@ export class Accounts {
       const target = this.#targetOf(reference)
       const to = this.#prefix === null || target === null ? null : fixed(reference, target)
       const edit = to ?? blanked(reference)
+      if (to !== null) this.#linked.add(target!)
       end = offset + edit.from.length
       last = to ? 'fixed' : 'blanked'
       edits.push(edit)

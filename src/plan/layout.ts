@@ -118,7 +118,7 @@ export function finder(packages: readonly Package[]): (path: string) => Package 
 }
 
 /** A file's name may hold a store hash; it is blanked there as it is in every file that names it. */
-const withoutHashes = (path: string, hashes: ReadonlySet<string>): string =>
+export const withoutHashes = (path: string, hashes: ReadonlySet<string>): string =>
   path.replace(/[0-9a-df-np-sv-z]{32}/g, hash => (hashes.has(hash) ? 'e'.repeat(hash.length) : hash))
 
 function packageDirectories(packages: readonly Package[]): Map<SourcePath, BundlePath> {

@@ -19,7 +19,7 @@ import { hidden, type Launcher, Launchers } from './launch.ts'
 import { finder, type Layout, layOut, relativeLink } from './layout.ts'
 import { nowhere } from './nowhere.ts'
 import { profileLinks } from './profile.ts'
-import { linkAt, Relocations } from './relocate.ts'
+import { Relocations } from './relocate.ts'
 import { LoaderStrings } from './rpath.ts'
 import { Scripts } from './scripts.ts'
 import { Steps } from './steps.ts'
@@ -92,9 +92,7 @@ class Planner {
     }
     this.#linkSiblings()
     for (const step of this.#templates.steps()) this.#steps.add(step)
-    const relocations = this.#relocations.plan()
-    for (const [number, { at }] of relocations?.targets.entries() ?? [])
-      this.#steps.symlink(linkAt(number), relativeLink(linkAt(number), at))
+    for (const { link, at } of this.#accounts.linked) this.#steps.symlink(link.at, relativeLink(link.at, at))
     // Last: only names that are free.
     const own = this.#graph.asked.flatMap(({ kind, to }) => (kind === 'target' ? [this.#directoryAt(to)] : []))
     for (const [at, to] of profileLinks(this.#steps, own)) this.#steps.symlink(at, relativeLink(at, to))
@@ -105,7 +103,7 @@ class Planner {
       accounts: this.#kept.sort((a, b) =>
         a.at < b.at ? -1 : a.at > b.at ? 1 : a.reference.offset - b.reference.offset,
       ),
-      relocations,
+      relocations: this.#relocations.plan(),
       templates: this.#templates.places(),
       hostPaths: this.#hostPaths,
       findings: [...this.#findings, ...this.#accounts.findings(this.#kept), ...nowhere(this.#graph, this.#kept)],

@@ -6,14 +6,11 @@
 import type { ElfFacts } from '../elf/facts.ts'
 import { STUB_ARCH } from '../entry/inject.ts'
 import { PREBUILT } from '../entry/prebuilt.ts'
-import { ADDRESS_END, rootLimit, targetLink } from '../entry/relocations.ts'
+import { ADDRESS_END, rootLimit } from '../entry/relocations.ts'
 import type { DependencyGraph } from '../model/graph.ts'
 import type { PlannedRelocations, PlanOptions, RelocationSite } from '../model/plan.ts'
 import type { BundlePath } from '../paths.ts'
 import type { RelocatedSite } from './accounts.ts'
-
-/** The short link to the package tree of a number: `p/1f`. */
-export const linkAt = (target: number): BundlePath => targetLink(target) as BundlePath
 
 /** A variable that the loader copies into a program when it starts, out of the library at a bundle path. */
 export interface PlacedCopy {
@@ -28,7 +25,6 @@ export interface PlacedCopy {
 export class Relocations {
   /** Machines of programs that get the stub: libraries for these are relocated. */
   readonly #machines: ReadonlySet<number>
-  readonly #targets = new Map<BundlePath, { readonly number: number; readonly length: number }>()
   readonly #programs: { at: BundlePath; sites: RelocationSite[] }[] = []
   readonly #objects: { at: BundlePath; sites: RelocationSite[] }[] = []
   readonly #copies: (PlacedCopy & { readonly program: number })[] = []
@@ -60,10 +56,7 @@ export class Relocations {
     copies: readonly PlacedCopy[] = [],
   ): number | null {
     if (sites.length === 0 && copies.length === 0) return null
-    const numbered = sites.map(({ address, target }) => ({
-      address,
-      target: this.#number(target.at, target.root.length),
-    }))
+    const numbered = sites.map(({ address, target }) => ({ address, link: target.link.number }))
     const list = isProgram ? this.#programs : this.#objects
     list.push({ at, sites: numbered })
     for (const copy of copies) this.#copies.push({ ...copy, program: list.length - 1 })
@@ -71,31 +64,22 @@ export class Relocations {
   }
 
   plan(): PlannedRelocations | null {
-    if (this.#targets.size === 0) return null
-    const targets = [...this.#targets].map(([at, { length }]) => ({ at, length }))
+    const all = [...this.#programs, ...this.#objects].flatMap(({ sites }) => sites)
+    if (all.length === 0) return null
     const programs = this.#programs.map(({ at, sites }, number) => ({
       at,
-      sites: [...sites, ...this.#copies.filter(c => c.program === number).flatMap(c => this.#copied(c, targets))],
+      sites: [...sites, ...this.#copies.filter(c => c.program === number).flatMap(c => this.#copied(c))],
     }))
-    return { targets, programs, objects: this.#objects, rootLimit: rootLimit(targets) }
+    return { programs, objects: this.#objects, rootLimit: rootLimit(all) }
   }
 
   /** The sites of a library that lie in a variable whose bytes the loader copies, where the copy has them. */
-  #copied({ library, address, to, size }: PlacedCopy, targets: readonly { length: number }[]): RelocationSite[] {
+  #copied({ library, address, to, size }: PlacedCopy): RelocationSite[] {
     const sites = this.#objects.find(o => o.at === library)?.sites ?? []
     return to >= ADDRESS_END
       ? []
       : sites
-          .filter(s => s.address >= address && s.address + targets[s.target]!.length <= address + size)
-          .map(s => ({ address: s.address - address + to, target: s.target }))
-  }
-
-  /** The number of a package's tree. Two packages of one name differ in their place, so none is taken for another. */
-  #number(at: BundlePath, length: number): number {
-    const known = this.#targets.get(at)
-    if (known) return known.number
-    const number = this.#targets.size
-    this.#targets.set(at, { number, length })
-    return number
+          .filter(s => s.address >= address && s.address < address + size)
+          .map(s => ({ address: s.address - address + to, link: s.link }))
   }
 }

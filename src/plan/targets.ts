@@ -1,9 +1,10 @@
 /** Where references to packages lead once they are in a bundle. Pure. */
 import { BundleError } from '../errors.ts'
 import type { DependencyGraph } from '../model/graph.ts'
+import { STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
 import type { BundlePath } from '../paths.ts'
-import type { Target } from '../references/rewrite.ts'
-import type { Layout } from './layout.ts'
+import { linkAt, linkRoom, type Target } from '../references/rewrite.ts'
+import { type Layout, withoutHashes } from './layout.ts'
 
 /**
  * Where references to each package go that has a place under pkg/, by hash.
@@ -14,12 +15,23 @@ export function targets(graph: DependencyGraph, layout: Layout, prefix: string |
   for (const { under, package: root } of graph.extras)
     if (under === 'pkg' && root !== null) inUse.add(layout.directories.get(root)!.split('/')[1])
   const result = new Map<string, Target>()
+  // Two packages of one name have two numbers.
+  const count = new Map<string, number>()
   let room = Number.POSITIVE_INFINITY
   for (const { root, hash } of graph.packages) {
     const path = `/${layout.directories.get(root)!}`
     if (hash === null || !inUse.has(path.slice('/pkg/'.length).split('/')[0])) continue
-    room = Math.min(room, root.length - path.length)
-    result.set(hash, { root, prefix: prefix ?? '', path, at: path.slice(1) as BundlePath })
+    const name = withoutHashes(root.slice(STORE_PREFIX_LENGTH), graph.hashes)
+    const number = count.get(name) ?? 0
+    count.set(name, number + 1)
+    room = Math.min(room, linkRoom(number))
+    result.set(hash, {
+      root,
+      prefix: prefix ?? '',
+      path,
+      at: path.slice(1) as BundlePath,
+      link: { number, at: linkAt(number, name) },
+    })
   }
   if (prefix !== null && prefix.length > room)
     throw new BundleError(

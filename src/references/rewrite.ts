@@ -4,9 +4,12 @@
  * **Blanked**: `/nix/store` becomes `/var/empty` and the hash becomes e's, letters that no hash has; both keep their
  * length, so lengths taken at compile time stay right, and the path names nothing.
  *
- * **Fixed** (`--prefix`): in a binary, `/nix/store/<hash>-<name>` becomes `<prefix>///pkg/<name>` with as many slashes as
- * it takes. They stand before `pkg`, because a store path may be a file, and a file's name takes no slash at its end. A
- * text takes `<prefix>/pkg/<name>` as it is.
+ * **Fixed** (`--prefix`): in a binary, `/nix/store/<hash>-<name>` becomes `<prefix>///p/0-<name>`, a link to the package,
+ * with as many slashes as it takes. They stand before `p`, because a store path may be a file, and a file's name takes no
+ * slash at its end. A text takes `<prefix>/pkg/<name>` as it is.
+ *
+ * **The bytes behind the hash stay**, whichever it is: a linker lets the constants `"1"`, `"2.1"` and `"-foo-2.1"` share
+ * those of `"/nix/store/<hash>-foo-2.1"`, and they are other words of the program.
  *
  * A path whose slashes are escaped (escaped.ts) stays spelled as it was.
  */
@@ -28,15 +31,25 @@ export interface Overwrite {
 /** Where references to a store path go: its root's new place, at most as long as the root. */
 export interface Target {
   readonly root: string
-  /** The two parts that slashes are put between to fill the length. */
   readonly prefix: string
+  /** Its place below the prefix, with a slash before it. */
   readonly path: string
   /** `path` without its slash. */
   readonly at: BundlePath
+  /** The link by which binaries name it: `p/<number>-<name>`, the number in hexadecimal digits. */
+  readonly link: { readonly number: number; readonly at: BundlePath }
 }
 
 const BLANK_DIR = '/var/empty'
 const BLANK_HASH = 'e'.repeat(HASH_LENGTH)
+/** What a store path begins with, up to the end of its hash. In bytes. */
+const HASHED = STORE_DIR.length + 1 + HASH_LENGTH
+
+/** The beginning of a link's place, which takes the hash's; `-<name>` follows. */
+const linkStart = (number: number): string => `p/${number.toString(16)}`
+export const linkAt = (number: number, name: string): BundlePath => `${linkStart(number)}-${name}` as BundlePath
+/** How long the root of a bundle may be whose place, and that of a link, have to fit where the hash ends. In bytes. */
+export const linkRoom = (number: number): number => HASHED - 1 - linkStart(number).length
 
 /** The overwrite that makes a reference name nothing. */
 export function blanked(reference: Reference): Overwrite {
@@ -48,19 +61,20 @@ export function blanked(reference: Reference): Overwrite {
 }
 
 /**
- * The overwrite that makes a reference name its target's new place, at equal length; null for another target's, and
- * where an escaped one does not fit.
+ * The overwrite that makes a reference name its target's link, at equal length; null for another target's, and where an
+ * escaped one does not fit.
  */
 export function fixed(reference: Reference, target: Target): Overwrite | null {
   if (!names(reference, target)) return null
-  if (!reference.escaped) return overwrite(reference, target.root, fill(target))
+  const start = `/${linkStart(target.link.number)}`
+  if (!reference.escaped)
+    return overwrite(reference, target.root.slice(0, HASHED), target.prefix.padEnd(HASHED - start.length, '/') + start)
   const { slash } = reference.escaped
-  const from = rawStart(reference.escaped, target.root.length)
-  const prefix = escapePath(target.prefix, slash)
-  const path = escapePath(target.path, slash)
-  const room = from.length - prefix.length - path.length
+  const from = rawStart(reference.escaped, HASHED)
+  const [prefix, escapedStart] = [escapePath(target.prefix, slash), escapePath(start, slash)]
+  const room = from.length - prefix.length - escapedStart.length
   const slashes = room < 0 ? null : fillEscaped(room, slash)
-  return slashes === null ? null : overwrite(reference, from, prefix + slashes + path)
+  return slashes === null ? null : overwrite(reference, from, prefix + slashes + escapedStart)
 }
 
 /** A text's new bytes, as long as they are, for a target's root. */
@@ -84,11 +98,6 @@ function plainLength(reference: Reference, target: Target | null): number {
   if (target !== null && names(reference, target)) return target.root.length
   if (reference.bare) return HASH_LENGTH
   return reference.hash === null ? STORE_DIR.length : (storePathPrefix(reference.text)?.root.length ?? STORE_DIR.length)
-}
-
-/** The new root, filled up with slashes to the old one's length. */
-function fill({ root, prefix, path }: Target): string {
-  return prefix + '/'.repeat(root.length - prefix.length - path.length) + path
 }
 
 function overwrite(reference: Reference, from: string, to: string): Overwrite {

@@ -27,7 +27,7 @@ const bundle = (target, name) => {
 /** How many strings the table of a bundle has: relocations.ts has its format. In all files of it. */
 const sites = place => {
   try {
-    return readFileSync(join(place, '.relocations')).readUInt32LE(24)
+    return readFileSync(join(place, '.relocations')).readUInt32LE(20)
   } catch {
     return 0
   }

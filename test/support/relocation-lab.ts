@@ -18,12 +18,11 @@ import { type Said, say } from './stub-lab.ts'
 
 const HASH = 'e'.repeat(32)
 export const PLACEHOLDER = `/var/empty/${HASH}-package-1.0`
-/** The package is the last of so many targets. */
-export const TARGET = 31
-export const TARGETS = Array.from({ length: TARGET + 1 }, () => ({ length: PLACEHOLDER.length }))
+/** The number of the package's link. */
+export const LINK = 31
 
 /** What the placeholder becomes in a bundle at `root`. */
-export const relocated = (root: string): string => `${root.padEnd(PLACEHOLDER.length - 5, '/')}/p/1f`
+export const relocated = (root: string): string => `${root.padEnd(38, '/')}/p/1f-package-1.0`
 
 /** The address of every placeholder that is loaded. */
 export function sitesOf(bytes: Buffer): RelocatedSite[] {
@@ -31,7 +30,7 @@ export function sitesOf(bytes: Buffer): RelocatedSite[] {
   const sites: RelocatedSite[] = []
   for (let at = bytes.indexOf(PLACEHOLDER); at >= 0; at = bytes.indexOf(PLACEHOLDER, at + 1)) {
     const load = segments.find(s => s.type === PT.load && at >= s.offset && at < s.offset + s.filesz)
-    if (load) sites.push({ address: at - load.offset + load.vaddr, target: TARGET })
+    if (load) sites.push({ address: at - load.offset + load.vaddr, link: LINK })
   }
   return sites
 }
@@ -61,14 +60,14 @@ export function relocate(
   const bytes = readFileSync(program)
   const facts = parseElf(bufferSource(bytes), program)
   const stub = Buffer.from(PREBUILT[STUB_ARCH[facts.machine]!]!.stub, 'base64')
-  const sites = [...sitesOf(bytes), ...more.map(address => ({ address, target: TARGET }))]
+  const sites = [...sitesOf(bytes), ...more.map(address => ({ address, link: LINK }))]
   writeFileSync(program, injectStub(bytes, facts, stub, loader, { program: 7 }))
   const files = [...libraries, loader.path]
     .filter(path => path !== '')
     .map(path => readFileSync(join(bundle, path)))
     .filter(file => isElf(file))
     .map(file => libraryOf(file, hooked))
-  const table = encodeRelocations(TARGETS, [{ key: { program: 7 }, dynamic: 0, sites }, ...files])
+  const table = encodeRelocations([{ key: { program: 7 }, dynamic: 0, sites }, ...files])
   writeFileSync(join(bundle, '.relocations'), table)
 }
 

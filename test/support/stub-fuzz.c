@@ -370,21 +370,19 @@ static struct image {
 enum { PROGRAM };
 
 static const char placeholder_text[] = "/var/empty/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-";
+/* Links are numbered from 0; more of them have more digits. */
 static u64 targets;
-static uint32_t target_length[42];
+/* Placeholders as long as the stub looks at them, and what it writes over; all behind is another's. */
+enum { PLACEHOLDER_BYTES = 44, WRITTEN_BYTES = 43 };
 
 static void make_targets(void)
 {
-	targets = 1 + below(40);
-	memset(target_length, 0, sizeof target_length);
-	for (u64 i = 0; i < targets; i++)
-		target_length[i] = (uint32_t)(45 + below(chance(70) ? 211 : 40));
+	targets = 1 + below(chance(70) ? 40 : 1 << 20);
 }
 
-static void put_placeholder(unsigned char *at, u64 length)
+static void put_placeholder(unsigned char *at)
 {
-	memcpy(at, placeholder_text, 44);
-	memset(at + 44, 'n', length - 44);
+	memcpy(at, placeholder_text, PLACEHOLDER_BYTES);
 }
 
 static int real_protection(const Elf64_Phdr *p)
@@ -436,7 +434,7 @@ static void make_image(struct image *m, int is_program)
 	}
 	for (int tries = 0; tries < 20 && m->sites < SITES; tries++) {
 		const Elf64_Phdr *p = &m->header[below((u64)m->segments)];
-		u64 target = below(targets), length = target_length[target];
+		u64 target = below(targets), length = PLACEHOLDER_BYTES;
 		/* Anywhere, and about every second one over the border of a page. */
 		u64 border = page * (1 + below(2));
 		u64 from = chance(50) || p->p_memsz < border + length ? below(p->p_memsz - length) : border - below(chance(50) ? length : 16);
@@ -450,7 +448,7 @@ static void make_image(struct image *m, int is_program)
 		if (copied)
 			memset(m->memory + address - m->low, 0, length);
 		else
-			put_placeholder(m->memory + address - m->low, length);
+			put_placeholder(m->memory + address - m->low);
 		m->site[m->sites].address = address, m->site[m->sites].length = length;
 		m->site[m->sites].target = target, m->site[m->sites++].copied = copied;
 	}
@@ -484,8 +482,8 @@ static void settle_image(struct image *m, int protects)
 {
 	for (int k = 0; k < m->sites; k++)
 		if (m->site[k].copied) {
-			put_placeholder((unsigned char *)(m->bias + m->site[k].address), m->site[k].length);
-			put_placeholder(m->memory + m->site[k].address - m->low, m->site[k].length);
+			put_placeholder((unsigned char *)(m->bias + m->site[k].address));
+			put_placeholder(m->memory + m->site[k].address - m->low);
 			m->site[k].copied = 0;
 		}
 	u64 first, last;
@@ -516,7 +514,7 @@ static void check_image(const struct image *m, const char *root, int strict, int
 		memcpy(seen + p->p_vaddr - m->low, (char *)at, whole(p->p_memsz));
 	}
 	for (int k = 0; k < m->sites; k++) {
-		u64 length = m->site[k].length, offset = m->site[k].address - m->low, readable = 0;
+		u64 length = WRITTEN_BYTES, offset = m->site[k].address - m->low, readable = 0;
 		for (int i = 0; i < m->segments; i++)
 			if (m->site[k].address >= m->header[i].p_vaddr && m->site[k].address < m->header[i].p_vaddr + m->header[i].p_memsz)
 				readable = m->header[i].p_flags & PF_R;
@@ -631,7 +629,7 @@ static void make_table(void)
 	for (int i = 0; i < header()->e_phnum; i++) {
 		Elf64_Phdr *p = &headers()[i];
 		for (int tries = 0; tries < 6 && p->p_type == PT_LOAD; tries++) {
-			u64 target = below(targets), from = p->p_offset + (i ? 0 : 700), size = p->p_filesz - (i ? 0 : 700), n = target_length[target];
+			u64 target = below(targets), from = p->p_offset + (i ? 0 : 700), size = p->p_filesz - (i ? 0 : 700), n = PLACEHOLDER_BYTES;
 			u64 address = below(1ul << 40);
 			if (chance(50) && size > n && planted_count < 8) {
 				u64 offset = from + below(size - n);
@@ -640,7 +638,7 @@ static void make_table(void)
 					overlaps |= offset < planted[k].offset + planted[k].length && planted[k].offset < offset + n;
 				if (overlaps || (p->p_vaddr + offset - p->p_offset) % 2) /* others are odd */
 					continue;
-				put_placeholder(file + offset, n);
+				put_placeholder(file + offset);
 				planted[planted_count].offset = offset, planted[planted_count].length = n, planted[planted_count++].target = target;
 				address = p->p_vaddr + offset - p->p_offset;
 			} else if (chance(50)) {
@@ -662,16 +660,14 @@ static void make_table(void)
 		entry[3] = (u64)(from - first_site) | (u64)(at - from) << 32;
 	}
 	sites = (u64)(at - first_site);
-	for (u64 i = 0; i < targets; i += 2)
-		*at++ = target_length[i] | (u64)target_length[i + 1] << 32;
 	table_words_count = (u64)(at - table_words);
 	sites_at[-4] = key_of(header(), headers());
 	sites_at[-3] = odd_number();
 	sites_at[-2] = chance(80) ? 0 : chance(50) ? odd_number() : header()->e_entry + below(300);
 	sites_at[-1] = loader_sites << 32;
-	memcpy(table_words, "SFRELOC1", 8);
-	table_words[2] = targets | files << 32;
-	table_words[3] = sites | (chance(80) ? 0xffffffff : below(300)) << 32;
+	memcpy(table_words, "SFRELOC2", 8);
+	table_words[2] = files | sites << 32;
+	table_words[3] = chance(80) ? 0xffffffff : below(300);
 	table_words[1] = hash(hash_seed, table_words + 2, table_words_count - 2);
 	if (has_table == DAMAGED) {
 		if (chance(50))
@@ -686,7 +682,7 @@ static void expect_relocated(const char *root)
 {
 	for (int k = 0; k < planted_count && has_table == WHOLE; k++) {
 		char link[32];
-		size_t n = (size_t)sprintf(link, "/p/%lx", planted[k].target), length = planted[k].length;
+		size_t n = (size_t)sprintf(link, "/p/%lx", planted[k].target), length = WRITTEN_BYTES;
 		if (strlen(root) + n > length)
 			continue;
 		memset(expected_file + planted[k].offset, '/', length);
@@ -999,7 +995,7 @@ static void one(void)
 	}
 	static char bundle[4 * PATH_MAX];
 	strcpy(bundle, wanted);
-	u64 limit = has_table == WHOLE && (table_words[3] & 0xffffffff) ? table_words[3] >> 32 : -1ul;
+	u64 limit = has_table == WHOLE && table_words[2] >> 32 ? table_words[3] : -1ul;
 	int too_deep = strlen(bundle) > limit;
 	strcat(strcat(wanted, "/"), config.loader);
 	u64 deep = 0;
