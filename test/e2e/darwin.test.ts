@@ -144,7 +144,7 @@ describe.each<[Target, string, readonly string[]]>([
     test('what a program names comes along, and is found there or warned of', () => {
       expect(readFileSync(join(out, 'pkg/data-1/share/table'), 'utf8')).toBe('table\n')
       const library = readFileSync(join(out, 'lib/libbar.dylib'), 'latin1')
-      if (prefix !== null) expect(library).toMatch(/\/opt\/app\/+pkg\/data-1\/share\/table\0/)
+      if (prefix !== null) expect(library).toMatch(/\/opt\/app\/+p\/0-data-1\/share\/table\0/)
       else expect(made.stderr).toMatch(/warning: .*libbar\.dylib: finds data-1\/share\/table by store path/)
     })
 

@@ -113,7 +113,7 @@ test('texts grow and shrink with --prefix; binaries keep their length', () => {
   const [text, binary] = ['text', 'binary'].map(name => readFileSync(join(place, 'pkg/app/share', name), 'latin1'))
   expect(text).toBe('root /p/pkg/nginx-1.22.1/html twice /p/pkg/nginx-1.22.1.\n')
   expect(binary).toHaveLength(`${nginx}/html`.length + 3)
-  expect(binary).toMatch(/^\/p\/+\/pkg\/nginx-1\.22\.1\/html\0\0\0$/)
+  expect(binary).toMatch(/^\/p\/+\/p\/0-nginx-1\.22\.1\/html\0\0\0$/)
   expect(readFileSync(join(place, 'bin/app'), 'utf8')).toBe('#!/p/pkg/bash-5.2.15/bin/bash\necho hello\n')
 })
 
@@ -122,7 +122,7 @@ test('what is packed is looked into, brought, and packed again', () => {
   const place = join(app, '../b')
   mustBundle([app, '--prefix', '/p', '-f', 'dir', '-o', place])
   expect(run('zcat', [join(place, 'pkg/app/share/page.gz')]).stdout).toMatch(
-    /^see \/p\/+\/pkg\/nginx-1\.22\.1\/html\/index\.html$/,
+    /^see \/p\/+\/p\/0-nginx-1\.22\.1\/html\/index\.html$/,
   )
   expect(files(place)).toContain('./pkg/nginx-1.22.1/html/index.html')
   expect(run(process.execPath, ['bin/bundle.js', 'verify', place]).code).toBe(0)
@@ -188,7 +188,7 @@ test('a packed file without a NUL in it is packed all the same', () => {
   const place = join(app, '../b')
   mustBundle([app, '--prefix', '/p', '-f', 'dir', '-o', place])
   expect(inflateSync(readFileSync(join(place, 'pkg/app/share/page.z'))).toString()).toMatch(
-    /^\/p\/+\/pkg\/nginx-1\.22\.1\//,
+    /^\/p\/+\/p\/0-nginx-1\.22\.1\//,
   )
 })
 

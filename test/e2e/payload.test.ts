@@ -125,7 +125,7 @@ with zipfile.ZipFile(sys.argv[1], 'a') as z:
     for (const name of ['stored', 'deflated']) {
       const text = member(file, name)
       expect(text).not.toContain('/nix/store')
-      if (options.length > 0) expect(text).toMatch(/^it names \/srv\/x\/+pkg\/data-1\.0\/share\/text$/m)
+      if (options.length > 0) expect(text).toMatch(/^it names \/srv\/x\/+p\/0-data-1\.0\/share\/text$/m)
     }
     expect(inBareRoot(place, [`${PLACE}/bin/zipped`]).code).toBe(3)
     expect(grep('/nix/store', place)).toBe('')
