@@ -21,6 +21,9 @@ test.each([
   ['RELRO that ld.so has protected', 'int can = writable(at < relro ? relro : at);', 'int can = 1;'],
   ['what is looked at is put back', 'copy(at, kept, sizeof kept);', ';'],
   ['the copies of variables', 'if (s->program)\n\t\trelocate(s, s->program', 'if (0)\n\t\trelocate(s, s->program'],
+  ["another user's directory for aliases", '(owner == euid || (roots && owner == 0)) && ', ''],
+  ['an alias that another root has', 'if (text[i] != root[i] || !root[i])', 'if (0)'],
+  ['a directory above that anybody may change', 'is_guarded(&stat, euid, 1)', '1'],
   ['a damaged table', '|| hash(SEED, (u64 *)t + 2, size / 8 - 2) != t->checksum', ''],
 ])('a planted defect is found: %s', async (name, from, to) => {
   const program = await buildFuzzer(directory, name.replaceAll(' ', '-'), [from, to])

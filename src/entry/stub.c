@@ -69,8 +69,30 @@
  * are written, and it starts with the registers and the stack that the kernel gave it. What glibc's and musl's static
  * position-independent programs do to themselves comes after, and to them the strings are bytes like any other.
  *
- * A root that is longer than the strings have room for is an error, unless AT_EXECFN leads to the same directory
- * by a shorter way.
+ * A root that is longer than the strings have room for is written by a shorter way to the same directory: the one that
+ * AT_EXECFN goes, if it is short enough, or else an alias, a symbolic link that is made here:
+ *
+ *     /run/user/<euid>/sf/<hash of the root> -> the root       or in /run/sf (root's), /dev/shm/sf-<euid>, /tmp/sf-<euid>
+ *
+ * Nothing of this happens when the root fits. Where no link can be made the program does not start.
+ *
+ * Who could make the alias lead elsewhere? It is used by its path, later, for as long as the program runs, so it is not
+ * enough to look at it once: nobody else may ever be able to change it.
+ *
+ *     Whoever writes to its directory. So that is a directory, not a link to one (O_NOFOLLOW), the user's own, and nobody
+ *     else may write to it: another, found there before, is passed over. That it is the user's own is asked twice: st_uid
+ *     is, and the kernel lets nobody but an owner open with O_NOATIME. In a user namespace all owners without a number
+ *     share one, 65534, and st_uid alone would take one for the other.
+ *     Whoever writes to the directory above. That is root's or the user's own; and nobody else may write to it, unless it
+ *     is sticky, where nobody can replace what is another's. (tmux and ssh-agent trust /tmp for the same reasons.)
+ *     Nobody else: the two above those, /run, /dev and /, are the system's.
+ *     The user, and root: they can do all of it without this.
+ *
+ * Others may go through the directory (0711): a server opens its files as another user than it started as. They can tell
+ * whether the user has run a bundle whose place they know, and no more. Two starts at once: who comes second finds the
+ * link. A link with another text, of a root with the same hash, stays, and the next name is tried. Nothing is ever
+ * replaced or removed. That it leads to the root is looked at in the end: links of a file system that is mounted with
+ * nosymfollow do not.
  *
  * What this code may not do: call libc (there is none), have relocations (nobody applies them), write to data (it has
  * none), allocate, look at the environment. It is compiled as position-independent code and cut out as one blob; the
@@ -136,21 +158,24 @@ enum { DT_NULL, DT_DEBUG = 21 };
 enum { ET_DYN = 3, EM_X86_64 = 62, EM_AARCH64 = 183 };
 enum { PT_NULL, PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_PHDR = 6, PT_GNU_RELRO = 0x6474e552 };
 enum { PF_X = 1, PF_W = 2, PF_R = 4 };
-enum { AT_NULL, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_ENTRY = 9, AT_SECURE = 23, AT_EXECFN = 31, AT_MAX };
+enum { AT_NULL, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_ENTRY = 9, AT_EUID = 12, AT_SECURE = 23, AT_EXECFN = 31, AT_MAX };
 
 enum { PATH_MAX = 4096, LINKS_MAX = 40, PHDRS_MAX = 64, SPACE_BITS = 40 };
 enum { PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 4 };
 enum { MAP_PRIVATE = 2, MAP_FIXED = 16, MAP_ANONYMOUS = 32, MAP_NORESERVE = 0x4000 };
-enum { O_RDONLY_CLOEXEC = 02000000, O_RDWR_CLOEXEC = 02000002, AT_FDCWD = -100, ENOENT = 2, EFAULT = 14, CLOCK_MONOTONIC = 1 };
+enum { O_RDONLY_CLOEXEC = 02000000, O_RDWR_CLOEXEC = 02000002, AT_FDCWD = -100, ENOENT = 2, EFAULT = 14, EINVAL = 22, CLOCK_MONOTONIC = 1 };
+enum { O_NOATIME = 01000000, AT_EMPTY_PATH = 0x1000, S_ISVTX = 01000, NOT_OTHERS = 022, ALIAS_MODE = 0711 };
 
 #ifdef HOST_TEST
 /* Built as part of a test program: system calls and the config are the test's. */
 long sys(long nr, long a, long b, long c, long d, long e, long f);
 enum { MACHINE = EM_X86_64 };
-enum { SYS_read, SYS_write, SYS_close, SYS_mmap, SYS_mprotect, SYS_munmap, SYS_pread64, SYS_getcwd, SYS_exit_group, SYS_openat, SYS_readlinkat, SYS_pwrite64, SYS_clock_gettime, SYS_newfstatat };
+enum { SYS_read, SYS_write, SYS_close, SYS_mmap, SYS_mprotect, SYS_munmap, SYS_pread64, SYS_getcwd, SYS_exit_group, SYS_openat, SYS_readlinkat, SYS_pwrite64, SYS_clock_gettime, SYS_newfstatat, SYS_mkdirat, SYS_symlinkat, SYS_fchmod };
+enum { O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000, STAT_MODE = 6, STAT_UID = 7 };
 #elif defined __x86_64__
 enum { MACHINE = EM_X86_64 };
-enum { SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_mprotect = 10, SYS_munmap = 11, SYS_pread64 = 17, SYS_pwrite64 = 18, SYS_getcwd = 79, SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_openat = 257, SYS_newfstatat = 262, SYS_readlinkat = 267 };
+enum { SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_mprotect = 10, SYS_munmap = 11, SYS_pread64 = 17, SYS_pwrite64 = 18, SYS_getcwd = 79, SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_openat = 257, SYS_mkdirat = 258, SYS_newfstatat = 262, SYS_symlinkat = 266, SYS_readlinkat = 267, SYS_fchmod = 91 };
+enum { O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000, STAT_MODE = 6, STAT_UID = 7 };
 static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
@@ -219,7 +244,8 @@ __asm__(".section .text.start,\"ax\",@progbits\n"
 	".text\n");
 #elif defined __aarch64__
 enum { MACHINE = EM_AARCH64 };
-enum { SYS_getcwd = 17, SYS_openat = 56, SYS_close = 57, SYS_write = 64, SYS_pread64 = 67, SYS_pwrite64 = 68, SYS_readlinkat = 78, SYS_newfstatat = 79, SYS_exit_group = 94, SYS_clock_gettime = 113, SYS_munmap = 215, SYS_mmap = 222, SYS_mprotect = 226 };
+enum { SYS_getcwd = 17, SYS_mkdirat = 34, SYS_symlinkat = 36, SYS_fchmod = 52, SYS_openat = 56, SYS_close = 57, SYS_write = 64, SYS_pread64 = 67, SYS_pwrite64 = 68, SYS_readlinkat = 78, SYS_newfstatat = 79, SYS_exit_group = 94, SYS_clock_gettime = 113, SYS_munmap = 215, SYS_mmap = 222, SYS_mprotect = 226 };
+enum { O_DIRECTORY = 040000, O_NOFOLLOW = 0100000, STAT_MODE = 4, STAT_UID = 6 };
 static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = nr, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
@@ -286,6 +312,16 @@ __asm__(".section .text.start,\"ax\",%progbits\n"
 #endif
 
 /* ---- Text ---- */
+
+/* Writes a number before `end`. */
+static const char *decimal(char *end, u64 number)
+{
+	*--end = 0;
+	do
+		*--end = (char)('0' + number % 10);
+	while (number /= 10);
+	return end;
+}
 
 /* Appends to a path or message; what does not fit makes it too long, which is seen by the caller. */
 static char *append(char *to, const char *end, const char *from)
@@ -713,28 +749,130 @@ static void hook(const struct state *s, const struct file *f, u64 base, const st
 	}
 }
 
-/* What identifies a directory: st_dev and st_ino, the first words of struct stat. */
-static int identity(const char *path, u64 *stat)
+/* struct stat: st_dev and st_ino come first, and tell one file from another. */
+struct stat {
+	u64 device, inode;
+	u32 rest[36];
+};
+
+static int status(long fd, const char *path, struct stat *stat, long flags)
 {
-	return sys(SYS_newfstatat, AT_FDCWD, (long)path, (long)stat, 0, 0, 0) == 0;
+	return sys(SYS_newfstatat, fd, (long)path, (long)stat, flags, 0, 0) == 0;
+}
+
+static int is_root(long fd, const char *path, const struct stat *root)
+{
+	struct stat found;
+	return status(fd, path, &found, 0) && found.device == root->device && found.inode == root->inode;
 }
 
 /*
  * The length of the shortest way to the root that AT_EXECFN begins with; it goes to `to`. 0 if there is none of at most
  * `limit` bytes.
  */
-static u64 shorter_root(char *to, const char *execfn, const char *root, u64 limit)
+static u64 shorter_root(char *to, const char *execfn, const struct stat *root, u64 limit)
 {
-	u64 wanted[20], found[20];
-	if (!execfn || *execfn != '/' || !identity(root, wanted))
+	if (!execfn || *execfn != '/')
 		return 0;
 	for (u64 i = 0; execfn[i] && i <= limit; i++) {
 		if (i && execfn[i] == '/') {
 			to[i] = 0;
-			if (identity(to, found) && found[0] == wanted[0] && found[1] == wanted[1])
+			if (is_root(AT_FDCWD, to, root))
 				return i;
 		}
 		to[i] = execfn[i];
+	}
+	return 0;
+}
+
+/* Whether only the user can change what is in a directory; root can everything, and owns it with `roots`. */
+static int is_guarded(const struct stat *stat, u64 euid, int roots)
+{
+	const u32 *words = (const u32 *)stat;
+	u32 mode = words[STAT_MODE], owner = words[STAT_UID];
+	return (owner == euid || (roots && owner == 0)) && (!(mode & NOT_OTHERS) || (roots && mode & S_ISVTX));
+}
+
+/* Opens the user's directory for aliases, which is made if it is not there; at most -1 where it cannot be trusted. */
+static long alias_directory(char *path, u64 euid)
+{
+	struct stat stat;
+	char *name = last_slash(path);
+	*name = 0;
+	int good = status(AT_FDCWD, path, &stat, 0) && is_guarded(&stat, euid, 1);
+	*name = '/';
+	if (!good)
+		return -1;
+	long flags = O_RDONLY_CLOEXEC | O_DIRECTORY | O_NOFOLLOW | O_NOATIME;
+	long fd = sys(SYS_openat, AT_FDCWD, (long)path, flags, 0, 0, 0);
+	if (fd == -ENOENT) {
+		long made = sys(SYS_mkdirat, AT_FDCWD, (long)path, ALIAS_MODE, 0, 0, 0);
+		fd = sys(SYS_openat, AT_FDCWD, (long)path, flags, 0, 0, 0);
+		if (made == 0 && fd >= 0) /* whatever the umask is */
+			sys(SYS_fchmod, fd, ALIAS_MODE, 0, 0, 0, 0);
+	}
+	if (fd >= 0 && !(status(fd, "", &stat, AT_EMPTY_PATH) && is_guarded(&stat, euid, 0))) {
+		sys(SYS_close, fd, 0, 0, 0, 0, 0);
+		return -1;
+	}
+	return fd;
+}
+
+/* Whether the link of that name in a directory says where the root lies; it is made if there is none. 0: another is there. */
+static long is_alias(long fd, const char *name, const char *root)
+{
+	char text[PATH_MAX];
+	long n = sys(SYS_readlinkat, fd, (long)name, (long)text, sizeof text, 0, 0);
+	if (n == -ENOENT) {
+		sys(SYS_symlinkat, (long)root, fd, (long)name, 0, 0, 0);
+		n = sys(SYS_readlinkat, fd, (long)name, (long)text, sizeof text, 0, 0);
+	}
+	for (long i = 0; i < n; i++)
+		if (text[i] != root[i] || !root[i])
+			return 0;
+	return n < 0 ? n == -EINVAL ? 0 : n : !root[n];
+}
+
+/* /run/user/4294967295/sf/0123456789ab is the longest; the bundler sees to it that there is room for it. */
+enum { ALIAS_MAX = 36, ALIAS_DIGITS = 12, ALIAS_TRIES = 16 };
+
+/* The length of an alias of the root, which goes to `to`, of at most `limit` bytes; 0 where there is no place for one. */
+static u64 alias_of(char *to, const char *root, const struct stat *stat, u64 euid, u64 limit)
+{
+	u64 hashed = SEED;
+	for (const char *c = root; *c; c++) {
+		u64 byte = (u8)*c;
+		hashed = hash(hashed, &byte, 1);
+	}
+	const char *form = euid ? "/run/user/%/sf\0/dev/shm/sf-%\0/tmp/sf-%\0" : "/run/sf\0/dev/shm/sf-%\0/tmp/sf-%\0";
+	for (; *form; form++) {
+		char path[ALIAS_MAX + 1], digits[24], *at = path;
+		for (; *form; form++) {
+			if (*form == '%')
+				at = append(at, path + ALIAS_MAX, decimal(digits + sizeof digits, euid));
+			else
+				*at++ = *form;
+		}
+		*at = 0;
+		u64 length = at - path + 1 + ALIAS_DIGITS;
+		long fd = length <= limit ? alias_directory(path, euid) : -1;
+		if (fd < 0)
+			continue;
+		*at++ = '/';
+		at[ALIAS_DIGITS] = 0;
+		long found = 0;
+		for (u64 tries = 0; !found && tries < ALIAS_TRIES; tries++) {
+			u64 number = hashed + tries;
+			for (int i = ALIAS_DIGITS; i--; number >>= 4)
+				at[i] = "0123456789abcdef"[number & 15];
+			found = is_alias(fd, at, root);
+		}
+		int good = found > 0 && is_root(fd, at, stat);
+		sys(SYS_close, fd, 0, 0, 0, 0, 0);
+		if (good) {
+			copy((u64)to, path, length);
+			return length;
+		}
 	}
 	return 0;
 }
@@ -745,13 +883,7 @@ static __attribute__((noreturn, noinline)) void too_deep(const char *who, u64 le
 	const char *stop = text + sizeof text - 1;
 	char *at = append(text, stop, ": unpacked too deep: ");
 	for (int i = 0; i < 2; i++) {
-		char *digit = digits + sizeof digits - 1;
-		*digit = 0;
-		u64 n = i ? limit : length;
-		do
-			*--digit = (char)('0' + n % 10);
-		while (n /= 10);
-		at = append(at, stop, digit);
+		at = append(at, stop, decimal(digits + sizeof digits, i ? limit : length));
 		at = append(at, stop, i ? ": move it, or bundle with --prefix" : " bytes, at most ");
 	}
 	*at = 0;
@@ -762,7 +894,7 @@ static __attribute__((noreturn, noinline)) void too_deep(const char *who, u64 le
  * Reads the table of the bundle whose root ends at `end`, and writes to the program's own sites. Returns what later
  * arrivals need; 0 without a table, and when there are none.
  */
-static const struct state *relocate_program(const char *who, char *path, char *end, const char *limit, const char *execfn, u64 bias,
+static const struct state *relocate_program(const char *who, char *path, char *end, const char *limit, u64 *const *aux, u64 bias,
 					    const struct phdr *headers, u64 count, u64 page)
 {
 	struct table head;
@@ -803,7 +935,13 @@ static const struct state *relocate_program(const char *who, char *path, char *e
 	s->table = t;
 	s->root_length = root;
 	if (t->sites && root > t->limit) {
-		s->root_length = shorter_root(s->root, execfn, path, t->limit);
+		struct stat stat;
+		s->root_length = 0;
+		if (status(AT_FDCWD, path, &stat, 0)) {
+			s->root_length = shorter_root(s->root, aux[AT_EXECFN] ? (const char *)*aux[AT_EXECFN] : 0, &stat, t->limit);
+			if (!s->root_length && aux[AT_EUID])
+				s->root_length = alias_of(s->root, path, &stat, *aux[AT_EUID], t->limit);
+		}
 		if (!s->root_length)
 			too_deep(who, root, t->limit);
 	} else {
@@ -1003,7 +1141,7 @@ u64 start(u64 *stack, u64 exit_function)
 	u64 count = *aux[AT_PHNUM];
 	const struct state *state = 0;
 	if (c->number != NO_TABLE && end < limit)
-		state = relocate_program(who, path, end, limit, aux[AT_EXECFN] ? (const char *)*aux[AT_EXECFN] : 0, bias, headers, count, page);
+		state = relocate_program(who, path, end, limit, aux, bias, headers, count, page);
 	if (!*c->loader)
 		return entry;
 	end = append(append(end, limit, "/"), limit, c->loader);

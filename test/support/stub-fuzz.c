@@ -47,7 +47,7 @@ const char _start[16] = "the entry point", _loaded[16], _mapped[16];
 u64 start(u64 *stack, u64 exit_function), loaded(u64 *stack);
 struct state;
 void relocate_libraries(const struct state *state);
-enum { NR_read, NR_write, NR_close, NR_mmap, NR_mprotect, NR_munmap, NR_pread64, NR_getcwd, NR_exit_group, NR_openat, NR_readlinkat, NR_pwrite64, NR_clock_gettime, NR_newfstatat, NR_COUNT };
+enum { NR_read, NR_write, NR_close, NR_mmap, NR_mprotect, NR_munmap, NR_pread64, NR_getcwd, NR_exit_group, NR_openat, NR_readlinkat, NR_pwrite64, NR_clock_gettime, NR_newfstatat, NR_mkdirat, NR_symlinkat, NR_fchmod, NR_COUNT };
 
 /* ---- Random numbers (splitmix64) ---- */
 
@@ -93,13 +93,13 @@ static size_t written_size;
 static int calls, fails_at, fails_with;
 static jmp_buf ended;
 
-enum { DESCRIPTOR = 7, TABLE, MEM };
+enum { DESCRIPTOR = 7, TABLE, MEM, ALIAS };
 
 /* The bundle's table of relocations: none, one that is whole, one that is not. */
 static enum { NONE, WHOLE, DAMAGED } has_table;
 static u64 table_words[2048], table_words_count;
 static int mem_errno;
-/* A bit for each of TABLE and MEM that is open. */
+/* A bit for each of TABLE, MEM and ALIAS that is open. */
 static int others_open;
 
 static long also_open(int fd)
@@ -218,6 +218,208 @@ static long copy_out(char *to, long room, const char *from, int with_nul)
 	return length;
 }
 
+/* ---- The directories for aliases ---- */
+
+/* Three places, their paths as this process has them, and the directories above. */
+enum { PLACES = 3 };
+static struct place_for_aliases {
+	char above[40], path[40];
+	struct { int is_there; uint32_t mode, owner; } parent, directory;
+	enum { ABSENT, DIRECTORY, A_FILE, A_LINK, CANNOT_BE_MADE } kind;
+	/* So many names are another's; whether the next one is there, and says where the root lies. */
+	u64 taken;
+	int made, by_us;
+} places[PLACES];
+static struct place_for_aliases *opened_place;
+static u64 euid, alias_number, root_inode;
+static char bundle[12 * PATH_MAX];
+static int is_root_known;
+
+static u64 hash(u64 value, const u64 *from, u64 count);
+static const u64 hash_seed;
+
+/* The root of the bundle, and with it the name that its alias has. */
+static void set_root(const char *path)
+{
+	if (path != bundle)
+		strcpy(bundle, path);
+	alias_number = hash_seed;
+	for (const char *c = bundle; *c; c++) {
+		u64 byte = (unsigned char)*c;
+		alias_number = hash(alias_number, &byte, 1);
+	}
+}
+static unsigned long aliases;
+
+static uint32_t random_mode(void)
+{
+	return chance(70) ? (uint32_t[]){ 0700, 0711, 0755, 01777 }[below(4)] : (uint32_t)below(010000);
+}
+
+static uint32_t random_owner(void) { return chance(60) ? (uint32_t)euid : chance(60) ? 0 : (uint32_t)next(); }
+
+static void make_places(void)
+{
+	euid = chance(40) ? 0 : chance(50) ? 1000 : next() & 0xffffffff;
+	for (int i = 0; i < PLACES; i++) {
+		struct place_for_aliases *p = &places[i];
+		memset(p, 0, sizeof *p);
+		if (i == 0 && euid)
+			sprintf(p->above, "/run/user/%lu", euid);
+		else
+			strcpy(p->above, (const char *[]){ "/run", "/dev/shm", "/tmp" }[i]);
+		if (i == 0)
+			sprintf(p->path, "%s/sf", p->above);
+		else
+			sprintf(p->path, "%s/sf-%lu", p->above, euid);
+		p->parent.is_there = chance(70), p->parent.mode = random_mode(), p->parent.owner = random_owner();
+		p->directory.mode = random_mode(), p->directory.owner = random_owner();
+		p->kind = chance(40) ? ABSENT : chance(70) ? DIRECTORY : 2 + below(3);
+		p->taken = chance(80) ? 0 : below(20), p->made = chance(40);
+	}
+	opened_place = 0;
+}
+
+static struct place_for_aliases *place_at(const char *path)
+{
+	for (int i = 0; i < PLACES; i++)
+		if (strcmp(places[i].path, path) == 0)
+			return &places[i];
+	return 0;
+}
+
+/* Nobody but the user and root can ever change what is in it: looked at in another way than the stub does. */
+static int is_guarded_place(const struct place_for_aliases *p)
+{
+	if (p->kind != DIRECTORY || p->directory.owner != euid || p->directory.mode & 020 || p->directory.mode & 02)
+		return 0;
+	if (!p->parent.is_there || (p->parent.owner && p->parent.owner != euid))
+		return 0;
+	return p->parent.mode & 01000 || (p->parent.mode & 022) == 0;
+}
+
+/* Whether no system call was made to fail so far. */
+static int is_undisturbed(void) { return fails_at < 0 || calls <= fails_at; }
+
+/* Which of the names in it is meant; the stub has to have made sure of the directory. */
+static u64 alias_index(long fd, const char *name)
+{
+	char *end;
+	if (fd != ALIAS || !opened_place || !is_guarded_place(opened_place))
+		wrong("%s in a directory that is not to be trusted", name);
+	u64 number = strtoul(name, &end, 16), index = (number - alias_number) & 0xffffffffffff;
+	if (*end || strlen(name) != 12 || index >= 16 || (index > opened_place->taken && is_undisturbed()))
+		wrong("an alias named %s", name);
+	return index;
+}
+
+static long write_status(u64 *stat, u64 inode, uint32_t mode, uint32_t owner)
+{
+	memset(stat, 0xcc, 144);
+	stat[0] = 1, stat[1] = inode;
+	((uint32_t *)stat)[6] = mode, ((uint32_t *)stat)[7] = owner;
+	return 0;
+}
+
+static long do_stat(long fd, const char *path, u64 *stat, long flags)
+{
+	if (fd == ALIAS && flags == 0x1000 && !*path && opened_place)
+		return write_status(stat, 9, 040000 | opened_place->directory.mode, opened_place->directory.owner);
+	if (flags)
+		wrong("newfstatat(%ld, \"%s\", %#lx)", fd, path, flags);
+	if (fd == ALIAS) {
+		if (alias_index(fd, path) != opened_place->taken || !opened_place->made)
+			wrong("a look at the alias %s, which does not lead to the root", path);
+		return chance(80) ? write_status(stat, root_inode, 0, 0) : -ELOOP;
+	}
+	if (fd != AT_FDCWD)
+		wrong("newfstatat of directory %ld", fd);
+	for (int i = 0; i < PLACES; i++)
+		if (strcmp(places[i].above, path) == 0)
+			return places[i].parent.is_there ? write_status(stat, 8, 040000 | places[i].parent.mode, places[i].parent.owner) : -ENOENT;
+	u64 inode = below(6);
+	if (!is_root_known) { /* it is made up by the kernel, and this is the first that is heard of it */
+		set_root(path);
+		is_root_known = 1;
+	}
+	if (strcmp(path, bundle) == 0)
+		root_inode = inode;
+	return chance(80) ? write_status(stat, inode, 040755, 0) : -ENOENT;
+}
+
+static long do_mkdir(long fd, const char *path, long mode)
+{
+	struct place_for_aliases *p = place_at(path);
+	if (fd != AT_FDCWD || !p || mode != 0711)
+		wrong("mkdirat(%ld, \"%s\", %#lo)", fd, path, mode);
+	if (p->kind == CANNOT_BE_MADE)
+		return -EROFS;
+	if (p->kind != ABSENT && is_undisturbed())
+		wrong("%s is there", path);
+	if (p->kind != ABSENT)
+		return -EEXIST;
+	p->kind = DIRECTORY;
+	if (chance(20)) /* another process was there first */
+		return -EEXIST;
+	p->directory.mode = chance(50) ? 0711 : 0700, p->directory.owner = (uint32_t)euid, p->by_us = 1;
+	return 0;
+}
+
+static long open_place(struct place_for_aliases *p, long flags)
+{
+	if (flags != (02000000 | 0200000 | 0400000 | 01000000))
+		wrong("%s is opened with %#lo", p->path, flags);
+	if (p->kind == DIRECTORY) {
+		if (euid && p->directory.owner != euid) /* O_NOATIME */
+			return -EPERM;
+		opened_place = p;
+		return also_open(ALIAS);
+	}
+	return p->kind == A_FILE ? -ENOTDIR : p->kind == A_LINK ? -ELOOP : -ENOENT;
+}
+
+static long do_symlink(const char *text, long fd, const char *name)
+{
+	u64 index = alias_index(fd, name);
+	if (!is_undisturbed() && (index != opened_place->taken || opened_place->made))
+		return -EEXIST;
+	if (index != opened_place->taken || opened_place->made || strcmp(text, bundle))
+		wrong("symlinkat(\"%s\", %ld, \"%s\")", text, fd, name);
+	if (chance(10))
+		return -ENOSPC;
+	if (chance(10)) { /* another start was there first: of this root, or of one with the same hash */
+		if (chance(50))
+			opened_place->made = 1;
+		else
+			opened_place->taken++;
+		return -EEXIST;
+	}
+	opened_place->made = 1;
+	return 0;
+}
+
+static long read_alias(long fd, const char *name, char *to, long room)
+{
+	static char longer[sizeof bundle + 1];
+	snprintf(longer, sizeof longer, "%sx", bundle);
+	u64 index = alias_index(fd, name);
+	if (index < opened_place->taken)
+		return chance(20) ? -EINVAL : copy_out(to, room, chance(50) ? "/another" : chance(50) ? "" : longer, 0);
+	return opened_place->made && index == opened_place->taken ? copy_out(to, room, bundle, 0) : -ENOENT;
+}
+
+/* Whether a root that the stub took is an alias of the bundle's, in a place that nobody else can change. */
+static int is_good_alias(const char *root)
+{
+	for (int i = 0; i < PLACES; i++) {
+		char path[64];
+		sprintf(path, "%s/%012lx", places[i].path, (alias_number + places[i].taken) & 0xffffffffffff);
+		if (strcmp(root, path) == 0)
+			return places[i].made && is_guarded_place(&places[i]) && strlen(path) <= 36;
+	}
+	return 0;
+}
+
 static void wrong_unless_absolute(const char *path)
 {
 	if (*path != '/')
@@ -246,7 +448,18 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		return -fails_with;
 	}
 	switch (nr) {
+	case NR_mkdirat:
+		return do_mkdir(a, (char *)b, c);
+	case NR_symlinkat:
+		return do_symlink((char *)a, b, (char *)c);
+	case NR_fchmod:
+		if (a != ALIAS || b != 0711 || !opened_place || !opened_place->by_us)
+			wrong("fchmod(%ld, %#lo)", a, b);
+		opened_place->directory.mode = 0711;
+		return 0;
 	case NR_readlinkat:
+		if (a == ALIAS)
+			return read_alias(a, (char *)b, (char *)c, d);
 		if (a != AT_FDCWD)
 			wrong("readlinkat of directory %ld", a);
 		if (strlen((char *)b) >= PATH_MAX)
@@ -260,6 +473,8 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 	case NR_getcwd:
 		return cwd_errno ? -cwd_errno : copy_out((char *)a, b, cwd, 1);
 	case NR_openat:
+		if (a == AT_FDCWD && place_at((char *)b))
+			return open_place(place_at((char *)b), c);
 		if (a != AT_FDCWD || c != (strcmp((char *)b, "/proc/self/mem") ? 02000000 : 02000002))
 			wrong("openat(%ld, ..., %#lo)", a, c);
 		if (strcmp((char *)b, "/proc/self/mem") == 0)
@@ -274,7 +489,7 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		descriptor_open = 1;
 		return DESCRIPTOR;
 	case NR_close:
-		if (a == TABLE || a == MEM) {
+		if (a == TABLE || a == MEM || a == ALIAS) {
 			if (!(others_open & 1 << a))
 				wrong("close(%ld)", a);
 			others_open &= ~(1 << a);
@@ -312,8 +527,7 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		memset((char *)b, 0xcc, 16);
 		return 0;
 	case NR_newfstatat:
-		((u64 *)c)[0] = 1, ((u64 *)c)[1] = below(3);
-		return chance(80) ? 0 : -ENOENT;
+		return do_stat(a, (char *)b, (u64 *)c, d);
 	case NR_pread64:
 		if (a == TABLE) {
 			u64 size = table_words_count * 8;
@@ -667,7 +881,7 @@ static void make_table(void)
 	sites_at[-1] = loader_sites << 32;
 	memcpy(table_words, "SFRELOC2", 8);
 	table_words[2] = files | sites << 32;
-	table_words[3] = chance(80) ? 0xffffffff : below(300);
+	table_words[3] = chance(70) ? 0xffffffff : below(chance(50) ? 300 : 60);
 	table_words[1] = hash(hash_seed, table_words + 2, table_words_count - 2);
 	if (has_table == DAMAGED) {
 		if (chance(50))
@@ -882,6 +1096,8 @@ static void one(void)
 	links = chance(70) ? 0 : chance(80) ? 1 + (int)below(3) : 1 << 20;
 	random_path(target, 1 + below(chance(80) ? 60 : PATH_MAX - 2), chance(50));
 
+	make_places();
+
 	/* The program. */
 	config = (struct config){ .magic = "SFSTUB1", .up = (uint32_t)(chance(90) ? below(5) : below(9000)) };
 	random_path(config.loader, chance(90) ? 1 + below(60) : below(sizeof config.loader), 0);
@@ -958,7 +1174,7 @@ static void one(void)
 		{ AT_PHDR, (u64)program, chance(1) }, { AT_PHENT, sizeof(Elf64_Phdr), chance(1) }, { AT_PHNUM, count, chance(1) },
 		{ AT_BASE, 0, chance(1) }, { AT_ENTRY, foreign ? (u64)program : (u64)_start, chance(1) }, { AT_PAGESZ, page, no_page },
 		{ AT_SECURE, (u64)secure, !secure && chance(20) }, { AT_EXECFN, (u64)name_of_file, !name_of_file || chance(5) },
-		{ AT_UID, 0, 0 }, { AT_RANDOM, (u64)strings, 0 }, { AT_HWCAP2, 2, 0 }, { 51, 3376, 0 }, { next() | 64, next(), 0 }, { AT_IGNORE, next(), 0 },
+		{ AT_EUID, euid, chance(5) }, { AT_RANDOM, (u64)strings, 0 }, { AT_HWCAP2, 2, 0 }, { 51, 3376, 0 }, { next() | 64, next(), 0 }, { AT_IGNORE, next(), 0 },
 	};
 	enum { ENTRIES = sizeof entries / sizeof *entries };
 	for (int i = 0; i < ENTRIES; i++) { /* any order */
@@ -993,8 +1209,8 @@ static void one(void)
 			break;
 		*slash = 0;
 	}
-	static char bundle[4 * PATH_MAX];
-	strcpy(bundle, wanted);
+	set_root(wanted);
+	is_root_known = from_proc && fails_at != 0;
 	u64 limit = has_table == WHOLE && table_words[2] >> 32 ? table_words[3] : -1ul;
 	int too_deep = strlen(bundle) > limit;
 	strcat(strcat(wanted, "/"), config.loader);
@@ -1118,6 +1334,13 @@ static void one(void)
 		check_image(&images[PROGRAM], has_sites ? root_in(state_at) : 0, fails_at < 0, 0, "the program");
 	if (state_at && from_proc && fails_at != 0 && !too_deep && strcmp(root_in(state_at), bundle))
 		wrong("its root is %s, not %s", root_in(state_at), bundle);
+	if (state_at && from_proc && fails_at != 0 && too_deep) {
+		const char *way = root_in(state_at);
+		int is_alias = is_good_alias(way);
+		aliases += is_alias;
+		if (strlen(way) > limit || (!is_alias && strncmp(way, execfn, strlen(way))))
+			wrong("a shorter way to the root: %s", way);
+	}
 	int contents = table_words[6] ? 0 : loader_good && from_proc && !too_deep ? fails_at < 0 || !state_at : !state_at;
 	if (table->p_type != PT_PHDR || table->p_vaddr + bias != table_at || table->p_memsz != table_count * sizeof *table)
 		wrong("PT_PHDR");
@@ -1212,7 +1435,7 @@ int main(int argc, char **argv)
 		this_seed = seed * 1000003 + i;
 		one();
 	}
-	printf("%lu starts, seed %lu: %lu jumps to the loader, %lu to the program, %lu messages, %lu of them after a failed system call; %lu static, %lu when all is loaded\n",
-	       starts, seed, jumps, returns + statics, deaths, failures[0], statics, again);
+	printf("%lu starts, seed %lu: %lu jumps to the loader, %lu to the program, %lu messages, %lu of them after a failed system call; %lu static, %lu when all is loaded, %lu by an alias\n",
+	       starts, seed, jumps, returns + statics, deaths, failures[0], statics, again, aliases);
 	return 0;
 }

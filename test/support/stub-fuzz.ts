@@ -37,6 +37,7 @@ export async function fuzz(program: string, starts: number, seed: number): Promi
   expect(Number(total)).toBe(starts)
   expect(Number(jumps) + Number(program_) + Number(messages)).toBe(starts)
   for (const count of [jumps, program_, messages]) expect(Number(count)).toBeGreaterThan(starts / 20)
-  const [, statics, again] = /; (\d+) static, (\d+) when all is loaded/.exec(said)!
+  const [, statics, again, aliases] = /; (\d+) static, (\d+) when all is loaded, (\d+) by an alias/.exec(said)!
   for (const count of [statics, again]) expect(Number(count)).toBeGreaterThan(starts / 50)
+  expect(Number(aliases)).toBeGreaterThan(starts / 2000)
 }
