@@ -9,7 +9,7 @@ import { rootLimit } from '../src/entry/relocations.ts'
 import { bufferSource } from '../src/io/bytes.ts'
 import { temporary } from './support/bundle.ts'
 import { eachOf, output } from './support/elf-tools.ts'
-import { LINK, PLACEHOLDER, relocate, relocated, sayAt } from './support/relocation-lab.ts'
+import { aliasOf, LINK, PLACEHOLDER, relocate, relocated, sayAt } from './support/relocation-lab.ts'
 import { ROOT, refusal, SUPPORT, say } from './support/stub-lab.ts'
 
 const root = temporary()
@@ -128,15 +128,19 @@ describe.each(KINDS)('$name', kind => {
 
   test('moved; the longest root; one byte more', async () => {
     const { bundle, more } = await build(kind, [], 'moved')
-    const runs = (place: string) => sayAt(bundle, place, [...qemu, `${place}/bin/prog`], { more })
+    const runs = (place: string, mounts: readonly string[] = []) =>
+      sayAt(bundle, place, [...qemu, `${place}/bin/prog`], { more: [...more, ...mounts] })
     const limit = rootLimit([{ link: LINK }])
     const longest = `/${'r'.repeat(limit - 1)}`
     for (const place of ['/a', '/b c/d  e', longest])
       expect(await runs(place)).toEqual(good(lines(relocated(place), `1 ${place}/bin/prog`)))
-    expect(await runs(`${longest}r`)).toEqual({
+    const longer = `${longest}r`
+    const alias = relocated(aliasOf('/dev/shm/sf-0', longer))
+    expect(await runs(longer)).toEqual(good(lines(alias, `1 ${longer}/bin/prog`)))
+    expect(await runs(longer, ['--remount-ro', '/dev'])).toEqual({
       end: 127,
       stdout: '',
-      stderr: `${longest}r/bin/prog: unpacked too deep: ${limit + 1} bytes, at most ${limit}: move it, or bundle with --prefix\n`,
+      stderr: `${longer}/bin/prog: unpacked too deep: ${limit + 1} bytes, at most ${limit}: move it, or bundle with --prefix\n`,
     })
   })
 })

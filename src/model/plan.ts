@@ -105,7 +105,7 @@ export interface PlannedRelocations {
   /** Programs with the stub by their number, then all other objects. */
   readonly programs: readonly { readonly at: BundlePath; readonly sites: readonly RelocationSite[] }[]
   readonly objects: readonly { readonly at: BundlePath; readonly sites: readonly RelocationSite[] }[]
-  /** Bytes that the path of the bundle's root may have. */
+  /** Bytes of the root's path beyond which programs go by a link to it (stub.c, "alias"). */
   readonly rootLimit: number
 }
 

@@ -36,7 +36,7 @@ export interface BundleReport {
   readonly format: Format
   readonly counts: { readonly programs: number; readonly libraries: number; readonly data: number }
   readonly references: Readonly<Record<Outcome | 'host-path', number>>
-  /** Bytes that the path may have where the bundle is unpacked; null: any. */
+  /** Bytes of the path where the bundle is unpacked, beyond which its programs go by a link to it; null: none do. */
   readonly rootLimit: number | null
   /** Data files that name places, which `./relocate` writes into them after unpacking. */
   readonly templates: number
@@ -161,7 +161,6 @@ export function bundleSummary(report: BundleReport): string {
       : [`  pushed: ${counted(report.pushed.uploaded, 'blob', 'blobs')} sent, ${report.pushed.skipped} were there`]),
     ...(report.tarSha256 === null || report.image !== null ? [] : [`  sha256 of the tar ${report.tarSha256}`]),
     ...(report.prefix === null || report.image !== null ? [] : [`  made for ${report.prefix}: unpack it there`]),
-    ...(report.rootLimit === null ? [] : [`  unpack it at a path of at most ${report.rootLimit} bytes`]),
     ...(report.templates === 0
       ? []
       : [

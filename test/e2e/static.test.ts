@@ -50,17 +50,13 @@ test.each(['dynamic', 'static', 'static-pie'])('%s, in an empty root, moved', na
   for (const at of ['/srv/x', '/b c/d  e']) expect(new EmptyRoot(place, at).run(`bin/${name}`)).toEqual(good())
 })
 
-test('the longest root that the summary names works, one byte more does not', () => {
+test('the longest root that bundle.json names; longer ones', () => {
   const { rootLimit } = JSON.parse(readFileSync(join(place, 'bundle.json'), 'utf8')) as { rootLimit: number }
   const longest = `/${'r'.repeat(rootLimit - 1)}`
   for (const name of ['static', 'static-pie']) {
     expect(new EmptyRoot(place, longest).run(`bin/${name}`)).toEqual(good())
-    expect(new EmptyRoot(place, `${longest}r`).run(`bin/${name}`)).toEqual({
-      code: 127,
-      signal: null,
-      stdout: '',
-      stderr: `${longest}r/bin/${name}: unpacked too deep: ${rootLimit + 1} bytes, at most ${rootLimit}: move it, or bundle with --prefix\n`,
-    })
+    for (const more of ['r', '/r'.repeat(400)])
+      expect(new EmptyRoot(place, `${longest}${more}`).run(`bin/${name}`)).toEqual(good())
   }
 })
 
@@ -85,7 +81,6 @@ test('alone in a bundle; without the stub; for one place', () => {
   const alone = join(directory, 'alone')
   const made = mustBundle([join(programs, 'bin/static'), '-f', 'dir', '-o', alone])
   expect(made.stdout).toContain('1 self-relocating')
-  expect(made.stdout).toMatch(/unpack it at a path of at most \d+ bytes/)
   expect(grep('/nix/store', alone)).toBe('')
   expect(new EmptyRoot(alone, '/srv/x').run('bin/static')).toEqual(good())
   expect(bundle(['verify', alone])).toMatchObject({ code: 0 })

@@ -24,6 +24,17 @@ export const LINK = 31
 /** What the placeholder becomes in a bundle at `root`. */
 export const relocated = (root: string): string => `${root.padEnd(38, '/')}/p/1f-package-1.0`
 
+/** The alias of a root in a directory; the next ones after it when its name is taken. */
+export function aliasOf(directory: string, root: string, next = 0): string {
+  let hash = 0xcbf29ce484222325n
+  for (const byte of Buffer.from(root, 'latin1')) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
+    hash ^= hash >> 32n
+  }
+  const name = BigInt.asUintN(48, hash + BigInt(next))
+  return `${directory}/${name.toString(16).padStart(12, '0')}`
+}
+
 /** The address of every placeholder that is loaded. */
 export function sitesOf(bytes: Buffer): RelocatedSite[] {
   const { segments } = parseElf(bufferSource(bytes), '')
