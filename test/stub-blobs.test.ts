@@ -37,7 +37,7 @@ const [low, high] = [join(directory, 'low'), join(directory, 'high')]
 beforeAll(async () => {
   for (const path of [low, high]) mkdirSync(path)
   await Promise.all([build(low, '0'), build(high, '0x123456789000')])
-})
+}, 60_000)
 
 describe.each([
   { cpu: 'x86_64', prefix: '' },

@@ -1,5 +1,5 @@
 /**
- * Bundles in an empty root, one for a fixed place, a relocatable one at two: real programs do there what they do in the
+ * Bundles in an empty root, one for a fixed place, a relocatable one at three: real programs do there what they do in the
  * store, without arguments, environment or any step of installation.
  */
 import { spawn } from 'node:child_process'
@@ -16,6 +16,7 @@ const MODES = [
   { mode: 'with --prefix', place: '/opt/app', bundle: bundles('--prefix', '/opt/app') },
   { mode: 'relocatable', place: '/srv/x', bundle: relocatable },
   { mode: 'moved', place: "/opt/it's another 100%{}", bundle: relocatable },
+  { mode: 'at 900 bytes', place: `/srv${`/${'r'.repeat(127)}`.repeat(7)}`, bundle: relocatable },
 ]
 
 describe.each(MODES)('$mode, at $place', ({ place, bundle }) => {
