@@ -400,11 +400,16 @@ static long do_symlink(const char *text, long fd, const char *name)
 
 static long read_alias(long fd, const char *name, char *to, long room)
 {
-	static char longer[sizeof bundle + 1];
-	snprintf(longer, sizeof longer, "%sx", bundle);
+	/* Longer than the root, or as long and another. */
+	static char other[sizeof bundle + 1];
+	snprintf(other, sizeof other, "%sx", bundle);
+	if (chance(50)) {
+		other[strlen(bundle)] = 0;
+		other[strlen(bundle) - 1] ^= 1;
+	}
 	u64 index = alias_index(fd, name);
 	if (index < opened_place->taken)
-		return chance(20) ? -EINVAL : copy_out(to, room, chance(50) ? "/another" : chance(50) ? "" : longer, 0);
+		return chance(20) ? -EINVAL : copy_out(to, room, chance(50) ? "/another" : chance(50) ? "" : other, 0);
 	return opened_place->made && index == opened_place->taken ? copy_out(to, room, bundle, 0) : -ENOENT;
 }
 
