@@ -1,6 +1,6 @@
 /**
  * Whatever is verified, as a sequence of members: a directory, a tar archive (plain, gzip, zstd, xz, bzip2), a zip, a
- * single file. Nothing is unpacked to disk.
+ * package of Debian's, a single file. Nothing is unpacked to disk.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { BundleError } from '../errors.ts'
@@ -8,6 +8,7 @@ import type { ByteSource } from '../io/bytes.ts'
 import { filePiecesInto, list, lstat, readLink, readStream, stat, withFile } from '../io/store.ts'
 import { containerKindOf, LIMITS } from '../references/containers.ts'
 import type { Problem } from '../references/inflate.ts'
+import { type ArMember, isDebHead, readAr } from './ar.ts'
 import { compressionOf, decompressor } from './compress.ts'
 import { isTarHead, namesTar, namesZip } from './kind.ts'
 import { peek, takenBy } from './stream.ts'
@@ -26,7 +27,7 @@ export interface Member extends ArchiveMember {
   contents(): AsyncGenerator<Buffer>
 }
 
-export type ArtefactKind = 'directory' | 'tar' | 'zip' | 'file'
+export type ArtefactKind = 'directory' | 'tar' | 'zip' | 'deb' | 'file'
 
 export interface Artefact {
   readonly kind: ArtefactKind
@@ -45,6 +46,7 @@ export async function open(path: string): Promise<Artefact> {
   if (status.type !== 'file') throw new BundleError('unsupported', 'neither a directory nor a file', { path })
   if (namesTar(path) || (await beginsAsTar(path)))
     return { kind: 'tar', members: () => belowRoot(tarMembers(path), path) }
+  if (withFile(path, source => isDebHead(source.read(0, 32)))) return { kind: 'deb', members: () => debMembers(path) }
   const isZip = namesZip(path) || withFile(path, containerKindOf) === 'zip'
   if (isZip) return { kind: 'zip', members: () => belowRoot(zipMembers(path), path) }
   return { kind: 'file', members: () => fileMembers(path, status) }
@@ -123,17 +125,19 @@ interface OpenArchive {
   close(): void
 }
 
-/** A file's bytes, decompressed. */
-function openArchive(path: string): OpenArchive {
-  const compression = withFile(path, source => compressionOf(source.read(0, 6)))
-  const file = readStream(path, READ_SIZE)
+/** A file's bytes, or those of a part of it, decompressed. */
+function openArchive(path: string, part?: { readonly offset: number; readonly size: number }): OpenArchive {
+  const start = part?.offset ?? 0
+  const compression = withFile(path, source => compressionOf(source.read(start, 6)))
+  const file = readStream(path, READ_SIZE, part)
   const stage = decompressor(compression)
   const stream = stage ? file.on('error', error => stage.destroy(error)).pipe(stage) : file
   return {
     stream,
     checkEnd: () => {
       const taken = compression === 'gzip' && stage ? takenBy(stage) : null
-      const follows = taken !== null && withFile(path, source => !isZero(source, taken))
+      const end = part === undefined ? undefined : part.offset + part.size
+      const follows = taken !== null && withFile(path, source => !isZero(source, start + taken, end))
       if (follows)
         throw new BundleError('archive-unreadable', `something follows behind its end, at ${taken}`, { path })
     },
@@ -145,22 +149,52 @@ function openArchive(path: string): OpenArchive {
 }
 
 /** Tapes, and programs that round sizes up, leave zeros behind a file. */
-function isZero(source: ByteSource, from: number): boolean {
-  for (let at = from; at < source.size; at += READ_SIZE)
-    if (source.read(at, READ_SIZE).some(byte => byte !== 0)) return false
+function isZero(source: ByteSource, from: number, end = source.size): boolean {
+  for (let at = from; at < end; at += READ_SIZE)
+    if (source.read(at, Math.min(READ_SIZE, end - at)).some(byte => byte !== 0)) return false
   return true
 }
 
 type Raw = Omit<Member, 'inside' | 'path' | 'problem'> & { readonly problem?: Problem | null }
 
-async function* tarMembers(path: string): AsyncGenerator<Raw> {
-  const { stream, checkEnd, close } = openArchive(path)
+async function* tarMembers(path: string, part?: ArMember): AsyncGenerator<Raw> {
+  const { stream, checkEnd, close } = openArchive(path, part)
   try {
     yield* readTar(stream, path)
     checkEnd()
   } finally {
     close()
   }
+}
+
+/** What a package installs, by its place, and what dpkg is told below `DEBIAN/`. */
+async function* debMembers(path: string): AsyncGenerator<Member> {
+  const parts = withFile(path, readAr)
+  if (typeof parts === 'string') throw new BundleError('archive-unreadable', `no package: ${parts}`, { path })
+  try {
+    for (const part of parts) {
+      const isTar = /^(?:control|data)\.tar(?:\.|$)/.test(part.name)
+      const below = part.name.startsWith('control') ? 'DEBIAN/' : ''
+      for await (const member of isTar ? tarMembers(path, part) : wholePart(path, part)) {
+        // The directory that all lies in has no name.
+        if (member.name === '' || member.name === '.') continue
+        const name = below + member.name
+        const contents = (): AsyncGenerator<Buffer> => readable(member.contents(), path)
+        yield { ...member, name, inside: name, path: null, problem: null, contents }
+      }
+    }
+  } catch (error) {
+    throw unreadable(error, path)
+  }
+}
+
+/** `debian-binary`, a signature: a part that is no archive. */
+async function* wholePart(path: string, { name, offset, size }: ArMember): AsyncGenerator<Raw> {
+  async function* contents(): AsyncGenerator<Buffer> {
+    for (let at = 0; at < size; at += READ_SIZE)
+      yield withFile(path, source => Buffer.from(source.read(offset + at, Math.min(READ_SIZE, size - at))))
+  }
+  yield { name, type: 'file', mode: 0o644, size, target: '', header: Buffer.alloc(0), contents }
 }
 
 async function* zipMembers(path: string): AsyncGenerator<Raw> {

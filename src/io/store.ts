@@ -158,9 +158,20 @@ function unreadable(path: string, error: unknown): unknown {
   return new BundleError('unreadable', `cannot be read (${code})`, { path, cause: error })
 }
 
-/** A file as a stream. @param size bytes of a piece */
-export const readStream = (path: string, size: number): fs.ReadStream =>
-  fs.createReadStream(native(path), { highWaterMark: size })
+/**
+ * A file, or a part of it, as a stream.
+ * @param size bytes of a piece
+ */
+export const readStream = (
+  path: string,
+  size: number,
+  part?: { readonly offset: number; readonly size: number },
+): fs.ReadStream =>
+  fs.createReadStream(native(path), {
+    highWaterMark: size,
+    // The last byte is one of it; a part without any ends before it begins.
+    ...(part !== undefined && { start: part.offset, end: Math.max(part.offset, part.offset + part.size - 1) }),
+  })
 
 /** A new file as a stream: it is an error (EEXIST) when it is there. */
 export const newFileStream = (path: string): fs.WriteStream =>

@@ -54,6 +54,35 @@ test('equal inputs give equal bytes', () => {
   expect(run('dpkg-deb', ['-c', one!]).stdout).toContain('./opt/multicall/bin/')
 })
 
+test('bundle verify reads it, and packages of others: xz and zstd, what dpkg is told, a store path in either', () => {
+  expect(bundle(['verify', '--strict', deb])).toMatchObject({ code: 0, stderr: '' })
+  const tree = join(work, 'other')
+  fs.mkdirSync(join(tree, 'DEBIAN'), { recursive: true })
+  fs.mkdirSync(join(tree, 'usr/share'), { recursive: true })
+  const control = 'Package: other\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n'
+  const store = `/nix/store/${'0123456789abcdfghijklmnpqrsvwxyz'}-hello-2.12`
+  const found = (compression: string): string[] => {
+    const path = join(work, `other-${compression}.deb`)
+    run('dpkg-deb', [`-Z${compression}`, '-b', tree, path])
+    return [...bundle(['verify', path]).stdout.matchAll(/^ {2}(\S+) +\d+ +utf8/gm)].map(([, file]) => file!)
+  }
+  fs.writeFileSync(join(tree, 'DEBIAN/control'), control)
+  fs.writeFileSync(join(tree, 'usr/share/data'), `see ${store}/share`)
+  for (const compression of ['xz', 'zstd', 'gzip', 'none']) expect(found(compression)).toEqual(['usr/share/data'])
+  fs.rmSync(join(tree, 'usr/share/data'))
+  fs.writeFileSync(join(tree, 'DEBIAN/postinst'), `#!/bin/sh\n${store}/bin/hello\n`, { mode: 0o755 })
+  expect(found('xz')).toEqual(['DEBIAN/postinst'])
+})
+
+test('a package that is cut anywhere is an error, and never clean', () => {
+  const bytes = fs.readFileSync(deb)
+  const cut = join(work, 'cut.deb')
+  for (const size of [30, 68, 100, 200, 500, bytes.length >> 1, bytes.length - 2]) {
+    fs.writeFileSync(cut, bytes.subarray(0, size))
+    expect(bundle(['verify', cut]), `${size} bytes`).toMatchObject({ code: 2 })
+  }
+})
+
 test('what is no package is refused before anything is written', () => {
   const out = join(work, 'refused.deb')
   const clash = bundle(['nginx', '-o', out, '--add', `${work}/nginx.service:/opt/nginx/bundle.json`])
