@@ -1,13 +1,16 @@
-/** What a question is asked of: a target before bundling, or a bundle that is there. */
+/** What a question is asked of: a target before bundling, a bundle that is there, a file. */
+import { resolve } from 'node:path'
 import { MANIFEST } from './apply/manifest.ts'
 import { open } from './archive/members.ts'
 import { explainTarget } from './bundle.ts'
 import { BundleError } from './errors.ts'
 import { explainManifest } from './explain/from-manifest.ts'
-import { stat } from './io/store.ts'
+import { stat, withFile } from './io/store.ts'
 import type { Explained } from './model/explained.ts'
 import type { BundleOptions } from './options.ts'
 import { fromText } from './paths.ts'
+import { type Inspection, inspect } from './scan/inspect.ts'
+import { partsOf } from './verify/checks/parts.ts'
 
 /** A `bundle.json` of a hundred thousand files has 40 MB. In bytes. */
 const MANIFEST_MAX = 256 << 20
@@ -37,4 +40,15 @@ async function readManifest(path: string): Promise<Buffer> {
     return Buffer.concat(pieces)
   }
   throw new BundleError('unsupported', `there is no ${MANIFEST} in it: it is no bundle`, { path })
+}
+
+/**
+ * One file, and the names of its parts.
+ * @param word as it was typed
+ * @throws BundleError when it is no file, or cannot be read
+ */
+export function inspectFile(word: string): { inspection: Inspection; partAt: (offset: number) => string | null } {
+  const inspection = inspect(fromText(resolve(word)))
+  const partAt = withFile(inspection.path, source => partsOf(source, inspection.path))
+  return { inspection: { ...inspection, asked: fromText(word) }, partAt }
 }

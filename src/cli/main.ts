@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander'
 import type { BundleError } from '../errors.ts'
 import { EXIT } from '../exit.ts'
 import { VERSION } from '../version.ts'
+import { addInspect } from './inspect.ts'
 import { addMake } from './make.ts'
 import { load, loaded, print } from './output.ts'
 import { addSize } from './size.ts'
@@ -28,13 +29,14 @@ const program = new Command('bundle')
   .version(VERSION)
   .exitOverride()
   .usage(
-    '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree <target|bundle>',
+    '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree <target|bundle>\n       bundle inspect <file...>',
   )
   .showHelpAfterError('(bundle --help for the options)')
 addMake(program, traced)
 addVerify(program)
 addTry(program, traced)
 addWhy(program)
+addInspect(program)
 addSize(program)
 addTree(program)
 

@@ -32,7 +32,9 @@ export const DT = {
   pltrel: 20,
   debug: 21,
   jmprel: 23,
+  bindNow: 24,
   runpath: 29,
+  flags: 30,
   gnuHash: 0x6ffffef5,
   depaudit: 0x6ffffefb,
   audit: 0x6ffffefc,
@@ -47,7 +49,8 @@ export const DT = {
   filter: 0x7fffffff,
 } as const
 
-export const DF_1 = { nodeflib: 0x800, pie: 0x08000000 } as const
+export const DF = { bindNow: 8 } as const
+export const DF_1 = { now: 1, nodeflib: 0x800, pie: 0x08000000 } as const
 
 export const EM = { i386: 3, mips: 8, ppc64: 21, s390: 22, arm: 40, riscv: 243 } as const
 

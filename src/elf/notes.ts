@@ -2,7 +2,7 @@
  * `.note.dlopen`: which libraries a program opens by itself, told by its author (UAPI.12,
  * https://uapi-group.org/specifications/specs/elf_dlopen_metadata/).
  */
-import { viewAt } from '../io/bytes.ts'
+import { type ByteSource, viewAt } from '../io/bytes.ts'
 import { PT } from './constants.ts'
 import type { DlopenNote } from './facts.ts'
 import type { Image } from './image.ts'
@@ -63,4 +63,34 @@ function dlopenNotes(json: string, offsetOf: (name: string) => number | null): D
       },
     ]
   })
+}
+
+/** NT_GNU_BUILD_ID. */
+const NOTE_BUILD_ID = 3
+
+/** A part of a file that holds notes, aligned to 4 or 8 bytes. */
+interface Notes {
+  readonly offset: number
+  readonly size: number
+  readonly align: number
+}
+
+/** The build id of a file, in hexadecimal; null without one. */
+export function readBuildId(source: ByteSource, parts: readonly Notes[], little: boolean): string | null {
+  for (const { offset, size, align } of parts) {
+    if (size > NOTE_MAX || offset + size > source.size) continue
+    const bytes = source.read(offset, size)
+    const u32 = (at: number): number => (little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at))
+    const unit = align === 8 ? 8 : 4
+    const pad = (n: number): number => Math.ceil(n / unit) * unit
+    for (let at = 0; at + 12 <= bytes.length; ) {
+      const descAt = at + pad(12 + u32(at))
+      const end = descAt + u32(at + 4)
+      if (end > bytes.length) break
+      if (u32(at + 8) === NOTE_BUILD_ID && bytes.toString('latin1', at + 12, at + 16) === 'GNU\0')
+        return bytes.toString('hex', descAt, end)
+      at = descAt + pad(u32(at + 4))
+    }
+  }
+  return null
 }

@@ -1,0 +1,18 @@
+/** `bundle inspect FILE...`: what a file is, what it needs, which store paths it names. Runs nothing. */
+import type { Command } from 'commander'
+import { EXIT } from '../exit.ts'
+import { load, type OutputOptions, print, withOutput } from './output.ts'
+
+export function addInspect(program: Command): void {
+  withOutput(program.command('inspect'))
+    .description('say what a program, library, script, wrapper or archive is and needs, and which store paths it names')
+    .argument('<file...>', 'files; nothing of them is run')
+    .action(async (words: string[], options: OutputOptions) => {
+      const pipeline = await load()
+      const all = words.map(word => pipeline.inspectFile(word))
+      if (options.json) print(pipeline.inspectJson(all))
+      else if (!options.quiet)
+        print(all.map(({ inspection, partAt }) => pipeline.inspectText(inspection, partAt)).join('\n\n'))
+      process.exitCode = EXIT.ok
+    })
+}
