@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander'
 import type { BundleError } from '../errors.ts'
 import { EXIT } from '../exit.ts'
 import { VERSION } from '../version.ts'
+import { addGraph } from './graph.ts'
 import { addInspect } from './inspect.ts'
 import { addMake } from './make.ts'
 import { load, loaded, print } from './output.ts'
@@ -29,13 +30,14 @@ const program = new Command('bundle')
   .version(VERSION)
   .exitOverride()
   .usage(
-    '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree <target|bundle>\n       bundle inspect <file...>',
+    '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree|graph <target|bundle>\n       bundle inspect <file...>',
   )
   .showHelpAfterError('(bundle --help for the options)')
 addMake(program, traced)
 addVerify(program)
 addTry(program, traced)
 addWhy(program)
+addGraph(program)
 addInspect(program)
 addSize(program)
 addTree(program)
