@@ -46,7 +46,9 @@ describe('the table', () => {
   test('what does not fit it', () => {
     const one = (address: number, link: number) => encodeRelocations([{ key, dynamic: 0, sites: [{ address, link }] }])
     expect(() => one(2 ** 40, 0)).toThrow()
-    expect(() => one(0, 2 ** 24)).toThrow()
+    expect(() => one(0, 2 ** 16)).toThrow()
+    // There is room for every alias.
+    expect(decodeRelocations(one(0, 2 ** 16 - 1))!.limit).toBe('/run/user/4294967295/sf/0123456789ab'.length)
     expect(() => encodeRelocations([{ key: 5n, dynamic: 0, sites: [] }])).toThrow()
   })
 

@@ -1,11 +1,12 @@
 /**
- * What strings that relocate themselves cost: start-up beside the original, time for each string, private memory.
+ * What strings that relocate themselves cost: start-up beside the original, at a short path and at a long one, which goes
+ * by a link; time for each string, private memory.
  * Medians from interleaved runs: the machine's mood is in all of them.
  *
  *     node test/bench/relocation.mjs [rounds]
  */
 import { execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -109,17 +110,29 @@ try {
     })),
   ]
   console.log(`strings that relocate themselves: medians of ${rounds} interleaved runs, private memory of 5`)
-  row('program', 'strings', 'original', 'bundle', 'ratio', 'us a string', 'KiB private', 'bundle KiB')
+  row('program', 'strings', 'original', 'bundle', 'ratio', 'long path', 'us a string', 'KiB private', 'bundle KiB')
   let base = 0
   for (const [i, { name, count, target, argument, wait }] of programs.entries()) {
     const place = bundle(target, `bundle-${i}`)
+    const deep = join(work, 'd'.repeat(200), `bundle-${i}`)
+    cpSync(place, deep, { recursive: true, verbatimSymlinks: true })
     const pair = [join(target, 'bin', name), join(place, 'bin', name)]
-    const [original, bundled] = times(argument, pair)
+    const [original, bundled, far] = times(argument, [...pair, join(deep, 'bin', name)])
     const [before, after] = await memories(pair, wait)
     if (count === 0) base = bundled - original
     const each = count ? ((bundled - original - base) / count / 1000).toFixed(3) : ''
     const ms = ns => `${(ns / 1e6).toFixed(2)} ms`
-    row(name, sites(place), ms(original), ms(bundled), `${(bundled / original).toFixed(2)}x`, each, before, after)
+    row(
+      name,
+      sites(place),
+      ms(original),
+      ms(bundled),
+      `${(bundled / original).toFixed(2)}x`,
+      `${(far / original).toFixed(2)}x`,
+      each,
+      before,
+      after,
+    )
   }
 } finally {
   rmSync(work, { recursive: true, force: true })

@@ -31,7 +31,7 @@ export const JOBS: readonly Job[] = [
     attribute: 'full.openssl',
     program: 'openssl',
     args: ['version', '-d'],
-    shows: /^OPENSSLDIR: "\/.*\/p(?:kg\/openssl-3\.0|\/[0-9a-f]+)\/etc\/ssl"$/m,
+    shows: /^OPENSSLDIR: "\/.*\/p(?:kg\/openssl-3\.0|\/0-openssl-3\.0)\/etc\/ssl"$/m,
   },
   {
     attribute: 'full.openssl',
