@@ -133,7 +133,7 @@ test('a zlib stream inside of a file is looked into, brought, and written again 
   const before = Buffer.concat([Buffer.from('head\0'), deflateSync(text), Buffer.from('tail')])
   const app = tree({ 'bin/app': program, 'lib/page.beam': before })
   for (const [options, want] of [
-    [['--prefix', '/p'], /^see \/p\/+\/pkg\/nginx-1\.22\.1\/html\/index\.html$/],
+    [['--prefix', '/p'], /^see \/p\/+\/p\/0-nginx-1\.22\.1\/html\/index\.html$/],
     [[], /^see \/var\/empty\/e{32}-nginx-1\.22\.1\/html\/index\.html$/],
   ] as const) {
     const place = join(app, `../b${options.length}`)

@@ -2,7 +2,7 @@
  * Constants that share their bytes with a store path. `"1"`, `"2.1"`, `"-end-2.1"` are ends of
  * `"/nix/store/...-end-2.1"`, and linkers keep such strings once: clang -Os and gcc -Os with GNU ld, lld at -O2, gcc -O2
  * for aarch64, musl. What is written in a store path's place leaves the bytes behind its hash alone, or `setenv("X", "1")`
- * sets something else. The original beside the bundle, relocatable and for one place.
+ * sets something else (conda-build#3986, spack#32253). The original beside the bundle, relocatable and for one place.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -37,12 +37,14 @@ const SAY = (name: string): string => `
   void ${name}(void) {
     puts("${name}");
     puts("1"); puts(".1"); puts("2.1"); puts("-2.1"); puts("end-2.1"); puts("-end-2.1");
+    puts("end-2.1/"); puts("/end-2.1");
     puts("html"); puts("/html"); puts("l");
     setenv("END", "1", 1);
     puts(getenv("END"));
     data(FIRST, "/html/data");
     data(SECOND "/html", "/data");
     data(FIRST "/html", "/data");
+    data(FIRST "/", "html/data");
     wide(L"2.1", u"end-2.1");
     wide(L"end-2.1", u"1");
     wide(WIDE(L, FIRST), WIDE(u, FIRST));
