@@ -69,7 +69,11 @@ function answer(explained: Explained, chains: Chains, asked: string, options: Wh
   const { packages, ids } = namesOf(explained, fromText(asked))
   const present = packages.filter(id => explained.files.some(file => file.package === id))
   const wanted = new Set(ids)
-  const found = chains.order.filter(id => wanted.has(id))
+  // A further name of a file that is meant is not another answer.
+  const isName = (id: number): boolean =>
+    explained.files[id]?.role === 'name' &&
+    [...chains.needsTo(id)].some(index => wanted.has(explained.needs[index]!.from))
+  const found = chains.order.filter(id => wanted.has(id) && !isName(id))
   return {
     asked,
     matches: [

@@ -1,7 +1,14 @@
 /** As test/e2e/arrivals.test.ts, of programs with thousands of files. */
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { Chains } from '../../src/explain/chains.ts'
+import { why } from '../../src/explain/why.ts'
+import { explained } from '../../src/explained.ts'
+import type { Explained } from '../../src/model/explained.ts'
+import { toText } from '../../src/paths.ts'
+import { whyJson } from '../../src/report/why.ts'
 import { graphOf, unreached, wrongEvidence } from '../support/arrivals.ts'
 import { fixture } from '../support/bundle.ts'
+import { bundles } from '../support/jobs.ts'
 
 test.each(['nginx', 'git', 'python3', 'perl', 'pyapp'])(
   '%s: every file is reached, and what is said is true',
@@ -21,4 +28,27 @@ test("git's character sets: who imports iconv_open, and who names their director
   expect([...files.keys()].filter(f => f.endsWith('/CP1250.so'))).toHaveLength(1)
   const libc = conditions[0]!.at.flatMap(({ file }) => file ?? [])
   expect(libc.map(file => file.replace(/.*?-/, ''))).toContain('glibc-2.36/lib/libc.so.6')
+})
+
+describe.each(['nginx', 'git', 'python3', 'perl'])('%s in a bundle', name => {
+  const bundle = bundles()
+
+  test('every file has a chain, and the answers are those of before bundling', async () => {
+    const place = bundle(`full.${name}`)
+    const before = await explained(fixture(`full.${name}`), {})
+    const after = await explained(place, {})
+    const chains = new Chains(after)
+    expect(after.files.filter((_, id) => chains.chainTo(id) === null)).toEqual([])
+    const names = after.files.filter(({ role }) => role !== 'made' && role !== 'name').map(file => file.at)
+    const some = names.filter((_, i) => i % Math.ceil(names.length / 50) === 0).map(at => toText(at))
+    const how = { chains: 20, matches: 20, kinds: [] }
+    // Programs are larger by their stubs there.
+    const comparable = (of: Explained) =>
+      JSON.parse(whyJson(of, why(of, some, how))).answers.map((answer: { matches: object[] }) => ({
+        ...answer,
+        matches: answer.matches.map(match => ({ ...match, size: 0, removable: 0 })),
+      }))
+    expect(some.length).toBeGreaterThan(20)
+    expect(comparable(after)).toEqual(comparable(before))
+  })
 })
