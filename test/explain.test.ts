@@ -3,11 +3,14 @@ import { describe, expect, test } from 'vitest'
 import { manifestBytes } from '../src/apply/manifest.ts'
 import { Chains } from '../src/explain/chains.ts'
 import { explainManifest } from '../src/explain/from-manifest.ts'
+import { changes, sizeOf } from '../src/explain/size.ts'
+import { treeOf } from '../src/explain/tree.ts'
 import { disallowed, why } from '../src/explain/why.ts'
 import type { Explained, Need } from '../src/model/explained.ts'
 import { parseDump } from '../src/nix/database.ts'
 import { identityOf } from '../src/nix/store-path.ts'
 import type { BundlePath, SourcePath } from '../src/paths.ts'
+import { treeText } from '../src/report/tree.ts'
 import { whyJson, whyText } from '../src/report/why.ts'
 
 const store = (name: string, hash: string): SourcePath => `/nix/store/${hash.repeat(32)}-${name}` as SourcePath
@@ -132,6 +135,33 @@ describe('--disallow', () => {
   })
 })
 
+test('nix-tree#14: what a package costs alone is what nothing else needs', () => {
+  const names = ['A', 'B', 'C', 'D', 'E', 'F', 'root']
+  const edges = ['A D', 'B D', 'C A', 'C E', 'E D', 'F A', 'F C', 'root F', 'root B'].map(edge => edge.split(' '))
+  const id = (name: string | undefined) => names.indexOf(name!)
+  const all: Explained = {
+    ...explained,
+    packages: names.map(name => ({ ...explained.packages[1]!, name })),
+    files: names.map((name, i) => ({ ...file(0, name, 2 ** i), at: name as BundlePath, package: i, part: 'x' })),
+    directories: [],
+    needs: edges.map(([from, to]) => need(id(from), id(to), to!)),
+    asked: [{ kind: 'entry', name: 'root', to: id('root') }],
+  }
+  const alone = Object.fromEntries(sizeOf(all).packages.map(row => [names[row.package!], row.alone]))
+  const sum = (of: string) => [...of].reduce((bytes, name) => bytes + 2 ** id(name), 0)
+  expect(alone).toEqual({ A: sum('A'), B: sum('B'), C: sum('CE'), D: sum('D'), E: sum('E'), F: sum('ACEF'), root: 127 })
+})
+
+test('dix#56: what grew, came and went, the largest first; versions are the same package', () => {
+  const grown = explained.packages.map(p => ({ ...p, name: p.name.replace('lib-2.1', 'lib-2.2') }))
+  const after = { ...explained, packages: grown, files: [...explained.files.slice(0, 6), file(3, 'f', 100)] }
+  expect(changes(explained, after, 'package')).toEqual([
+    { name: 'extra', before: 8, after: 108 },
+    { name: 'lib', before: 112, after: 48 },
+  ])
+  expect(changes(explained, explained, 'file')).toEqual([])
+})
+
 // ---- Bundles -------------------------------------------------------------------------------------------------------
 
 const manifest = (more: object): Buffer =>
@@ -208,6 +238,28 @@ test('circles, a chain of twenty thousand, two hundred thousand needs: an answer
   const [answer] = why(read, ['19999'], HOW)
   expect(answer!.matches[0]).toMatchObject({ id: 19_999, more: true })
   expect(whyJson(read, [answer!]).length).toBeLessThan(1e6)
+  expect(performance.now() - began).toBeLessThan(10_000)
+})
+
+test('a chain of twenty thousand and nothing beside it: what all go through is all of it; a tree has an end', () => {
+  const count = 20_000
+  const read = explainManifest(
+    manifest({
+      packages: Array.from({ length: 1000 }, () => ({ name: 'same-1', tree: false })),
+      files: files(count).map((f, i) => ({ ...f, package: i % 1000 })),
+      needs: Array.from({ length: count - 1 }, (_, i) => ({ from: i, to: i + 1, kind: 'needed', name: 'x' })),
+      asked: [{ kind: 'entry', name: 'x', to: 0 }],
+    }),
+    '/b',
+  )
+  const began = performance.now()
+  const [last, same] = why(read, ['19999', 'same'], HOW)
+  expect(last!.matches[0]!.through).toHaveLength(count - 1)
+  expect(same).toMatchObject({ matchCount: 1000, matches: { length: HOW.matches } })
+  expect(treeText(read, treeOf(read, { depth: 1e9, files: false, kinds: [] }), false).split('\n').length).toBeLessThan(
+    100,
+  )
+  expect(sizeOf(read).bytes).toBe(count + read.files.at(-1)!.size)
   expect(performance.now() - began).toBeLessThan(10_000)
 })
 

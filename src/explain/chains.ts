@@ -97,19 +97,21 @@ export class Chains {
     const found = (i: number, path: Path | null): void => {
       if (count++ < max) chains.push({ asked: asked[i]!, needs: unwound(path) })
     }
-    const queue: { at: number; path: Path | null }[] = [{ at: id, path: null }]
+    const queue: { at: number; path: Path | null; length: number }[] = [{ at: id, path: null, length: 0 }]
     let steps = 0
     for (let i = 0; i < queue.length; i++) {
-      const { at, path } = queue[i]!
+      const { at, path, length } = queue[i]!
       const roots = askedFor.get(at) ?? []
       for (const root of roots) found(root, path)
       // What is asked for by name needs no other reason; and a package that its own programs name needs none either.
       if (path !== null && roots.length > 0) continue
       for (const index of this.needsTo(at)) {
-        if (++steps > STEPS_MAX) return { chains, count, more: true }
+        // That a path holds no circle takes its length to find out.
+        steps += 1 + (length >> 5)
+        if (steps > STEPS_MAX) return { chains, count, more: true }
         const need = needs[index]!
         if (!this.isReached(need.from) || need.from === id || holds(path, need.from)) continue
-        queue.push({ at: need.from, path: { need, next: path } })
+        queue.push({ at: need.from, path: { need, next: path }, length: length + 1 })
       }
     }
     return { chains, count, more: false }
@@ -137,12 +139,37 @@ export class Chains {
     return this.#explained.files.reduce((sum, { size }, id) => sum + (reached[id] || !this.isReached(id) ? 0 : size), 0)
   }
 
-  /** The steps of a chain that every chain to its end goes through, without the end itself. */
+  /**
+   * The steps of a chain that every chain to its end goes through, without the end itself. One pass over the needs: what
+   * is reached without the chain's own files, then from each of these in turn; where that leads no further than to the next
+   * one, nothing leads around that.
+   */
   throughAll({ asked, needs }: Chain): number[] {
-    const end = needs.at(-1)?.to ?? asked.to
-    return [...new Set(needs.map(need => need.from))].filter(
-      id => id !== end && this.reachedWithout(other => other === id)[end] === 0,
-    )
+    const chain = needs.length === 0 ? [asked.to] : [needs[0]!.from, ...needs.map(need => need.to)]
+    const places = new Map(chain.map((id, place) => [id, place]))
+    const reached = new Uint8Array(this.#came.length)
+    let furthest = -1
+    const explore = (from: readonly number[]): void => {
+      const queue: number[] = []
+      const arrive = (id: number): void => {
+        const place = places.get(id)
+        if (place !== undefined) furthest = Math.max(furthest, place)
+        else if (!reached[id]) {
+          reached[id] = 1
+          queue.push(id)
+        }
+      }
+      for (const id of from) arrive(id)
+      for (let id = queue.pop(); id !== undefined; id = queue.pop())
+        for (const index of this.needsFrom(id)) arrive(this.#explained.needs[index]!.to)
+    }
+    explore(this.#explained.asked.map(a => a.to))
+    const through: number[] = []
+    for (const [place, id] of chain.slice(0, -1).entries()) {
+      if (furthest === place) through.push(id)
+      explore([...this.needsFrom(id)].map(index => this.#explained.needs[index]!.to))
+    }
+    return through
   }
 }
 

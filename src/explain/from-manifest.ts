@@ -9,7 +9,7 @@ import type { Explained, ExplainedFile, ExplainedPackage, Need, Place } from '..
 import { fromText } from '../paths.ts'
 
 /** Files that directories of a hostile document may hold in all, as often as they are listed. */
-const MEMBERS_MAX = 5_000_000
+const MEMBERS_MAX = 2_000_000
 
 /**
  * @param path of the bundle, for errors

@@ -27,13 +27,13 @@ export interface PackageSize {
   readonly asked: readonly Explained['asked'][number][]
 }
 
-/** Needs that are looked at for all packages together. */
+/** Needs and files that are looked at for all packages together. */
 const STEPS_MAX = 300_000_000
 
 export function sizeOf(explained: Explained): Size {
   const { files, packages, needs, asked } = explained
   const chains = new Chains(explained)
-  const isCheap = packages.length * needs.length < STEPS_MAX
+  const isCheap = packages.length * (needs.length + files.length) < STEPS_MAX
   const own = new Map<number | null, number[]>()
   for (const [id, file] of files.entries()) {
     const known = own.get(file.package)

@@ -67,7 +67,8 @@ export function why(explained: Explained, names: readonly string[], options: Why
 
 function answer(explained: Explained, chains: Chains, asked: string, options: WhyOptions): Answer {
   const { packages, ids } = namesOf(explained, fromText(asked))
-  const present = packages.filter(id => explained.files.some(file => file.package === id))
+  const owners = new Set(explained.files.map(file => file.package))
+  const present = packages.filter(id => owners.has(id))
   const wanted = new Set(ids)
   // A further name of a file that is meant is not another answer.
   const isName = (id: number): boolean =>
@@ -77,12 +78,13 @@ function answer(explained: Explained, chains: Chains, asked: string, options: Wh
   return {
     asked,
     matches: [
-      ...present.flatMap(id => packageMatch(explained, chains, id, options) ?? []),
+      ...present.slice(0, options.matches).flatMap(id => packageMatch(explained, chains, id, options) ?? []),
       ...found.slice(0, options.matches).map(id => match(explained, chains, id, options, null)),
     ],
     matchCount: present.length + found.length,
     absent: packages
-      .filter(id => !present.includes(id))
+      .filter(id => !owners.has(id))
+      .slice(0, options.matches)
       .map(id => ({
         package: id,
         kept: explained.packages[id]!.kept,

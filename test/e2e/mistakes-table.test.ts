@@ -225,6 +225,20 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
   'A report in a directory that is not there': () => here([probe(), '-o', 'out.tar', '--report', 'no/such/report']),
 
   // Verify
+  '`why` of a bundle that an older storefree made': () => {
+    mustBundle([probe(), '-f', 'dir', '-o', join(inputs, 'older')])
+    const text = readFileSync(join(inputs, 'older/bundle.json'), 'utf8').replace('"schema": 2', '"schema": 1')
+    file('older/bundle.json', text)
+    return here(['why', join(inputs, 'older'), 'x'])
+  },
+  '`size --max` with less than there is': () => here(['size', probe(), '--max', '1kB', '-q']),
+  '`graph` of more files than a picture shows': () => {
+    for (let i = 0; i < 300; i++) file(`many/share/${i}`, 'x')
+    file('many/bin/app', SCRIPT)
+    return here(['graph', join(inputs, 'many'), '--by', 'file'])
+  },
+  '`inspect` of a directory': () => here(['inspect', `${inputs}/`]),
+
   '`verify` of a path that is not there': () => here(['verify', 'nowhere']),
   '`verify` of an archive that was cut off': () => {
     mustBundle([probe(), '-o', join(inputs, 'whole.tar.gz')])
