@@ -36,6 +36,7 @@ import { withoutRelocation } from './plan/accounts.ts'
 import { plan as makePlan } from './plan/plan.ts'
 import { planFiles } from './plan/steps.ts'
 import { type BundleReport, plannedFiles, reportOn, type Title } from './report/bundle.ts'
+import { addSbom } from './sbom.ts'
 import { scan } from './scan/scan.ts'
 import { resolveTargets } from './target/target.ts'
 import { trace } from './target/trace.ts'
@@ -101,7 +102,9 @@ export async function bundle(
     const report = reportOf(plan)
     const known = await closure
     // What Nix's database says would make bundles of equal inputs differ.
-    const explained = fromGraph({ kind: 'bundle', ...title }, graph, plan, written.files, null, partsIn)
+    const explain = (): Explained => fromGraph({ kind: 'bundle', ...title }, graph, plan, written.files, null, partsIn)
+    if (options.sbom) written.files.push(await addSbom(staging, explain(), fullName(title), written.files))
+    const explained = explain()
     const manifest = manifestBytes(
       makeManifest({ ...title, tool: `storefree ${VERSION}` }, graph, plan, how, written.files, explained),
     )

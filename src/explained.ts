@@ -2,14 +2,16 @@
 import { resolve } from 'node:path'
 import { MANIFEST } from './apply/manifest.ts'
 import { open } from './archive/members.ts'
-import { explainTarget } from './bundle.ts'
+import { bundle, explainTarget } from './bundle.ts'
 import { BundleError } from './errors.ts'
 import { explainManifest } from './explain/from-manifest.ts'
 import { stat, withFile } from './io/store.ts'
 import type { Explained } from './model/explained.ts'
 import type { BundleOptions } from './options.ts'
 import { fromText } from './paths.ts'
+import { type AskedOfSbom, sbomOfBundle, type WrittenSbom } from './sbom.ts'
 import { type Inspection, inspect } from './scan/inspect.ts'
+import { inTemporary } from './try/unpack.ts'
 import { partsOf } from './verify/checks/parts.ts'
 
 /** A `bundle.json` of a hundred thousand files has 40 MB. In bytes. */
@@ -20,11 +22,17 @@ const MANIFEST_MAX = 256 << 20
  * @throws BundleError as `bundle`, or for a bundle that does not say why its files are there
  */
 export async function explained(word: string, options: BundleOptions): Promise<Explained> {
+  const path = bundlePath(word, options)
+  return path === null ? explainTarget([word], options) : explainManifest(await readManifest(path), path)
+}
+
+/** Where the bundle lies that a word names; null for one that names a target. */
+function bundlePath(word: string, options: BundleOptions): string | null {
   const path = fromText(word.startsWith('/') ? word : `${options.cwd ?? process.cwd()}/${word}`)
   const type = stat(path)?.type
   const isBundle =
     type === 'directory' ? stat(`${path}/${MANIFEST}`)?.type === 'file' : type === 'file' && ARCHIVE.test(word)
-  return isBundle ? explainManifest(await readManifest(path), path) : explainTarget([word], options)
+  return isBundle ? path : null
 }
 
 const ARCHIVE = /\.(?:tar(?:\.\w+)?|tgz|tzst)$/
@@ -51,4 +59,27 @@ export function inspectFile(word: string): { inspection: Inspection; partAt: (of
   const inspection = inspect(fromText(resolve(word)))
   const partAt = withFile(inspection.path, source => partsOf(source, inspection.path))
   return { inspection: { ...inspection, asked: fromText(word) }, partAt }
+}
+
+/**
+ * The bill of materials of a bundle; of a target that of the bundle that is made of it, for as long as that takes: no
+ * file's digest is known before it is written.
+ * @throws BundleError as `explained`, and for a bundle whose files are not those that it lists
+ */
+export async function sbomFor(word: string, asked: AskedOfSbom, options: BundleOptions): Promise<WrittenSbom> {
+  const path = bundlePath(word, options)
+  const of = async (at: string): Promise<WrittenSbom> => {
+    const manifest = await readManifest(at)
+    return sbomOfBundle(at, explainManifest(manifest, at), manifest, asked)
+  }
+  if (path !== null) return of(path)
+  return inTemporary(async directory => {
+    const output = `${directory}/bundle`
+    const report = await bundle([word], { ...options, output, format: 'dir' })
+    if (report.output === null)
+      throw new BundleError('unsupported', `no bundle can be made of ${word}`, {
+        hint: `bundle ${word} --dry-run says why`,
+      })
+    return of(fromText(output))
+  })
 }

@@ -43,6 +43,8 @@ export interface BundleOptions {
   exclude?: readonly string[]
   /** Gather licence texts of what is shipped in `share/licenses/`. */
   licenses?: boolean
+  /** Put a bill of materials into the bundle: `share/sbom/<name>-<version>.cdx.json`. */
+  sbom?: boolean
   /** Data to bring by kind, from the store or, with a warning, from this machine. */
   with?: readonly DataKind[]
   /** Leave out symbols and debug information that only debuggers read. */

@@ -58,6 +58,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
       ).argParser(parseKinds),
     )
     .option('--licenses', 'gather licence texts in share/licenses/')
+    .option('--sbom', 'put a bill of materials into the bundle: share/sbom/<name>-<version>.cdx.json (CycloneDX)')
     .option('--strip', 'leave out symbols and debug information')
     .option('--report <file>', 'write a full account of every store reference')
     .option('--program <name>', 'only this program of the targets (repeatable)', collect)

@@ -45,17 +45,28 @@ export class Steps {
 
   /** A place with the links on its way followed; null where a file is in the way, or links lead in a circle. */
   throughLinks(path: string): BundlePath | null {
-    const parts = path.split('/')
-    for (let i = 1, links = 0; i < parts.length; i++) {
-      const step = this.#steps.get(parts.slice(0, i).join('/') as BundlePath)
-      if (!step) continue
-      if (step.do !== 'symlink' || ++links > LINKS_MAX) return null
-      const target = posix.join(directoryOf(step.at), step.to)
-      parts.splice(0, i, ...target.split('/'))
-      i = 0
-    }
-    return parts.join('/') as BundlePath
+    return throughLinks(path, at => {
+      const step = this.#steps.get(at)
+      return step && (step.do === 'symlink' ? step.to : null)
+    })
   }
+}
+
+/**
+ * A place with the links on its way followed; null where a file is in the way, or links lead in a circle.
+ * @param linkAt where the link at a place leads, null for a file there, undefined for nothing
+ */
+export function throughLinks(path: string, linkAt: (at: BundlePath) => string | null | undefined): BundlePath | null {
+  const parts = path.split('/')
+  for (let i = 1, links = 0; i < parts.length; i++) {
+    const at = parts.slice(0, i).join('/') as BundlePath
+    const to = linkAt(at)
+    if (to === undefined) continue
+    if (to === null || ++links > LINKS_MAX) return null
+    parts.splice(0, i, ...posix.join(directoryOf(at), to).split('/'))
+    i = 0
+  }
+  return parts.join('/') as BundlePath
 }
 
 /** What a plan would write, in its order. Sizes lack what patchelf and the stub add. */

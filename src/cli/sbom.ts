@@ -1,0 +1,47 @@
+/** `bundle sbom TARGET|BUNDLE`: what exactly is shipped, as CycloneDX. */
+import { type Command, Option } from 'commander'
+import { EXIT } from '../exit.ts'
+import { FILES, type SbomOptions, SPECS } from '../model/sbom.ts'
+import { type AskedOptions, SUBJECT, withAsked } from './asked.ts'
+import { load, print, progressFor } from './output.ts'
+
+type Options = AskedOptions & Pick<SbomOptions, 'spec' | 'files'> & { output?: string; check?: boolean }
+
+export function addSbom(program: Command): void {
+  withAsked(program.command('sbom'))
+    .description('write a bill of materials: packages, files, digests, what needs what (CycloneDX)')
+    .argument('<target>', SUBJECT)
+    .option('-o, --output <file>', 'where it goes (default: standard output)')
+    .addOption(new Option('--spec <version>', "CycloneDX's version").choices(SPECS).default('1.6'))
+    .addOption(
+      new Option('--files <which>', 'files in it: none, programs and libraries, all').choices(FILES).default('all'),
+    )
+    .option('--check', 'say what BSI TR-03183-2 asks for and is missing; exit code 1 when something is')
+    .action(async (word: string, options: Options) => {
+      const pipeline = await load()
+      const { output, spec, files, check = false, ...how } = options
+      const progress = progressFor(options, pipeline)
+      const showNix = !options.quiet && !options.json && process.stderr.isTTY
+      const { text, sbom, contradictions, unknown } = await pipeline.sbomFor(
+        word,
+        { spec, files },
+        { ...how, progress, showNix },
+      )
+      progress.done()
+      if (options.verbose)
+        for (const { package: name, path, files: said, at } of contradictions)
+          process.stderr.write(`note: ${name}: its path says ${path ?? 'no version'}, ${at} says ${said}\n`)
+      if (!options.quiet && unknown.length > 0) process.stderr.write(`warning: ${unknownText(unknown)}\n`)
+      const missing = check ? pipeline.missingIn(sbom) : []
+      if (output !== undefined) pipeline.writeFile(pipeline.outputPath(output, process.cwd()), text)
+      else if (!check) process.stdout.write(text)
+      if (check && !options.quiet) print(pipeline.missingText(missing))
+      process.exitCode = missing.length > 0 ? EXIT.findings : EXIT.ok
+    })
+}
+
+/** Names of files that a message has. */
+const EXAMPLES = 3
+
+const unknownText = (places: readonly string[]): string =>
+  `of ${places.length} files of a machine it does not say what package they are of: ${places.slice(0, EXAMPLES).join(', ')}${places.length > EXAMPLES ? ', ...' : ''}`

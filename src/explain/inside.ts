@@ -1,0 +1,149 @@
+/**
+ * What a file says itself that it is made of, or is: Go's build information (Go's debug/buildinfo), cargo-auditable's
+ * list (section .dep-v0), a Python distribution's and an npm package's own account, and versions that libraries of C
+ * have in their read-only data. Files may be anybody's: what does not parse says nothing. Pure.
+ */
+import { inflateSync } from 'node:zlib'
+import { readSections } from '../elf/sections.ts'
+import { bufferSource } from '../io/bytes.ts'
+import type { Inside } from '../model/sbom.ts'
+
+/** Whether a file of this name says by its text what lies around it. */
+export const isAccount = (at: string): boolean => DIST_INFO.test(at) || NODE_MODULE.test(at)
+
+const DIST_INFO = /(?:^|\/)[^/]+\.(?:dist-info\/METADATA|egg-info\/PKG-INFO)$/
+const NODE_MODULE = /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)\/package\.json$/
+
+/** @param at the file's path, of which the name counts */
+export function insideOf(at: string, bytes: Buffer): Inside[] {
+  if (DIST_INFO.test(at)) return pythonDistribution(bytes)
+  if (NODE_MODULE.test(at)) return nodeModule(bytes)
+  return [...goModules(bytes), ...crates(bytes)]
+}
+
+// ---- Go --------------------------------------------------------------------------------------------------------
+
+const GO_MAGIC = Buffer.from('\xff Go buildinf:', 'latin1')
+const GO_HEADER = 32
+/** In the flags: strings follow the header (since Go 1.18). */
+const GO_INLINE = 2
+/** Marks around the modules. */
+const GO_MARK = 16
+const GO_MAX = 4 << 20
+
+function goModules(bytes: Buffer): Inside[] {
+  for (let at = bytes.indexOf(GO_MAGIC); at >= 0; at = bytes.indexOf(GO_MAGIC, at + 1)) {
+    if (at % 16 !== 0 || (bytes[at + 15]! & GO_INLINE) === 0) continue
+    const version = goString(bytes, at + GO_HEADER)
+    const modules = version && goString(bytes, version.end)
+    if (version && modules && /^(?:devel )?go/.test(version.text)) return goList(version.text, modules.text)
+  }
+  return []
+}
+
+function goString(bytes: Buffer, start: number): { text: string; end: number } | null {
+  let length = 0
+  for (let at = start, shift = 0; shift < 28; at++, shift += 7) {
+    const byte = bytes[at]
+    if (byte === undefined) return null
+    length |= (byte & 0x7f) << shift
+    if (byte & 0x80) continue
+    const end = at + 1 + length
+    if (length > GO_MAX || end > bytes.length) return null
+    return { text: bytes.toString('latin1', at + 1, end), end }
+  }
+  return null
+}
+
+function goList(version: string, marked: string): Inside[] {
+  const isMarked = marked.length > 2 * GO_MARK && marked.at(-GO_MARK - 1) === '\n'
+  const text = Buffer.from(isMarked ? marked.slice(GO_MARK, -GO_MARK) : '', 'latin1').toString('utf8')
+  const release = /^go(\d[\w.]*)/.exec(version)?.[1]
+  const found: Inside[] = []
+  for (const line of text.split('\n')) {
+    const [what, name, of] = line.split('\t')
+    if (what !== 'mod' && what !== 'dep' && what !== '=>') continue
+    // What replaces a module stands below it: another, or a directory, whose version nobody knows.
+    const replaced = what === '=>' ? found.pop() : undefined
+    if (replaced && /^\.{0,2}\//.test(name ?? '')) found.push({ ...replaced, version: null })
+    else if (name) found.push({ ecosystem: 'golang', name, version: of && of !== '(devel)' ? of : null })
+  }
+  return release === undefined ? found : [...found, { ecosystem: 'golang', name: 'stdlib', version: release }]
+}
+
+// ---- Rust ------------------------------------------------------------------------------------------------------
+
+const CRATES_MAX = 8 << 20
+
+function crates(bytes: Buffer): Inside[] {
+  const [wide, order] = [bytes[4], bytes[5]]
+  if (bytes.toString('latin1', 0, 4) !== '\x7fELF' || (wide !== 1 && wide !== 2) || (order !== 1 && order !== 2))
+    return []
+  try {
+    const sections = readSections(bufferSource(bytes), { class: wide === 2 ? 64 : 32, little: order === 1 })
+    const section = sections.find(s => s.name === '.dep-v0')
+    if (section === undefined) return []
+    const packed = bytes.subarray(section.offset, section.offset + section.size)
+    const list: unknown = JSON.parse(inflateSync(packed, { maxOutputLength: CRATES_MAX }).toString('utf8'))
+    const packages = field(list, 'packages')
+    return (Array.isArray(packages) ? packages : []).flatMap((crate): Inside[] => {
+      const [name, version] = [field(crate, 'name'), field(crate, 'version')]
+      // What only built it is not in it.
+      return typeof name === 'string' && typeof version === 'string' && field(crate, 'kind') !== 'build'
+        ? [{ ecosystem: 'cargo', name, version }]
+        : []
+    })
+  } catch {
+    return []
+  }
+}
+
+// ---- Python and Node -------------------------------------------------------------------------------------------
+
+function pythonDistribution(bytes: Buffer): Inside[] {
+  const head = bytes.toString('utf8').split(/\r?\n\r?\n/, 1)[0]!
+  const name = /^Name: *(\S+)/m.exec(head)?.[1]
+  const version = /^Version: *(\S+)/m.exec(head)?.[1]
+  return name === undefined ? [] : [{ ecosystem: 'pypi', name, version: version ?? null }]
+}
+
+function nodeModule(bytes: Buffer): Inside[] {
+  try {
+    const json: unknown = JSON.parse(bytes.toString('utf8'))
+    const [name, version] = [field(json, 'name'), field(json, 'version')]
+    return typeof name === 'string' && /^(?:@[^/\s]+\/)?[^@/\s]+$/.test(name) && typeof version === 'string'
+      ? [{ ecosystem: 'npm', name, version }]
+      : []
+  } catch {
+    return []
+  }
+}
+
+const field = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? (value as Record<string, unknown>)[name]
+    : undefined
+
+// ---- Versions of C libraries -----------------------------------------------------------------------------------
+
+/** How files of a package tell their own version, where nothing else can be meant, by nixpkgs' name (pname). */
+const VERSIONS: Readonly<Record<string, RegExp>> = {
+  curl: /(?<=\0)libcurl\/(\d+\.\d+\.\d+)(?=\0)/g,
+  expat: /(?<=\0)expat_(\d+\.\d+\.\d+)(?=\0)/g,
+  glibc: /GNU C Library \([^)\0]*\) (?:stable|development) release version (\d+\.\d+(?:\.\d+)*)/g,
+  libpng: /libpng version (\d+\.\d+\.\d+)/g,
+  nginx: /(?<=\0)nginx\/(\d+\.\d+\.\d+)(?=\0)/g,
+  openssl: /(?<=\0)OpenSSL (\d+\.\d+\.\d+[a-z]*) \d{1,2} [A-Z][a-z]{2} \d{4}(?=\0)/g,
+  pcre2: /(?<=\0)(\d+\.\d+) \d{4}-\d{2}-\d{2}(?=\0)/g,
+  zlib: / (?:de|in)flate (\d+\.\d+(?:\.\d+)*) Copyright /g,
+}
+
+export const saysVersion = (pname: string): boolean => Object.hasOwn(VERSIONS, pname)
+
+/** The version that a program or library of a package says it is; null where it says none, or several. */
+export function versionIn(pname: string, bytes: Buffer): string | null {
+  const pattern = Object.hasOwn(VERSIONS, pname) ? VERSIONS[pname] : undefined
+  if (pattern === undefined) return null
+  const found = new Set([...bytes.toString('latin1').matchAll(pattern)].map(match => match[1]!))
+  return found.size === 1 ? [...found][0]! : null
+}

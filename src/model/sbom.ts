@@ -1,0 +1,70 @@
+/** A bill of materials, types only: what is asked, what is learnt of files for it, and the parts of CycloneDX that it has. */
+import type { BundlePath } from '../paths.ts'
+
+export type Ecosystem = 'golang' | 'cargo' | 'pypi' | 'npm'
+
+/** A package that is in a file. */
+export interface Inside {
+  readonly ecosystem: Ecosystem
+  readonly name: string
+  readonly version: string | null
+}
+
+/** What is learnt of a file by reading it. */
+export interface Contents {
+  /** In hexadecimal. */
+  readonly sha256: string
+  readonly sha512: string
+  readonly executable: boolean
+  /** A file that holds others. */
+  readonly archive: boolean
+  readonly inside: readonly Inside[]
+  /** The version that it says its package has. */
+  readonly version: string | null
+}
+
+export const SPECS = ['1.6', '1.7'] as const
+export const FILES = ['none', 'objects', 'all'] as const
+
+export interface SbomOptions {
+  readonly spec: (typeof SPECS)[number]
+  /** Which files are components: `objects` are programs, libraries and scripts. */
+  readonly files: (typeof FILES)[number]
+  /** RFC 3339 */
+  readonly timestamp: string
+  /** What made the bundle, `storefree 0.1.0`, and what makes the document. */
+  readonly maker: string
+  readonly tool: string
+}
+
+export interface Component {
+  readonly type: 'application' | 'library' | 'data' | 'file'
+  readonly 'bom-ref': string
+  readonly name: string
+  readonly version?: string
+  readonly hashes?: readonly { readonly alg: string; readonly content: string }[]
+  readonly cpe?: string
+  readonly purl?: string
+  readonly components?: readonly Component[]
+  readonly evidence?: object
+  readonly properties?: readonly Property[]
+}
+interface Property {
+  readonly name: string
+  readonly value: string
+}
+
+export interface Sbom {
+  readonly metadata: { readonly component: Component }
+  readonly components: readonly Component[]
+  readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[]
+}
+
+/** A package whose files say another version than its store path. */
+export interface Contradiction {
+  readonly package: string
+  readonly path: string | null
+  readonly files: string
+  /** The file that says so. */
+  readonly at: BundlePath
+}

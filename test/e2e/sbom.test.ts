@@ -1,0 +1,213 @@
+/** `bundle sbom`, `bundle --sbom`: checked by the official schemas, and by sha512sum, find and readers of their own. */
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Ajv from 'ajv'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { bundle, command, fixture, fixtureEnv, mustBundle, temporary, withoutNix } from '../support/bundle.ts'
+import { storePath } from '../support/store-lab.ts'
+
+interface Component {
+  readonly type: string
+  readonly 'bom-ref': string
+  readonly name: string
+  readonly version?: string
+  readonly cpe?: string
+  readonly purl?: string
+  readonly hashes?: readonly { readonly alg: string; readonly content: string }[]
+  readonly components?: readonly Component[]
+  readonly properties?: readonly { readonly name: string; readonly value: string }[]
+}
+interface Document {
+  readonly metadata: { readonly component: Component }
+  readonly components: readonly Component[]
+  readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[]
+  readonly compositions: readonly {
+    readonly assemblies?: readonly string[]
+    readonly dependencies?: readonly string[]
+  }[]
+}
+
+const withNested = (component: Component): Component[] => [
+  component,
+  ...(component.components ?? []).flatMap(withNested),
+]
+const allOf = (text: string): Component[] => (JSON.parse(text) as Document).components.flatMap(withNested)
+
+/** The schemas as CycloneDX publishes them. */
+function validator(spec: string): (text: string) => unknown {
+  const directory = 'node_modules/@cyclonedx/cyclonedx-library/res/schema'
+  const schema = (name: string): object =>
+    JSON.parse(readFileSync(join(directory, `${name}.SNAPSHOT.schema.json`), 'utf8'))
+  const ajv = new Ajv({ unknownFormats: ['iri-reference', 'idn-email'], schemaId: 'auto', logger: false })
+  for (const name of ['spdx', 'jsf-0.82', 'cryptography-defs'])
+    ajv.addSchema({ ...schema(name), $id: `http://cyclonedx.org/schema/${name}.SNAPSHOT.schema.json` })
+  const valid = ajv.compile(schema(`bom-${spec}`))
+  return text => (valid(JSON.parse(text)) ? null : valid.errors)
+}
+
+const sbom = (word: string, ...args: string[]): string => {
+  const { code, stdout, stderr } = bundle(['sbom', word, ...args])
+  expect(code, stderr).toBe(0)
+  return stdout
+}
+
+let directory: string
+let document: string
+let inside: string
+beforeAll(() => {
+  directory = join(temporary(), 'nginx')
+  mustBundle([fixture('nginx'), '--sbom', '-o', directory, '-f', 'dir'])
+  document = sbom(directory)
+  inside = readFileSync(join(directory, 'share/sbom/nginx-1.22.1.cdx.json'), 'utf8')
+})
+
+describe('nginx', () => {
+  test('both documents fit the official schemas, and nothing in them leads nowhere', () => {
+    const later = sbom(directory, '--spec', '1.7', '--files', 'objects')
+    expect(validator('1.6')(document)).toBeNull()
+    expect(validator('1.6')(inside)).toBeNull()
+    expect(validator('1.7')(later)).toBeNull()
+    // A document that is none does not pass.
+    expect(validator('1.6')(document.replace('"type": "file"', '"type": "files"'))).not.toBeNull()
+    for (const text of [document, inside, later]) {
+      const { metadata, components, dependencies, compositions } = JSON.parse(text) as Document
+      const refs = [metadata.component, ...components.flatMap(withNested)].map(c => c['bom-ref'])
+      expect(new Set(refs).size).toBe(refs.length)
+      const named = [
+        ...dependencies.flatMap(({ ref, dependsOn }) => [ref, ...dependsOn]),
+        ...compositions.flatMap(c => [...(c.assemblies ?? []), ...(c.dependencies ?? [])]),
+      ]
+      expect(named.filter(ref => !refs.includes(ref))).toEqual([])
+    }
+  })
+
+  test('every file is in one component, with the digests that sha512sum and sha256sum find', () => {
+    const sums = (tool: string): string[] =>
+      execFileSync('sh', ['-c', `cd "$0" && find . -type f -exec ${tool} {} +`, directory], { encoding: 'utf8' })
+        .trim()
+        .split('\n')
+        .map(line => line.replace(/ [ *]\.\//, ' '))
+        .sort()
+    const listed = (text: string, alg: string): string[] =>
+      allOf(text)
+        .filter(c => c.type === 'file')
+        .map(c => `${c.hashes!.find(h => h.alg === alg)!.content} ${c.name}`)
+        .sort()
+    expect(listed(document, 'SHA-512')).toEqual(sums('sha512sum'))
+    expect(listed(document, 'SHA-256')).toEqual(sums('sha256sum'))
+    // It cannot list itself, nor what lists it.
+    const others = sums('sha512sum').filter(line => !/ (?:bundle\.json|share\/sbom\/.*)$/.test(line))
+    expect(listed(inside, 'SHA-512')).toEqual(others)
+  })
+
+  test('packages by the names that scanners know; a file knows its version better than its path', () => {
+    const packages = (JSON.parse(document) as Document).components
+    expect(packages.find(c => c.name === 'nginx')).toMatchObject({
+      type: 'application',
+      version: '1.22.1',
+      purl: 'pkg:nix/nixpkgs/nginx@1.22.1?system=x86_64-linux',
+      cpe: 'cpe:2.3:a:f5:nginx:1.22.1:*:*:*:*:*:*:*',
+    })
+    // The store path says 3.0.
+    const said = execFileSync(
+      'sh',
+      ['-c', 'strings -a "$0" | grep -m1 "^OpenSSL [0-9]"', join(directory, 'lib/libcrypto.so.3')],
+      { encoding: 'utf8' },
+    ).split(' ')[1]
+    expect(packages.find(c => c.name === 'openssl')).toMatchObject({ type: 'library', version: said })
+    expect(bundle(['sbom', directory, '-v']).stderr).toContain(`openssl-3.0: its path says 3.0, `)
+  })
+
+  test('of a bundle, of its archive and of its target, with Nix and without: equal bytes, no store path, no hash', () => {
+    const [plain, archive] = [join(temporary(), 'nginx'), join(temporary(), 'nginx.tar')]
+    mustBundle([fixture('nginx'), '-o', plain, '-f', 'dir'])
+    mustBundle([fixture('nginx'), '--sbom', '-o', archive])
+    const { code, stdout: text } = withoutNix(process.execPath, [command, 'sbom', plain])
+    expect(code).toBe(0)
+    // The one in the archive was made anew, and is a file among the others.
+    expect(sbom(archive) === document).toBe(true)
+    const output = join(temporary(), 'target.json')
+    expect(bundle(['sbom', fixture('nginx'), '-o', output])).toMatchObject({ code: 0, stdout: '' })
+    expect(readFileSync(output, 'utf8') === text).toBe(true)
+
+    const hashes = execFileSync('nix-store', ['-qR', fixture('nginx')], { env: fixtureEnv, encoding: 'utf8' })
+      .trim()
+      .split('\n')
+      .map(path => path.slice('/nix/store/'.length, '/nix/store/'.length + 32))
+    for (const each of [text, document, inside])
+      expect(['/nix/store', ...hashes].filter(word => each.includes(word))).toEqual([])
+  })
+
+  test('the one in the bundle is listed and verified', () => {
+    expect(bundle(['verify', directory]).code).toBe(0)
+    const { files } = JSON.parse(readFileSync(join(directory, 'bundle.json'), 'utf8'))
+    expect(files.map((f: { path: string }) => f.path)).toContain('share/sbom/nginx-1.22.1.cdx.json')
+  })
+
+  test('what TR-03183-2 asks for and is missing', () => {
+    const { code, stdout } = bundle(['sbom', directory, '--check'])
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^BSI TR-03183-2 asks for these, which are missing:\n {2}creator of the document\n/)
+    expect(stdout).toMatch(/^ {2}licences, of 7 of 7: nginx, /m)
+    expect(stdout).not.toMatch(/SHA-512|version/)
+  })
+})
+
+test('a bundle that is not as it lists itself has none', () => {
+  const changed = join(temporary(), 'changed')
+  cpSync(directory, changed, { recursive: true, verbatimSymlinks: true })
+  appendFileSync(join(changed, 'lib/libz.so.1'), 'x')
+  expect(bundle(['sbom', changed])).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringContaining('lib/libz.so.1 is not as bundle.json lists it'),
+  })
+  rmSync(join(changed, 'lib/libz.so.1'))
+  expect(bundle(['sbom', changed]).code).toBe(2)
+  cpSync(join(directory, 'lib/libz.so.1'), join(changed, 'lib/libz.so.1'))
+  symlinkSync('elsewhere', join(changed, 'link'))
+  expect(bundle(['sbom', changed]).code).toBe(2)
+  rmSync(join(changed, 'link'))
+  writeFileSync(join(changed, 'more'), '')
+  expect(bundle(['sbom', changed])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('more is not in bundle.json'),
+  })
+})
+
+test('a program of Go, a Python distribution, an npm package, odd names; two packages of one name', () => {
+  const scratch = temporary()
+  writeFileSync(join(scratch, 'go.mod'), 'module example.org/tool\ngo 1.18\n')
+  writeFileSync(join(scratch, 'main.go'), 'package main\nfunc main() { println("hello") }\n')
+  execFileSync('go', ['build', '-o', 'tool', '.'], { cwd: scratch, env: { ...process.env, GOPROXY: 'off' } })
+  const twins = ['red', 'blue'].map(colour => storePath('twin-1', { 'share/colour': `${colour}\n` }))
+  const target = storePath('mixed-1', {
+    'bin/mixed': `#!/bin/sh\ncat ${twins[0]}/share/colour ${twins[1]}/share/colour\n`,
+    'bin/tool': { from: join(scratch, 'tool') },
+    'share/py/Some_Thing-2.0.dist-info/METADATA': 'Name: Some_Thing\nVersion: 2.0\n\n',
+    'share/js/node_modules/@a/b/package.json': '{"name":"@a/b","version":"3.0.0"}',
+    'share/new\nline "quote".txt': 'text\n',
+  })
+  // The bundle's share is a link to its program's.
+  const output = join(temporary(), 'mixed')
+  mustBundle([target, '--sbom', '-o', output, '-f', 'dir'])
+  expect(bundle(['verify', output]).code).toBe(0)
+  expect(readdirSync(join(output, 'share/sbom'))).toEqual(['mixed-1.cdx.json'])
+  const text = readFileSync(join(output, 'share/sbom/mixed-1.cdx.json'), 'utf8')
+  expect(validator('1.6')(text)).toBeNull()
+  const purls = allOf(text).flatMap(c => c.purl ?? [])
+  for (const purl of ['pkg:golang/example.org/tool', 'pkg:pypi/some-thing@2.0', 'pkg:npm/%40a/b@3.0.0'])
+    expect(purls).toContain(purl)
+  expect(allOf(text).map(c => c.name)).toContain('pkg/mixed-1/share/new\\x0aline "quote".txt')
+  const refs = allOf(text).filter(c => c.name === 'twin')
+  expect(refs.map(c => c.purl)).toEqual(new Array(2).fill('pkg:nix/nixpkgs/twin@1?system=x86_64-linux'))
+  expect(new Set(refs.map(c => c['bom-ref'])).size).toBe(2)
+})
+
+test("a machine's program: it does not say what package it is of, and says so", () => {
+  const { code, stdout, stderr } = bundle(['sbom', '/usr/bin/less'])
+  expect(code).toBe(0)
+  expect(stderr).toMatch(/^warning: of \d+ files of a machine it does not say what package they are of: /m)
+  expect(allOf(stdout).filter(c => c.purl !== undefined || c.cpe !== undefined)).toEqual([])
+})
