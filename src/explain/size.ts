@@ -49,7 +49,7 @@ export function sizeOf(explained: Explained): Size {
     else from.set(owner, [need])
   }
   const rows = [...own].map(([owner, ids]): PackageSize => {
-    const isTarget = asked.some(a => a.kind === 'target' && ownerOf(explained, a.to) === owner)
+    const isTarget = asked.some(a => (a.kind === 'target' || a.kind === 'entry') && ownerOf(explained, a.to) === owner)
     return {
       package: owner,
       files: ids.length,

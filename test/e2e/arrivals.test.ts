@@ -1,8 +1,10 @@
 /** Why each file is there: a chain of edges from what was asked for, with places in files where their names stand. */
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { BundleOptions } from '../../src/options.ts'
 import { graphOf, unreached, wrongEvidence } from '../support/arrivals.ts'
-import { bundle, fixture } from '../support/bundle.ts'
+import { bundle, fixture, mustBundle, temporary } from '../support/bundle.ts'
+import { application } from '../support/darwin-closure.ts'
 import { storePath } from '../support/store-lab.ts'
 
 const ALL: BundleOptions = { include: ['glibc-*/lib/gconv/CP1250.so'], licenses: true, with: ['tzdata'] }
@@ -56,4 +58,23 @@ test('--disallow: what was asked for by kind is in the bundle too', () => {
   const { code, stderr } = bundle([fixture('nginx'), '--dry-run', '--with', 'tzdata', '--disallow', 'UTC'])
   expect(code).toBe(1)
   expect(stderr).toContain('is UTC, which --disallow keeps out; it comes by --with tzdata -> ')
+})
+
+test('macOS: libraries by their install names, a framework with all of it, wrappers; before bundling and after', async () => {
+  const { app } = application('arm64')
+  const graph = await graphOf(app)
+  expect(unreached(graph)).toEqual([])
+  expect(wrongEvidence(graph)).toEqual([])
+  const names = ['Info.plist', 'libfoo.1.dylib', 'table', 'libdup.dylib', 'bash']
+  const place = join(temporary(), 'app')
+  mustBundle([app, '-f', 'dir', '-o', place, '-q'])
+  const [before, after] = [app, place].map(subject => bundle(['why', subject, ...names]))
+  expect(before!.code).toBe(0)
+  expect(before!.stdout).toMatch(
+    /app-1\.0\/bin\/app +needs libfoo-1\.2\/lib\/libfoo\.1\.dylib +LC_LOAD_DYLIB, offset \d+/,
+  )
+  expect(before!.stdout).toMatch(/Kit +lies in Kit\.framework, which comes whole/)
+  expect(before!.stdout).toMatch(/libbar\.dylib +names data-1\/share\/table +__TEXT,__cstring, offset \d+; rule file/)
+  const withoutSizes = (text: string): string => text.replace(/\d+ bytes/g, 'bytes')
+  expect(withoutSizes(after!.stdout)).toBe(withoutSizes(before!.stdout))
 })

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { bundle, command, fixture, mustBundle, run, temporary, withoutNix } from '../support/bundle.ts'
-import { storePath } from '../support/store-lab.ts'
+import { GLIBC, greeterClosure, storePath } from '../support/store-lab.ts'
 
 interface Step {
   readonly from: { readonly package: string; readonly part: string }
@@ -132,4 +132,13 @@ test('what is only named: in the closure or not, by whom, and that nothing is fo
   expect(stdout).toContain('spare is not in the bundle.')
   expect(stdout).toContain('app-1/bin/app')
   expect(stdout).toContain('line 2: stays out, the root of another package')
+})
+
+test('a package that only a search path names: nothing is found there, and nothing uses it', () => {
+  const { program } = greeterClosure(GLIBC)
+  const { code, stdout } = bundle(['why', program, 'decoy'])
+  expect(code).toBe(1)
+  expect(stdout).toMatch(/^decoy is not in the bundle\..* \(decoy-1\.0\), kept by \d files:$/m)
+  expect(stdout).toMatch(/greeter-1\.0\/bin\/\w+ .*RUNPATH\[0\], offset \d+: finds nothing there/)
+  expect(stdout).toContain('Nothing uses it: `patchelf --shrink-rpath`')
 })
