@@ -21,7 +21,7 @@ import { VERSION } from './version.ts'
 /** Larger files are not looked into. In bytes. */
 const LOOK_MAX = 512 << 20
 
-export type AskedOfSbom = Pick<SbomOptions, 'spec' | 'files'>
+export type AskedOfSbom = Pick<SbomOptions, 'spec' | 'files' | 'creator'>
 
 export interface WrittenSbom {
   readonly sbom: Sbom

@@ -26,11 +26,15 @@ describe('CPE', () => {
   test('versions', () => {
     expect(cpeOf('openssl', '1.1.1w')).toBe('cpe:2.3:a:openssl:openssl:1.1.1w:*:*:*:*:*:*:*')
     expect(cpeOf('openssh', '9.2p1')).toBe('cpe:2.3:a:openbsd:openssh:9.2:p1:*:*:*:*:*:*')
+    for (const version of ['5.2p37', '5.2-p37', '5.2.37'])
+      expect(cpeOf('bash', version)).toBe('cpe:2.3:a:gnu:bash:5.2.37:*:*:*:*:*:*:*')
     expect(cpeOf('glib', '2.80+git:1')).toBe('cpe:2.3:a:gnome:glib:2.80\\+git\\:1:*:*:*:*:*:*:*')
     expect(cpeOf('zlib', '1.3-unstable-2024-01-01')).toBe('cpe:2.3:a:zlib:zlib:1.3:*:*:*:*:*:*:*')
   })
 
   test('no guess: what the table does not have, and what has no version, has none', () => {
+    // tiiuae/sbomnix#239: air, which reloads Go programs, was Adobe's.
+    expect(cpeOf('air', '1.61.7')).toBeNull()
     for (const name of ['libxcrypt', 'constructor', '__proto__', 'hex', '']) expect(cpeOf(name, '1')).toBeNull()
     expect(cpeOf('openssl', null)).toBeNull()
     expect(cpeOf('openssl', 'latest')).toBeNull()
@@ -246,6 +250,8 @@ describe('the document', () => {
       ['licences', 4, 4],
     ])
     expect(missingText(missing)).toContain('  creator, of 4 of 4: app, openssl, openssl, ...')
+    const known = missingIn(sbomOf(explained, read, { ...OPTIONS, creator: 'https://example.org' }).sbom)
+    expect(known.map(({ what }) => what)).toEqual(['creator', 'licences'])
     const none = { ...OPTIONS, files: 'none' as const }
     expect(missingText(missingIn(sbomOf(explained, read, none).sbom))).toContain('  file names and SHA-512')
   })

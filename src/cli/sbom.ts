@@ -1,11 +1,11 @@
 /** `bundle sbom TARGET|BUNDLE`: what exactly is shipped, as CycloneDX. */
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { EXIT } from '../exit.ts'
 import { FILES, type SbomOptions, SPECS } from '../model/sbom.ts'
 import { type AskedOptions, SUBJECT, withAsked } from './asked.ts'
 import { load, print, progressFor } from './output.ts'
 
-type Options = AskedOptions & Pick<SbomOptions, 'spec' | 'files'> & { output?: string; check?: boolean }
+type Options = AskedOptions & Pick<SbomOptions, 'spec' | 'files' | 'creator'> & { output?: string; check?: boolean }
 
 export function addSbom(program: Command): void {
   withAsked(program.command('sbom'))
@@ -16,15 +16,16 @@ export function addSbom(program: Command): void {
     .addOption(
       new Option('--files <which>', 'files in it: none, programs and libraries, all').choices(FILES).default('all'),
     )
+    .option('--creator <who>', 'who makes the document: a URL or a mail address', parseCreator)
     .option('--check', 'say what BSI TR-03183-2 asks for and is missing; exit code 1 when something is')
     .action(async (word: string, options: Options) => {
       const pipeline = await load()
-      const { output, spec, files, check = false, ...how } = options
+      const { output, spec, files, creator, check = false, ...how } = options
       const progress = progressFor(options, pipeline)
       const showNix = !options.quiet && !options.json && process.stderr.isTTY
       const { text, sbom, contradictions, unknown } = await pipeline.sbomFor(
         word,
-        { spec, files },
+        { spec, files, creator },
         { ...how, progress, showNix },
       )
       progress.done()
@@ -45,3 +46,9 @@ const EXAMPLES = 3
 
 const unknownText = (places: readonly string[]): string =>
   `of ${places.length} files of a machine it does not say what package they are of: ${places.slice(0, EXAMPLES).join(', ')}${places.length > EXAMPLES ? ', ...' : ''}`
+
+function parseCreator(text: string): string {
+  if (!/^(?:https?:\/\/[^\s/]+(?:\/\S*)?|[^\s@]+@[^\s@]+)$/.test(text))
+    throw new InvalidArgumentError('a URL (https://...) or a mail address is wanted')
+  return text
+}

@@ -34,7 +34,6 @@ export const PRODUCTS: Readonly<Record<string, readonly [vendor: string, product
   gzip: ['gnu', 'gzip'],
   harfbuzz: ['harfbuzz_project', 'harfbuzz'],
   icu4c: ['icu-project', 'international_components_for_unicode'],
-  imagemagick: ['imagemagick', 'imagemagick'],
   krb5: ['mit', 'kerberos_5'],
   libkrb5: ['mit', 'kerberos_5'],
   less: ['gnu', 'less'],
@@ -97,10 +96,17 @@ export function cpeOf(pname: string, version: string | null): string | null {
   const product = Object.hasOwn(PRODUCTS, pname) ? PRODUCTS[pname] : undefined
   const released = version?.replace(/-unstable-.*$/, '')
   if (product === undefined || released === undefined || !/^\d/.test(released)) return null
-  // OpenSSH's portable releases are updates of a version.
-  const [, base, update] = /^(\d+(?:\.\d+)*)(p\d+)$/.exec(pname === 'openssh' ? released : '') ?? []
-  return ['cpe:2.3:a', ...product, quoted(base ?? released), update ?? '*', '*:*:*:*:*:*'].join(':')
+  const [, base, patch] = /^(\d+(?:\.\d+)*)-?p(\d+)$/.exec(PATCHED.has(pname) ? released : '') ?? []
+  const [number, update] =
+    base === undefined ? [released, '*'] : pname === 'openssh' ? [base, `p${patch}`] : [`${base}.${patch}`, '*']
+  return ['cpe:2.3:a', ...product, quoted(number), update, '*:*:*:*:*:*'].join(':')
 }
+
+/**
+ * Whose patches nixpkgs has in the version: `5.2p37`, `5.2-p15`. OpenSSH's portable releases are updates of a version;
+ * bash and readline call themselves 5.2.37.
+ */
+const PATCHED: ReadonlySet<string> = new Set(['openssh', 'bash', 'bash-interactive', 'readline'])
 
 /** Whatever is no letter, digit, full stop, dash or underscore stands behind a backslash. */
 const quoted = (text: string): string => text.toLowerCase().replace(/[^a-z0-9._-]/g, c => `\\${c}`)

@@ -79,12 +79,13 @@ class Listing {
     const components = [...this.#refs.keys()].map(id => this.#package(id))
     const made = this.#files.get(null)
     if (made !== undefined) components.push(this.#made(made))
-    const { timestamp, tool } = this.#options
+    const { timestamp, tool, creator } = this.#options
     const sbom = {
       metadata: {
         timestamp,
         lifecycles: [{ phase: 'post-build' }],
         tools: { components: [named(tool)] },
+        ...(creator !== undefined && { manufacturer: organization(creator) }),
         component: this.#root(),
       },
       components,
@@ -342,6 +343,9 @@ function fileComponent(at: BundlePath, contents: Contents, isPlain: boolean): Co
     ],
   }
 }
+
+const organization = (creator: string): object =>
+  /^https?:/.test(creator) ? { url: [creator] } : { contact: [{ email: creator }] }
 
 /** `storefree 0.1.0` */
 function named(tool: string): Component {

@@ -30,6 +30,8 @@ export interface SbomOptions {
   readonly spec: (typeof SPECS)[number]
   /** Which files are components: `objects` are programs, libraries and scripts. */
   readonly files: (typeof FILES)[number]
+  /** Who makes the document: a URL or a mail address. */
+  readonly creator?: string | undefined
   /** RFC 3339 */
   readonly timestamp: string
   /** What made the bundle, `storefree 0.1.0`, and what makes the document. */

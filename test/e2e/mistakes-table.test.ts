@@ -238,6 +238,11 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
     return here(['graph', join(inputs, 'many'), '--by', 'file'])
   },
   '`inspect` of a directory': () => here(['inspect', `${inputs}/`]),
+  '`sbom` of a bundle with a file that it does not list': () => {
+    mustBundle([probe(), '-f', 'dir', '-o', join(inputs, 'added')])
+    file('added/more', 'more\n')
+    return here(['sbom', join(inputs, 'added')])
+  },
 
   '`verify` of a path that is not there': () => here(['verify', 'nowhere']),
   '`verify` of an archive that was cut off': () => {

@@ -64,7 +64,8 @@ beforeAll(() => {
 
 describe('nginx', () => {
   test('both documents fit the official schemas, and nothing in them leads nowhere', () => {
-    const later = sbom(directory, '--spec', '1.7', '--files', 'objects')
+    const later = sbom(directory, '--spec', '1.7', '--files', 'objects', '--creator', 'sbom@example.org')
+    expect(bundle(['sbom', directory, '--creator', 'me']).code).toBe(2)
     expect(validator('1.6')(document)).toBeNull()
     expect(validator('1.6')(inside)).toBeNull()
     expect(validator('1.7')(later)).toBeNull()
