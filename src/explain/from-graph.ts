@@ -175,7 +175,8 @@ class Explaining {
       const owner = this.#packageIds.get(at)
       if (owner !== undefined) return [owner, this.#blank(path.slice(at.length + 1))]
     }
-    return [null, this.#short(path)]
+    // Taken from the machine where it was made: where from is no one's to know.
+    return [null, '']
   }
 
   // ---- Packages ------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ export interface Named {
  */
 export function namesOf(explained: Explained, name: string): Named {
   const { packages, files } = explained
+  if (/^\/*$/.test(name)) return { packages: [], ids: [] }
   const store = storePathOf(name)
   if (store !== null) {
     const digest = digestOfHash(store.hash)

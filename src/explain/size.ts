@@ -95,7 +95,7 @@ function sums({ files, packages }: Explained, by: 'package' | 'file'): Map<strin
   for (const { at, size, package: owner, part } of files) {
     const name = owner === null ? '' : parseName(packages[owner]!.name).name
     // A place holds the version of its package.
-    const key = by === 'package' ? name || '(made)' : owner === null ? at : `${name}/${part}`
+    const key = by === 'package' ? name || '(no package)' : owner === null ? at : `${name}/${part}`
     found.set(key, (found.get(key) ?? 0) + size)
   }
   return found

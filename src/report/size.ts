@@ -34,7 +34,7 @@ const FOOTER =
   'ALONE: what the bundle is smaller by without the package: its files here, and those that nothing else needs.\nIN NIX: all of the package in its store path. Units of 10^6 bytes; --json has bytes.'
 
 const packageRow = (labels: Labels, row: PackageSize): string[] => [
-  row.package === null ? '(made)' : labels.package(row.package),
+  row.package === null ? '(no package)' : labels.package(row.package),
   String(row.files),
   bytesText(row.bytes),
   row.alone === null ? '-' : bytesText(row.alone),
@@ -87,7 +87,7 @@ const fileRows = ({ files }: Explained, labels: Labels): string[][] =>
     .map((file, id) => ({ ...file, id }))
     .filter(({ type }) => type === 'file')
     .sort((a, b) => b.size - a.size || a.id - b.id)
-    .map(({ at, size, id }) => [toText(at), labels.owner(id) ?? '(made)', bytesText(size)])
+    .map(({ at, size, id }) => [toText(at), labels.owner(id) ?? '(no package)', bytesText(size)])
 
 function kinds({ files }: Explained): { kind: FileRole; files: number; bytes: number }[] {
   const found = new Map<FileRole, { files: number; bytes: number }>()

@@ -1,7 +1,7 @@
 /** What `bundle why` found, for people and as JSON (docs/explain.schema.json). */
 import type { Chain } from '../explain/chains.ts'
 import type { Absent, Answer, Match } from '../explain/why.ts'
-import type { Explained, Kept, Need, Place, Subject } from '../model/explained.ts'
+import type { Explained, FileRole, Kept, Need, Place, Subject } from '../model/explained.ts'
 import { toText } from '../paths.ts'
 import { RULES } from '../references/follow.ts'
 import { toJson } from './json.ts'
@@ -61,9 +61,15 @@ function headOf(explained: Explained, labels: Labels, name: string, { id, packag
   if (file === undefined) return `${name} is in: the directory ${labels.of(id)}`
   const what = file.type === 'link' ? 'a link' : `${file.size} bytes`
   const from = labels.owner(id)
-  const of = from === null ? 'made by storefree' : `of ${from}${file.part === '' ? '' : ` (${toText(file.part)})`}`
+  const of =
+    from === null
+      ? (OF_NONE[file.role] ?? 'taken from the machine')
+      : `of ${from}${file.part === '' ? '' : ` (${toText(file.part)})`}`
   return `${name} is in: ${toText(file.at)}, ${what}, ${of}`
 }
+
+/** What is of no package. */
+const OF_NONE: Partial<Record<FileRole, string>> = { made: 'made by storefree', name: 'a further name', link: 'a link' }
 
 const ASKED: Readonly<Record<Chain['asked']['kind'], (name: string) => string>> = {
   entry: name => `is started by name: ${name}`,

@@ -142,3 +142,14 @@ test('a package that only a search path names: nothing is found there, and nothi
   expect(stdout).toMatch(/greeter-1\.0\/bin\/\w+ .*RUNPATH\[0\], offset \d+: finds nothing there/)
   expect(stdout).toContain('Nothing uses it: `patchelf --shrink-rpath`')
 })
+
+test('data of the machine, which was asked for by kind, is told by the option, and without where it lay', () => {
+  const app = storePath('app-1', { 'bin/app': '#!/bin/sh\n' })
+  const place = join(temporary(), 'out')
+  mustBundle([app, '-f', 'dir', '-o', place, '--with', 'tzdata', '-q'])
+  const { stdout } = bundle(['why', place, 'share/zoneinfo/Europe/Berlin'])
+  expect(stdout).toMatch(
+    /Berlin is in: share\/zoneinfo\/Europe\/Berlin, \d+ bytes, taken from the machine\n.* was asked for: --with tzdata\n/,
+  )
+  expect(readFileSync(join(place, 'bundle.json'), 'utf8')).not.toContain('usr/share/zoneinfo/')
+})
