@@ -3,8 +3,9 @@
  *
  * A `#!` line is absolute. So what is executed is a launcher, which leaves the text for what reads it; or it is a text
  * that `/bin/sh` can start (script/polyglot.ts, script/shell-setup.ts), which others can read as well. A launcher needs
- * no shell, so programs are launchers: what lies in bin/ and sbin/. But a file that an interpreter is given as an
- * argument has to be a text, and so it is everywhere else, and where a file of the bundle is seen to do so.
+ * no shell, so programs are launchers: what lies in bin/, sbin/ and libexec/ (git's helpers run where there is no shell).
+ * But a file that an interpreter is given as an argument has to be a text, and so it is everywhere else, and where a file
+ * of the bundle is seen to do so.
  */
 import type { DependencyGraph, FileNode, Package } from '../model/graph.ts'
 import { storePathOf } from '../nix/store-path.ts'
@@ -120,13 +121,13 @@ export class Scripts {
   #form(script: Script): Form {
     const { path, language, name } = script
     const inPackage = path.slice(this.#packageOf(path).root.length)
-    const isProgram = /^\/s?bin\//.test(inPackage) || (this.isEntry(path) && !inPackage.startsWith('/libexec/'))
+    const isProgram = /^\/(?:s?bin|libexec)\//.test(inPackage) || this.isEntry(path)
     const place = this.#layout.placed.get(path)
     const canBeText =
       language === 'shell' || (place !== undefined && this.#graph.texts.has(path) && canBePolyglot(name, place))
     if (canBeText && this.#isLibrary(inPackage)) return 'module'
     if (canBeText) return isProgram && !this.#isRead(script) ? 'launcher' : 'text'
-    return /\.[A-Za-z]+$/.test(path) && !isProgram && !inPackage.startsWith('/libexec/') ? 'module' : 'launcher'
+    return /\.[A-Za-z]+$/.test(path) && !isProgram ? 'module' : 'launcher'
   }
 
   /** Modules of the interpreters' own: many can be run too, few ever are, and compiled ones know the source's lines. */

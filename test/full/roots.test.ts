@@ -62,8 +62,10 @@ describe.each(MODES)('$mode, at $place', ({ place, bundle }) => {
     const root = new EmptyRoot(bundle('full.plapp'), place, [...['--ro-bind', tool('busybox'), '/bin/sh']])
     const text = root.output('bin/plapp', ['a', 'b'])
     expect(text).toContain('greets PlApp 1\ndata data of plapp\nsame yes\n')
-    // A launcher tells its own true path; the kernel tells the one that was typed.
-    expect([`${place}/bin/plapp`, `${place}/pkg/plapp-1.0/bin/plapp`]).toContain(/^name (.*)$/m.exec(text)?.[1])
+    // Its text lies beside the launcher; the kernel tells what was typed.
+    expect([`${place}/pkg/plapp-1.0/.bin-text/plapp`, `${place}/pkg/plapp-1.0/bin/plapp`]).toContain(
+      /^name (.*)$/m.exec(text)?.[1],
+    )
     expect(text).toMatch(/DATA 1 first, from \/.*\/pkg\/plapp-1\.0\/bin\/plapp\n/)
   })
 })
