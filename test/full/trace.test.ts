@@ -60,7 +60,7 @@ describe.each(MODES)('$mode, the store hidden', ({ mode, bundle }) => {
     // In the bundle's own terms: where each file of the store went, by the full account that was written for it.
     const { files } = JSON.parse(readFileSync(`${place}.json`, 'utf8')) as { files: { file: string; at: string }[] }
     const placed = new Map(files.map(({ file, at }) => [real(file), real(join(place, at))]))
-    const inBundle = (path: string): string => real(join(place, path.slice(PREFIX.length)))
+    const inBundle = (path: string): string => real(`${place}${path.slice(PREFIX.length)}`)
     const opened = new Set([...bundled.opened].filter(p => p.startsWith(`${PREFIX}/`)).map(inBundle))
 
     const wanted = [...original.opened]

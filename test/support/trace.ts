@@ -68,7 +68,8 @@ function unfinished(lines: readonly string[]): string[] {
 /** The file that a path leads to; itself where it leads nowhere. */
 export function real(path: string): string {
   try {
-    return realpathSync(path)
+    // The kernel takes `..` of where a link leads, Node of the text.
+    return realpathSync.native(path)
   } catch {
     return path
   }
