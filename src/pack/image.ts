@@ -86,7 +86,7 @@ export function addition(pair: string): { readonly source: string; readonly dest
   const [source, destination] = [pair.slice(0, Math.max(0, colon)), pair.slice(colon + 1)]
   if (source === '')
     throw new BundleError('usage', `--add ${pair}: no SOURCE:DESTINATION`, {
-      hint: '--add ./nginx.conf:/app/conf/nginx.conf',
+      hint: '--add ./nginx.conf:/etc/nginx/nginx.conf',
     })
   return { source, destination: imagePath('--add', destination) }
 }

@@ -12,10 +12,10 @@ const PORT = 18_481
 const CONF = `pid /tmp/nginx.pid; error_log stderr; daemon off; events {}
 http { access_log off; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p; fastcgi_temp_path /tmp/f;
   uwsgi_temp_path /tmp/u; scgi_temp_path /tmp/s;
-  server { listen 127.0.0.1:${PORT}; location / { root /app/html; } } }\n`
+  server { listen 127.0.0.1:${PORT}; location / { root /srv/html; } } }\n`
 const OPTIONS = [
   ...['--user', '1001:0', '--writable', '/var/log/nginx', '--expose', '8080', '--label', 'team=web', '--env', 'A=b'],
-  ...['--cmd=-c', '--cmd', '/app/conf/nginx.conf', '--stop-signal', 'SIGQUIT'],
+  ...['--cmd=-c', '--cmd', '/etc/nginx/nginx.conf', '--stop-signal', 'SIGQUIT'],
 ]
 interface Config {
   config: { Env: string[]; Entrypoint: string[]; Cmd: string[]; User: string }
@@ -29,7 +29,7 @@ beforeAll(() => {
   fs.mkdirSync(join(work, 'html'))
   fs.writeFileSync(join(work, 'html/index.html'), 'a page of an image\n')
   fs.writeFileSync(join(work, 'nginx.conf'), CONF)
-  options = [...OPTIONS, '--add', `${work}/html:/app/html`, '--add', `${work}/nginx.conf:/app/conf/nginx.conf`]
+  options = [...OPTIONS, '--add', `${work}/html:/srv/html`, '--add', `${work}/nginx.conf:/etc/nginx/nginx.conf`]
   report = JSON.parse(mustBundle(['nginx', '-o', archive, ...options, '--json']).stdout)
   run('skopeo', ['copy', '-q', `oci-archive:${archive}`, `oci:${work}/layout:latest`], tools)
   run('umoci', ['unpack', '--image', `${work}/layout:latest`, join(work, 'unpacked')], tools)
@@ -51,7 +51,7 @@ test('skopeo reads it as an archive of OCI and as one of docker: one image', () 
   expect(oci!.config.architecture).toBe('amd64')
   expect(oci!.config.config).toMatchObject({
     Entrypoint: ['/app/bin/nginx'],
-    Cmd: ['-c', '/app/conf/nginx.conf'],
+    Cmd: ['-c', '/etc/nginx/nginx.conf'],
     User: '1001:0',
     Env: ['PATH=/app/bin', 'A=b'],
   })
@@ -78,7 +78,7 @@ test('umoci unpacks it: the bundle is whole, nothing of the store is in it, mode
   expect(fs.statSync(join(rootfs, 'var/log/nginx')).mode & 0o7777).toBe(0o775)
   expect(fs.statSync(join(rootfs, 'tmp')).mode & 0o7777).toBe(0o1777)
   expect(fs.readFileSync(join(rootfs, 'etc/passwd'), 'utf8')).toContain('app:x:1001:0:')
-  expect(fs.readFileSync(join(rootfs, 'app/html/index.html'), 'utf8')).toContain('a page')
+  expect(fs.readFileSync(join(rootfs, 'srv/html/index.html'), 'utf8')).toContain('a page')
   for (const path of ['app', 'app/bin', 'var/log/nginx', 'etc/passwd']) {
     const { uid, gid, mtimeMs } = fs.statSync(join(rootfs, path))
     expect([uid, gid, mtimeMs]).toEqual([0, 0, 1000])
@@ -174,8 +174,8 @@ describe('refused', () => {
 
   test('own files that name the store are no less an error than those of the bundle', () => {
     fs.writeFileSync(join(work, 'store.conf'), `root ${fixture('nginx')}/html;\n`)
-    const { code, stderr } = refused('nginx', '--add', `${work}/store.conf:/app/conf/store.conf`)
-    expect([code, stderr]).toEqual([1, expect.stringContaining('/app/conf/store.conf: holds /nix/store/')])
+    const { code, stderr } = refused('nginx', '--add', `${work}/store.conf:/etc/nginx/store.conf`)
+    expect([code, stderr]).toEqual([1, expect.stringContaining('/etc/nginx/store.conf: holds /nix/store/')])
     expect(fs.existsSync(join(work, 'refused.oci.tar'))).toBe(false)
   })
 
