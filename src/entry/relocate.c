@@ -26,10 +26,7 @@
  * contents are a length of four bytes and so many bytes.
  */
 
-typedef unsigned long word;
-typedef unsigned int u32;
-
-#define NORETURN __attribute__((noreturn))
+#include "calls.h"
 
 enum { AT_NULL = 0, AT_SECURE = 23, AT_EXECFN = 31 };
 enum { EEXIST = 17, ENOENT = 2, ELOOP = 40, ENOTDIR = 20, EACCES = 13, EPERM = 1, EROFS = 30, ENOSPC = 28, EDQUOT = 122 };
@@ -41,82 +38,18 @@ enum { PATH_SIZE = 4096, S_IFMT = 0170000, S_IFREG = 0100000 };
 /* ---- The two CPUs ------------------------------------------------------------------------------------------------ */
 
 #if defined __x86_64__
-
 enum {
   SYS_write = 1, SYS_close = 3, SYS_fstat = 5, SYS_mmap = 9, SYS_munmap = 11, SYS_flock = 73, SYS_fsync = 74,
   SYS_fchmod = 91, SYS_fchown = 93, SYS_getdents64 = 217, SYS_exit_group = 231, SYS_openat = 257, SYS_mkdirat = 258,
   SYS_unlinkat = 263, SYS_renameat = 264, SYS_readlinkat = 267
 };
-enum { O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000 };
-
-struct status {
-  word device, inode, links;
-  u32 mode, uid, gid, pad;
-  word rdev;
-  long size;
-  word rest[12];
-};
-#define LINKS(s) ((s).links)
-
-__asm__(".globl _start\n_start:\n"
-        "xor %ebp, %ebp\n"
-        "mov %rsp, %rdi\n"
-        "and $-16, %rsp\n"
-        "call run\n");
-
-static long call6(long number, word a, word b, word c, word d, word e, word f) {
-  long result;
-  register word fourth __asm__("r10") = d;
-  register word fifth __asm__("r8") = e;
-  register word sixth __asm__("r9") = f;
-  __asm__ volatile("syscall"
-                   : "=a"(result)
-                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth), "r"(sixth)
-                   : "rcx", "r11", "memory");
-  return result;
-}
-
-#elif defined __aarch64__
-
+#else
 enum {
   SYS_flock = 32, SYS_mkdirat = 34, SYS_unlinkat = 35, SYS_renameat = 38, SYS_fchmod = 52, SYS_fchown = 55,
   SYS_openat = 56, SYS_close = 57, SYS_getdents64 = 61, SYS_write = 64, SYS_readlinkat = 78, SYS_fstat = 80,
   SYS_fsync = 82, SYS_exit_group = 94, SYS_munmap = 215, SYS_mmap = 222
 };
-enum { O_DIRECTORY = 040000, O_NOFOLLOW = 0100000 };
-
-struct status {
-  word device, inode;
-  u32 mode, links, uid, gid;
-  word rdev, pad;
-  long size;
-  word rest[9];
-};
-#define LINKS(s) ((s).links)
-
-__asm__(".globl _start\n_start:\n"
-        "mov x29, #0\n"
-        "mov x30, #0\n"
-        "mov x0, sp\n"
-        "b run\n");
-
-static long call6(long number, word a, word b, word c, word d, word e, word f) {
-  register long x8 __asm__("x8") = number;
-  register word x0 __asm__("x0") = a;
-  register word x1 __asm__("x1") = b;
-  register word x2 __asm__("x2") = c;
-  register word x3 __asm__("x3") = d;
-  register word x4 __asm__("x4") = e;
-  register word x5 __asm__("x5") = f;
-  __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-  return (long)x0;
-}
-
-#else
-#error "no system calls known for this CPU"
 #endif
-
-#define call(number, a, b, c, d) call6(number, (word)(a), (word)(b), (word)(c), (word)(d), 0, 0)
 
 /* ---- Bytes ------------------------------------------------------------------------------------------------------- */
 
@@ -399,7 +332,7 @@ static long workplace(long root) {
     long locked = call(SYS_flock, fd, LOCK_EX, 0, 0);
     struct status status;
     /* Whoever had the lock has removed it. */
-    if (locked == 0 && call(SYS_fstat, fd, &status, 0, 0) == 0 && LINKS(status) == 0) {
+    if (locked == 0 && call(SYS_fstat, fd, &status, 0, 0) == 0 && status.links == 0) {
       call(SYS_close, fd, 0, 0, 0);
       continue;
     }

@@ -26,10 +26,7 @@
  * variable is added or taken away. `STOREFREE_EXTRACT=DIR` unpacks into a new directory DIR and ends.
  */
 
-typedef unsigned long word;
-typedef unsigned int u32;
-
-#define NORETURN __attribute__((noreturn))
+#include "calls.h"
 
 enum { AT_NULL = 0, AT_SECURE = 23 };
 enum { EPERM = 1, ENOENT = 2, ENOEXEC = 8, EACCES = 13, EEXIST = 17, ENOTDIR = 20, ENOSPC = 28, EROFS = 30, ELOOP = 40, EDQUOT = 122 };
@@ -41,80 +38,18 @@ enum { PATH_SIZE = 4096, S_IFMT = 0170000, S_IFDIR = 0040000, PROGRAM = 256, TRA
 /* ---- The two CPUs ------------------------------------------------------------------------------------------------ */
 
 #if defined __x86_64__
-
 enum {
   SYS_write = 1, SYS_close = 3, SYS_fstat = 5, SYS_mmap = 9, SYS_execve = 59, SYS_flock = 73, SYS_fchmod = 91,
   SYS_getuid = 102, SYS_geteuid = 107, SYS_getdents64 = 217, SYS_exit_group = 231, SYS_openat = 257, SYS_mkdirat = 258,
   SYS_unlinkat = 263, SYS_renameat = 264, SYS_symlinkat = 266, SYS_faccessat = 269, SYS_utimensat = 280
 };
-enum { O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000 };
-
-struct status {
-  word device, inode, links;
-  u32 mode, uid, gid, pad;
-  word rdev;
-  long size;
-  word rest[12];
-};
-
-__asm__(".globl _start\n_start:\n"
-        "xor %ebp, %ebp\n"
-        "mov %rsp, %rdi\n"
-        "and $-16, %rsp\n"
-        "call run\n");
-
-static long call6(long number, word a, word b, word c, word d, word e, word f) {
-  long result;
-  register word fourth __asm__("r10") = d;
-  register word fifth __asm__("r8") = e;
-  register word sixth __asm__("r9") = f;
-  __asm__ volatile("syscall"
-                   : "=a"(result)
-                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth), "r"(sixth)
-                   : "rcx", "r11", "memory");
-  return result;
-}
-
-#elif defined __aarch64__
-
+#else
 enum {
   SYS_flock = 32, SYS_mkdirat = 34, SYS_unlinkat = 35, SYS_symlinkat = 36, SYS_renameat = 38, SYS_faccessat = 48,
   SYS_fchmod = 52, SYS_openat = 56, SYS_close = 57, SYS_getdents64 = 61, SYS_write = 64, SYS_fstat = 80,
   SYS_utimensat = 88, SYS_exit_group = 94, SYS_getuid = 174, SYS_geteuid = 175, SYS_execve = 221, SYS_mmap = 222
 };
-enum { O_DIRECTORY = 040000, O_NOFOLLOW = 0100000 };
-
-struct status {
-  word device, inode;
-  u32 mode, links, uid, gid;
-  word rdev, pad;
-  long size;
-  word rest[9];
-};
-
-__asm__(".globl _start\n_start:\n"
-        "mov x29, #0\n"
-        "mov x30, #0\n"
-        "mov x0, sp\n"
-        "b run\n");
-
-static long call6(long number, word a, word b, word c, word d, word e, word f) {
-  register long x8 __asm__("x8") = number;
-  register word x0 __asm__("x0") = a;
-  register word x1 __asm__("x1") = b;
-  register word x2 __asm__("x2") = c;
-  register word x3 __asm__("x3") = d;
-  register word x4 __asm__("x4") = e;
-  register word x5 __asm__("x5") = f;
-  __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-  return (long)x0;
-}
-
-#else
-#error "no system calls known for this CPU"
 #endif
-
-#define call(number, a, b, c, d) call6(number, (word)(a), (word)(b), (word)(c), (word)(d), 0, 0)
 
 /* ---- Bytes and words --------------------------------------------------------------------------------------------- */
 
