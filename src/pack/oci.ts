@@ -13,6 +13,7 @@ import type { PushedBlob } from '../io/registry.ts'
 import { fromText } from '../paths.ts'
 import { type Packed, type PackedFile, type SourcedEntry, withDirectories, writeTar } from './archive.ts'
 import {
+  architectureOf,
   createdAt,
   type ImageFacts,
   type ImageOptions,
@@ -129,10 +130,7 @@ export async function writeImage(
     },
   })
   const manifest = blob(manifestBytes)
-  const { architecture, variant } = JSON.parse(JSON.stringify(imageConfig(input.facts, options, layers, created))) as {
-    architecture: string
-    variant?: string
-  }
+  const { architecture, variant } = architectureOf(new Set([input.facts.system]))
   const index = json({
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.index.v1+json',
