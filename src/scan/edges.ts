@@ -1,5 +1,6 @@
 /** The edges of the graph while it grows (scan.ts): equal ones are one edge, with all places where its name stands. */
 import type { LinkMap } from '../elf/search.ts'
+import { realPath } from '../io/store.ts'
 import {
   type Asked,
   type Dependency,
@@ -9,6 +10,7 @@ import {
   type LinkNode,
 } from '../model/graph.ts'
 import { directoryOf, type SourcePath } from '../paths.ts'
+import type { Settled } from './verdicts.ts'
 
 /** An edge as it is found: where its name stands, as far as that is known. */
 export type Found = Omit<Dependency, 'at' | 'count'> & { readonly at?: readonly Evidence[] }
@@ -71,6 +73,25 @@ export class Edges {
       for (const { path, by, name, via } of objects)
         if (by !== null && name !== null && !reached.has(path))
           this.add({ from: by, kind: 'loaded', name, to: path, via })
+  }
+
+  /** What waited for functions: from every object that imports one of them; from what names it, where none does. */
+  addConditions(conditions: Iterable<Settled>): void {
+    for (const { target, rule: via, text, named, importers } of conditions) {
+      const to = realPath(target)
+      const [{ file, ...at }] = named as [Evidence]
+      if (importers.length === 0)
+        this.add({ from: file as SourcePath, kind: 'reference', name: text, to, via, at: [{ ...at, file: null }] })
+      for (const { path, name, offset } of importers)
+        this.add({
+          from: path,
+          kind: 'condition',
+          name,
+          to,
+          via,
+          at: [...(offset === null ? [] : here(offset)), ...named],
+        })
+    }
   }
 }
 

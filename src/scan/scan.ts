@@ -11,7 +11,7 @@ import { isElf, parseElf } from '../elf/parse.ts'
 import { isStatic, type StubRefusal, stubRefusal } from '../entry/inject.ts'
 import type { Located } from '../io/bytes.ts'
 import type { Progress } from '../io/progress.ts'
-import { lstat, readLink, realPath, stat, withFile } from '../io/store.ts'
+import { realPath, stat, withFile } from '../io/store.ts'
 import { isMachOProgram } from '../macho/facts.ts'
 import { holdsMachO, parseMachO } from '../macho/parse.ts'
 import type { Finding } from '../model/findings.ts'
@@ -22,31 +22,30 @@ import type {
   Evidence,
   Extra,
   FileNode,
-  LinkNode,
   Package,
   ScanOptions,
 } from '../model/graph.ts'
 import type { Entry, PackageRoot, Traced } from '../model/target.ts'
 import { storePathOf } from '../nix/store-path.ts'
 import { baseName, directoryOf, type SourcePath } from '../paths.ts'
-import { leftOut } from '../references/follow.ts'
 import { globs } from '../references/glob.ts'
 import type { Reference } from '../references/reference.ts'
 import type { ScriptFacts } from '../script/facts.ts'
 import { startedBy } from '../script/shebang.ts'
 import { lookedForBeside } from './beside.ts'
 import { Images } from './dyld.ts'
-import { Edges, type Found, here } from './edges.ts'
+import { Edges, here } from './edges.ts'
 import { licences, provide } from './extras.ts'
 import { Files } from './files.ts'
 import { shownHashes } from './hashes.ts'
+import { Holdings, inRealDirectory } from './holdings.ts'
+import { included } from './included.ts'
 import { Processes } from './ld-so.ts'
 import { linksOnTheWay } from './lookup.ts'
 import { machineData } from './machine-data.ts'
 import { compare, packagesOf, withoutHash } from './packages.ts'
 import { Sources, storePaths } from './sources.ts'
 import { notStripped, strips } from './strips.ts'
-import { walkTree } from './tree.ts'
 import { Verdicts } from './verdicts.ts'
 
 /** The bits of a file's mode by which a program runs with the rights of its owner or group. */
@@ -79,34 +78,23 @@ class Scanner {
   readonly #options: ScanOptions
   readonly #progress: Progress
   readonly #roots: readonly PackageRoot[]
-  /** Packages whose own tree comes along. */
-  readonly #trees = new Set<SourcePath>()
   readonly #excluded: (path: string) => boolean
-  readonly #files = new Map<SourcePath, FileNode>()
-  readonly #links = new Map<SourcePath, LinkNode>()
   readonly #edges = new Edges()
-  /** Links of which all that they lead to was added, and those that lead nowhere. */
-  readonly #linked = new Set<SourcePath>()
-  readonly #leftLinks = new Set<SourcePath>()
   readonly #findings: Finding[] = []
   #hashes: ReadonlySet<string> = new Set()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
   readonly #extras: Extra[] = []
-  readonly #queue: FileNode[] = []
-  /** Directories that were brought because they are named. */
-  readonly #brought = new Set<SourcePath>()
-  /** What is run, or named as a whole, of packages whose tree does not come along. */
-  readonly #alone = new Set<SourcePath>()
   readonly #verdicts: Verdicts
   readonly #reader: Files
+  readonly #held: Holdings
   readonly #processes = new Processes(this.#sources, {
-    file: path => void this.#addFile(path),
-    edge: edge => this.#edge(edge),
+    file: path => void this.#held.addFile(path),
+    edge: edge => this.#edges.add(edge),
   })
 
   readonly #images = new Images(
     { open: path => this.#sources.openMachO(path) },
-    { file: path => void this.#addImage(path), edge: edge => this.#edge(edge) },
+    { file: path => void this.#addImage(path), edge: edge => this.#edges.add(edge) },
   )
 
   constructor(roots: readonly PackageRoot[], options: ScanOptions, progress: Progress) {
@@ -117,36 +105,26 @@ class Scanner {
     this.#excluded = path => matches(withoutHash(path))
     this.#verdicts = new Verdicts(this.#sources, options.data, this.#excluded)
     this.#reader = new Files(this.#sources, this.#verdicts)
-    for (const { root, tree } of roots) if (tree) this.#trees.add(root)
+    const trees = roots.filter(({ tree }) => tree).map(({ root }) => root)
+    this.#held = new Holdings(
+      this.#sources,
+      this.#reader,
+      this.#edges,
+      { data: options.data, excluded: this.#excluded },
+      trees,
+    )
   }
 
   /** Adds a target's own package, all of it. */
   addTarget({ root, name }: PackageRoot): void {
     this.#edges.ask({ kind: 'target', name, to: root })
-    this.addTree(root)
-  }
-
-  /** Adds what lies below a directory of a package. */
-  addTree(root: SourcePath, only?: RegExp, isNamed = false): void {
-    const { data } = this.#options
-    const packageRoot = storePathOf(root)?.root ?? root
-    const wanted = (path: string): boolean =>
-      !this.#excluded(path) && (data === 'all' || leftOut(path.slice(packageRoot.length + 1)) === null)
-    for (const { path, type } of walkTree(root, wanted)) {
-      if (only && !only.test(path.slice(root.length + 1))) continue
-      if (type === 'special') this.#findings.push({ code: 'special-file', severity: 'warning', file: path })
-      else if (type === 'link') this.#addLink(path, isNamed)
-      else if (data !== 'none' || this.#sources.facts(path).format !== 'data') this.#addFile(path, isNamed)
-      else continue
-      if (type === 'file' || this.#links.has(path))
-        this.#edge({ from: root, kind: 'member', name: path.slice(root.length + 1), to: path, via: null })
-    }
+    this.#held.addTree(root)
   }
 
   addEntry(entry: Entry): void {
     const path = realPath(entry.source)
     this.#addAsked('entry', entry.at, entry.source)
-    const node = this.#addFile(path)
+    const node = this.#held.addFile(path)
     // A store has none of these, a machine has.
     if (((stat(path)?.mode ?? 0) & SET_ID) !== 0)
       this.#findings.push({ code: 'set-id-dropped', severity: 'warning', file: path })
@@ -162,7 +140,7 @@ class Scanner {
   addPackage(root: SourcePath): void {
     if (stat(root) === null) return
     this.#edges.ask({ kind: 'closure', name: '--closure', to: root })
-    this.#bring(root)
+    this.#held.bring(root)
   }
 
   /** Adds what a program was seen to open. */
@@ -170,7 +148,7 @@ class Scanner {
     if (this.#excluded(file)) return
     const to = realPath(file)
     // A program that is no part of the bundle opens things too.
-    this.#addWay(file)
+    this.#held.addWay(file)
     for (const link of linksOnTheWay(file)) this.#edges.ask({ kind: 'trace', name: file, to: link })
     this.#addAsked('trace', file, inRealDirectory(file))
     const facts = this.#sources.facts(to)
@@ -179,8 +157,8 @@ class Scanner {
     // What a loader finds by its soname lies in lib/; all else where its path says.
     const bySoname =
       facts.format === 'elf' && !facts.program && facts.soname !== null && /\/lib(?:64|32)?$/.test(directoryOf(file))
-    if (bySoname) this.#edge({ from, kind: 'dlopen', name: facts.soname!.value, to, via: 'trace' })
-    else this.#edge({ from, kind: 'trace', name: file, to, via: 'trace' })
+    if (bySoname) this.#edges.add({ from, kind: 'dlopen', name: facts.soname!.value, to, via: 'trace' })
+    else this.#edges.add({ from, kind: 'trace', name: file, to, via: 'trace' })
   }
 
   /** Resolves until nothing new comes in: programs first, for an object's names mean what they mean in a process. */
@@ -188,9 +166,9 @@ class Scanner {
     const objects: FileNode[] = []
     const images: FileNode[] = []
     for (;;) {
-      const node = this.#queue.shift()
+      const node = this.#held.next()
       if (node !== undefined) {
-        this.#progress.update(`reading ${this.#files.size} files`)
+        this.#progress.update(`reading ${this.#held.files.size} files`)
         this.#follow(node)
         if (node.facts.format === 'elf') objects.push(node)
         else if (node.facts.format === 'macho') images.push(node)
@@ -226,26 +204,26 @@ class Scanner {
         provide(
           kind,
           [...this.#packages().map(p => p.root), ...storePaths()],
-          [...this.#files.values()].flatMap(({ references }) => references),
+          [...this.#held.files.values()].flatMap(({ references }) => references),
         ),
       )
   }
 
   /** Finds the hashes that stand alone: of the closure as it is known by now, whatever else the machine's store holds. */
   addHashes(): void {
-    const nodes = [...this.#files.values(), ...this.#extras.flatMap(({ node }) => node ?? [])]
-    const links = [...this.#links.values()].map(({ text }) => text)
+    const nodes = [...this.#held.files.values(), ...this.#extras.flatMap(({ node }) => node ?? [])]
+    const links = [...this.#held.links.values()].map(({ text }) => text)
     this.#hashes = shownHashes([...this.#packages(), ...this.#options.closure.map(root => ({ root }))], nodes, links)
-    for (const [path, node] of this.#files) this.#files.set(path, this.#reader.withHashes(node, this.#hashes))
+    for (const [path, node] of this.#held.files) this.#held.files.set(path, this.#reader.withHashes(node, this.#hashes))
     for (const [i, extra] of this.#extras.entries())
       if (extra.node) this.#extras[i] = { ...extra, node: this.#reader.withHashes(extra.node, this.#hashes) }
   }
 
   graph(entries: readonly Entry[]): DependencyGraph {
     const started = new Set(entries.map(entry => realPath(entry.source)))
-    const onMachine = machineData(started, this.#files, this.#processes.linkMaps)
-    this.#addConditions()
-    this.#edges.addMembers(this.#files, this.#links)
+    const onMachine = machineData(started, this.#held.files, this.#processes.linkMaps)
+    this.#edges.addConditions(this.#verdicts.conditions(this.#held.files.values()))
+    this.#edges.addMembers(this.#held.files, this.#held.links)
     this.#edges.addLoaded(this.#processes.linkMaps.values())
     for (const { kind, to } of this.#edges.all)
       if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
@@ -253,8 +231,8 @@ class Scanner {
       entries,
       extras: this.#extras,
       packages: this.#packages(),
-      files: new Map([...this.#files].sort(([a], [b]) => compare(a, b))),
-      links: new Map([...this.#links].sort(([a], [b]) => compare(a, b))),
+      files: new Map([...this.#held.files].sort(([a], [b]) => compare(a, b))),
+      links: new Map([...this.#held.links].sort(([a], [b]) => compare(a, b))),
       edges: this.#edges.all,
       asked: this.#edges.asked,
       linkMaps: this.#processes.linkMaps,
@@ -266,94 +244,36 @@ class Scanner {
       texts: this.#reader.texts,
       pycs: this.#reader.pycs,
       split: this.#reader.split,
-      strips: this.#options.strip ? strips(this.#files.values(), this.#sources.loaders.keys()) : new Map(),
+      strips: this.#options.strip ? strips(this.#held.files.values(), this.#sources.loaders.keys()) : new Map(),
       hashes: this.#hashes,
       findings: [
         ...this.#sources.findings,
         ...this.#reader.findings,
         ...this.#findings,
+        ...this.#held.findings,
         ...onMachine,
-        ...this.#processes.findings(started, this.#files),
+        ...this.#processes.findings(started, this.#held.files),
         ...this.#images.findings(started),
-        ...(this.#options.strip ? notStripped(this.#files.values()) : []),
+        ...(this.#options.strip ? notStripped(this.#held.files.values()) : []),
       ],
     }
   }
 
   // ---- Files and links -----------------------------------------------------------------------------------------
 
-  /** Adds what a path names: a link with what is at its end, or a file. */
-  #add(path: SourcePath, isNamed = false): void {
-    if (lstat(path)?.type === 'link') this.#addLink(path, isNamed)
-    else this.#addFile(realPath(path), isNamed)
-  }
-
   /** Adds what was asked for by name: the file, and the link that is its name. */
   #addAsked(kind: Asked['kind'], name: string, path: SourcePath): void {
-    this.#add(path)
+    this.#held.add(path)
     for (const to of new Set([path, realPath(path)])) this.#edges.ask({ kind, name, to })
-  }
-
-  /** Adds what a path names, and the links that it goes through: they are names that the program uses. */
-  #addNamed(path: string, isNamed = true): void {
-    this.#addWay(path)
-    this.#add(inRealDirectory(path), isNamed)
-  }
-
-  /** Adds the links that a path goes through before its last component, without what else lies behind them. */
-  #addWay(path: string): void {
-    for (const link of linksOnTheWay(path)) if (storePathOf(link) !== null) this.#addLinkAlone(link)
-  }
-
-  #addFile(path: SourcePath, isNamed = false): FileNode {
-    const known = this.#files.get(path)
-    if (known) {
-      if (isNamed && this.#reader.becomesNamed(known)) this.#queue.push(known)
-      return known
-    }
-    const node = this.#reader.read(path, isNamed)
-    this.#files.set(path, node)
-    this.#queue.push(node)
-    return node
   }
 
   /** What lies in a framework or an application comes with all of it: its resources are found from there. */
   #addImage(path: SourcePath): void {
-    this.#addFile(path)
+    this.#held.addFile(path)
     const whole = /^.*?\.(?:framework|app)(?=\/)/.exec(path)?.[0]
     if (whole === undefined || storePathOf(whole) === null) return
-    this.#edge({ from: path, kind: 'image', name: baseName(whole), to: whole as SourcePath, via: null })
-    this.#bring(whole as SourcePath)
-  }
-
-  #addLink(path: SourcePath, isNamed = false): void {
-    const link = this.#addLinkAlone(path)
-    if (link === null || this.#linked.has(path)) return
-    this.#linked.add(path)
-    const { target, directory } = link
-    const owner = storePathOf(target)?.root as SourcePath | undefined
-    if (owner !== undefined && owner !== target && this.#trees.has(owner)) return // the tree brings it
-    if (directory) this.addTree(target, undefined, isNamed)
-    else if (stat(target)?.type === 'file') this.#addFile(target, isNamed)
-  }
-
-  /** Adds a link, and nothing of what it leads to; null for one that leads nowhere that a bundle has. */
-  #addLinkAlone(path: SourcePath): LinkNode | null {
-    const known = this.#links.get(path)
-    if (known || this.#leftLinks.has(path)) return known ?? null
-    const text = readLink(path)
-    const status = stat(path)
-    const target = status === null ? null : realPath(path)
-    if (target === null || (storePathOf(path) !== null && storePathOf(target) === null)) {
-      const code = target === null ? 'link-broken' : 'link-outside'
-      this.#findings.push({ code, severity: 'warning', file: path, target: target ?? text })
-      this.#leftLinks.add(path)
-      return null
-    }
-    const link: LinkNode = { path, target, text, directory: status?.type === 'directory' }
-    this.#links.set(path, link)
-    this.#edge({ from: path, kind: 'link', name: text, to: target, via: null })
-    return link
+    this.#edges.add({ from: path, kind: 'image', name: baseName(whole), to: whole as SourcePath, via: null })
+    this.#held.bring(whole as SourcePath)
   }
 
   // ---- References ----------------------------------------------------------------------------------------------
@@ -373,10 +293,10 @@ class Scanner {
     if (wrapper) {
       const { program: name } = wrapper
       const at = node.references.filter(r => r.text === name).map(evidence(null))
-      this.#edge({ from: path, kind: 'wrapper', name, to: realPath(name), via: 'wrapper', at })
-      this.#addNamed(name)
-      this.#throughLinks(name, { from: path, name, via: 'wrapper', at })
-      this.#alone.add(realPath(name))
+      this.#edges.add({ from: path, kind: 'wrapper', name, to: realPath(name), via: 'wrapper', at })
+      this.#held.addNamed(name)
+      this.#held.throughLinks(name, { from: path, name, via: 'wrapper', at })
+      this.#held.standsAlone(realPath(name))
     }
     const parts = [{ ...node, names: null }, ...node.members]
     const references = parts.flatMap(({ names, references, verdicts }) =>
@@ -386,28 +306,11 @@ class Scanner {
       if (!followed || target === null) continue
       for (const named of [target, ...(others ?? [])]) {
         const kind = this.#sources.isObject(named, facts) ? 'dlopen' : 'reference'
-        this.#edge({ from: path, kind, name, to: realPath(named), via: rule, at: [at] })
-        this.#bring(named)
-        this.#throughLinks(named, { from: path, name, via: rule, at: [at] })
+        this.#edges.add({ from: path, kind, name, to: realPath(named), via: rule, at: [at] })
+        this.#held.bring(named)
+        this.#held.throughLinks(named, { from: path, name, via: rule, at: [at] })
       }
     }
-  }
-
-  /** Adds a file, a directory with all below it, or a whole package. */
-  #bring(target: SourcePath): void {
-    if (stat(target)?.type !== 'directory') {
-      this.#addNamed(target)
-      this.#alone.add(realPath(target))
-      return
-    }
-    if (this.#brought.has(target) || this.#trees.has(target)) return
-    this.#brought.add(target)
-    const isRoot = storePathOf(target)?.root === target
-    if (isRoot) this.#trees.add(target)
-    this.#addWay(target)
-    const path = inRealDirectory(target)
-    if (lstat(path)?.type === 'link') this.#addLink(path, !isRoot)
-    this.addTree(realPath(target), undefined, !isRoot)
   }
 
   /** What runs a script: where launchers do without it, env is not needed. */
@@ -423,107 +326,66 @@ class Scanner {
       this.#processes.missing(name, [path], 'error')
       return
     }
-    this.#edge({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang', at: here(offset) })
-    this.#addNamed(name, false)
-    this.#throughLinks(name, { from: path, name, via: 'shebang', at: here(offset) })
-    this.#alone.add(realPath(name))
+    this.#edges.add({ from: path, kind: 'shebang', name, to: realPath(name), via: 'shebang', at: here(offset) })
+    this.#held.addNamed(name, false)
+    this.#held.throughLinks(name, { from: path, name, via: 'shebang', at: here(offset) })
+    this.#held.standsAlone(realPath(name))
   }
 
   /** Brings the packages of programs that find things beside themselves; false when nothing came of it. */
   #bringBeside(): boolean {
-    const before = this.#files.size
-    const alone = [...this.#alone]
-    this.#alone.clear()
-    for (const path of alone) {
-      const node = this.#files.get(path)
+    const before = this.#held.files.size
+    for (const path of this.#held.takeAlone()) {
+      const node = this.#held.files.get(path)
       const root = storePathOf(path)?.root as SourcePath | undefined
-      if (!node || root === undefined || this.#trees.has(root) || this.#options.data === 'none') continue
+      if (!node || root === undefined || this.#held.trees.has(root) || this.#options.data === 'none') continue
       const objects = this.#processes.linkMaps.get(path)?.objects.map(o => o.path) ?? [path]
-      const beside = lookedForBeside(node, objects, this.#sources, file => this.#files.has(file))
+      const beside = lookedForBeside(node, objects, this.#sources, file => this.#held.files.has(file))
       if (beside === null || this.#excluded(beside)) continue
-      this.#edge({ from: path, kind: 'reference', name: beside, to: root, via: 'beside' })
-      this.#bring(root)
+      this.#edges.add({ from: path, kind: 'reference', name: beside, to: root, via: 'beside' })
+      this.#held.bring(root)
     }
-    return this.#files.size > before
+    return this.#held.files.size > before
   }
 
   #included = false
 
   /** Brings what waited for functions that the bundle's objects import by now; false when nothing came of it. */
   #settleConditions(): boolean {
-    const before = this.#files.size
-    for (const { target, only } of this.#verdicts.settle(this.#files.values())) {
-      if (stat(target)?.type === 'directory') this.addTree(realPath(target), only)
-      else this.#add(inRealDirectory(target))
+    const before = this.#held.files.size
+    for (const { target, only } of this.#verdicts.settle(this.#held.files.values())) {
+      if (stat(target)?.type === 'directory') this.#held.addTree(realPath(target), only)
+      else this.#held.add(inRealDirectory(target))
     }
-    return this.#files.size > before
+    return this.#held.files.size > before
   }
 
   /** Brings what `--include` names of the packages that the bundle's files refer to; false when nothing came of it. */
   #addIncluded(): boolean {
     if (this.#included) return false
     this.#included = true
-    const before = this.#files.size + this.#links.size
-    const roots = new Set<string>(this.#roots.map(({ root }) => root))
-    for (const { references } of this.#files.values())
+    const before = this.#held.size
+    const roots = new Set<SourcePath>(this.#roots.map(({ root }) => root))
+    for (const { references } of this.#held.files.values())
       for (const reference of references) {
         const root = this.#verdicts.packageOf(reference)
-        if (root !== null) roots.add(root)
+        if (root !== null) roots.add(root as SourcePath)
       }
     for (const glob of this.#options.include) {
-      const matches = globs([glob])
-      let found = false
-      for (const root of [...roots].sort())
-        for (const { path, type } of walkTree(root as SourcePath, () => true)) {
-          if (type === 'special' || !matches(withoutHash(path))) continue
-          found = true
-          this.#addAsked('include', `--include ${glob}`, path)
-        }
-      if (!found) this.#findings.push({ code: 'include-nothing', severity: 'warning', file: glob, glob })
+      const paths = included(glob, roots)
+      for (const path of paths) this.#addAsked('include', `--include ${glob}`, path)
+      if (paths.length === 0) this.#findings.push({ code: 'include-nothing', severity: 'warning', file: glob, glob })
     }
-    return this.#files.size + this.#links.size > before
+    return this.#held.size > before
   }
 
   #packages(): Package[] {
     const places = this.#extras.flatMap(e => (e.package === null ? [] : [e.package]))
-    return packagesOf(this.#roots, [...this.#files.keys(), ...this.#links.keys(), ...places], this.#trees)
-  }
-
-  // ---- Book-keeping --------------------------------------------------------------------------------------------
-
-  #edge(edge: Found): void {
-    this.#edges.add(edge)
-  }
-
-  /** The links that came because a path goes through them, or names one. What it leads to has an edge of its own. */
-  #throughLinks(path: string, edge: Omit<Found, 'kind' | 'to'>): void {
-    for (const link of [...linksOnTheWay(path), inRealDirectory(path)])
-      if (this.#links.has(link)) this.#edge({ ...edge, kind: 'reference', to: link })
-  }
-
-  /** What waited for functions: every object that imports one of them. */
-  #addConditions(): void {
-    for (const { target, rule, text, named, importers } of this.#verdicts.conditions(this.#files.values())) {
-      const [{ file, ...at }] = named as [Evidence]
-      if (importers.length === 0)
-        this.#edge({
-          from: file as SourcePath,
-          kind: 'reference',
-          name: text,
-          to: realPath(target),
-          via: rule,
-          at: [{ ...at, file: null }],
-        })
-      for (const { path, name, offset } of importers)
-        this.#edge({
-          from: path,
-          kind: 'condition',
-          name,
-          to: realPath(target),
-          via: rule,
-          at: [...(offset === null ? [] : here(offset)), ...named],
-        })
-    }
+    return packagesOf(
+      this.#roots,
+      [...this.#held.files.keys(), ...this.#held.links.keys(), ...places],
+      this.#held.trees,
+    )
   }
 }
 
@@ -531,7 +393,3 @@ class Scanner {
 const evidence =
   (member: readonly string[] | null) =>
   ({ offset, encoding }: Reference): Evidence => ({ file: null, member, offset, encoding })
-
-/** A path whose directory is free of links; its last component may be one. */
-const inRealDirectory = (path: string): SourcePath =>
-  (realPath(path.slice(0, path.lastIndexOf('/'))) + path.slice(path.lastIndexOf('/'))) as SourcePath

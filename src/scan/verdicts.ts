@@ -41,7 +41,7 @@ interface Waiting {
 }
 
 /** What came along by a condition. */
-interface Settled {
+export interface Settled {
   readonly target: SourcePath
   readonly rule: string
   /** As it is named first. */
