@@ -117,11 +117,21 @@ struct config {
 };
 enum { NO_TABLE = 0 };
 #define NO_SITES 0xffffffffu
+#ifndef SIDECAR
 extern const struct config config;
 /* The first instruction, which is the program's e_entry. */
 extern const char _start[];
+#endif
 /* Where ld.so jumps to when it is done, and when it has mapped something. */
 extern const char _loaded[], _mapped[];
+
+/* A program that is being started. */
+struct program {
+	const struct config *config;
+	u64 bias;    /* what is added to the file's addresses */
+	u64 first;   /* its first instruction, which e_entry names */
+	u64 dynamic; /* the dynamic section that ld.so gets in the place of the file's; 0: the file's */
+};
 
 /* elf(5) */
 struct ehdr {
@@ -894,9 +904,11 @@ static __attribute__((noreturn, noinline)) void too_deep(const char *who, u64 le
  * Reads the table of the bundle whose root ends at `end`, and writes to the program's own sites. Returns what later
  * arrivals need; 0 without a table, and when there are none.
  */
-static const struct state *relocate_program(const char *who, char *path, char *end, const char *limit, u64 *const *aux, u64 bias,
-					    const struct phdr *headers, u64 count, u64 page)
+static const struct state *relocate_program(const char *who, char *path, char *end, const char *limit, u64 *const *aux,
+					    const struct program *program, const struct phdr *headers, u64 count, u64 page)
 {
+	const struct config *c = program->config;
+	u64 bias = program->bias;
 	struct table head;
 	char *name_end = append(end, limit, "/.relocations");
 	if (name_end == limit)
@@ -927,7 +939,7 @@ static const struct state *relocate_program(const char *who, char *path, char *e
 	}
 	s = (struct state *)at;
 	s->mapped = (u64)_mapped;
-	s->entry = bias + config.entry;
+	s->entry = bias + c->entry;
 	s->page = page;
 	s->bias = bias;
 	s->headers = headers;
@@ -947,17 +959,19 @@ static const struct state *relocate_program(const char *who, char *path, char *e
 	} else {
 		copy((u64)s->root, path, root);
 	}
-	for (u64 i = 0; i < count; i++)
+	const struct dynamic *d = (const struct dynamic *)program->dynamic;
+	for (u64 i = 0; i < count && !d; i++)
 		if (headers[i].type == PT_DYNAMIC)
-			for (const struct dynamic *d = (const struct dynamic *)(bias + headers[i].vaddr); d->tag != DT_NULL; d++)
-				if (d->tag == DT_DEBUG)
-					s->debug = (const struct debug *const *)&d->value;
-	if (config.number != NO_SITES) {
-		s->program = find(t, config.number - 1);
+			d = (const struct dynamic *)(bias + headers[i].vaddr);
+	for (; d && d->tag != DT_NULL; d++)
+		if (d->tag == DT_DEBUG)
+			s->debug = (const struct debug *const *)&d->value;
+	if (c->number != NO_SITES) {
+		s->program = find(t, c->number - 1);
 		if (s->program)
 			relocate(s, s->program, bias, headers, count);
 	}
-	if (config.loader[0]) {
+	if (c->loader[0]) {
 		protect(at, at + room, PROT_READ);
 	} else { /* there are no later arrivals */
 		sys(SYS_munmap, at, room, 0, 0, 0, 0);
@@ -1060,10 +1074,21 @@ no_memory:
 
 /* ---- The program headers that ld.so sees ---- */
 
-/* Makes the table in a page of its own, which ld.so cannot tell from the kernel's. Returns how many entries it has. */
-static u64 make_headers(const char *who, const struct phdr *old, u64 count, u64 bias, const char *loader, u64 page, const struct state *state, struct phdr **table)
+/* The segment that the stub has brought with it; an entry by a sidecar brings none. */
+static int is_own_segment(const struct program *program, const struct phdr *p)
 {
-	u64 length = 0;
+#ifdef SIDECAR
+	(void)program, (void)p;
+	return 0;
+#else
+	return program->config->address - p->vaddr < p->memsz;
+#endif
+}
+
+/* Makes the table in a page of its own, which ld.so cannot tell from the kernel's. Returns how many entries it has. */
+static u64 make_headers(const char *who, const struct phdr *old, u64 count, const struct program *program, const char *loader, u64 page, const struct state *state, struct phdr **table)
+{
+	u64 length = 0, bias = program->bias;
 	while (loader[length++])
 		;
 	u64 size = ((count + 2) * sizeof *old + length + page - 1) & -page;
@@ -1073,11 +1098,13 @@ static u64 make_headers(const char *who, const struct phdr *old, u64 count, u64 
 	struct phdr *new = (struct phdr *)at, *next = new + 2;
 	for (u64 i = 0; i < count; i++) {
 		const struct phdr *p = &old[i];
-		int ours = p->type == PT_LOAD && config.address - p->vaddr < p->memsz;
+		int ours = p->type == PT_LOAD && is_own_segment(program, p);
 		int kept = p->type != PT_NULL && p->type != PT_PHDR && p->type != PT_INTERP && !ours;
 		if (kept) /* word by word: a struct assignment would call memcpy */
 			for (u64 word = 0; word < sizeof *p / 8; word++)
 				((u64 *)next)[word] = ((const u64 *)p)[word];
+		if (kept && p->type == PT_DYNAMIC && program->dynamic)
+			next->vaddr = program->dynamic - bias;
 		next += kept;
 	}
 	u64 entries = next - new;
@@ -1092,25 +1119,30 @@ static u64 make_headers(const char *who, const struct phdr *old, u64 count, u64 
 
 /* ---- Start ---- */
 
-/* Returns where to jump. `exit_function` is what the ABI has in rdx or x0 at a program's entry. */
-u64 start(u64 *stack, u64 exit_function)
+/* Where the auxiliary vector has the value of each type, 0 for what it does not have. */
+static void find_aux(u64 *stack, u64 **aux)
 {
-	const struct config *c = &config;
-	u64 bias = (u64)c - c->address;
-	u64 entry = bias + c->entry;
-	if (exit_function != 0)
-		return entry;
-
 	u64 *at = stack + 1 + stack[0] + 1; /* past argc and argv */
 	while (*at++)
 		; /* past envp */
-	u64 *aux[AT_MAX];
 	for (int i = 0; i < AT_MAX; i++)
 		*(u64 *volatile *)&aux[i] = 0;
 	for (; at[0] != AT_NULL; at += 2)
 		if (at[0] < AT_MAX)
 			aux[at[0]] = &at[1];
-	if (aux[AT_ENTRY] && *aux[AT_ENTRY] != (u64)_start)
+}
+
+/* Returns where to jump. `exit_function` is what the ABI has in rdx or x0 at a program's entry. */
+static u64 begin(const struct program *program, u64 *stack, u64 exit_function)
+{
+	const struct config *c = program->config;
+	u64 entry = program->bias + c->entry;
+	if (exit_function != 0)
+		return entry;
+
+	u64 *aux[AT_MAX];
+	find_aux(stack, aux);
+	if (aux[AT_ENTRY] && *aux[AT_ENTRY] != program->first)
 		return entry;
 
 	const char *who = stack[0] ? (const char *)stack[1] : "";
@@ -1141,7 +1173,7 @@ u64 start(u64 *stack, u64 exit_function)
 	u64 count = *aux[AT_PHNUM];
 	const struct state *state = 0;
 	if (c->number != NO_TABLE && end < limit)
-		state = relocate_program(who, path, end, limit, aux, bias, headers, count, page);
+		state = relocate_program(who, path, end, limit, aux, program, headers, count, page);
 	if (!*c->loader)
 		return entry;
 	end = append(append(end, limit, "/"), limit, c->loader);
@@ -1152,12 +1184,20 @@ u64 start(u64 *stack, u64 exit_function)
 	u64 base;
 	u64 loader_entry = map_loader(who, path, page, &base, state);
 	struct phdr *table;
-	*aux[AT_PHNUM] = make_headers(who, headers, count, bias, path, page, state, &table);
+	*aux[AT_PHNUM] = make_headers(who, headers, count, program, path, page, state, &table);
 	*aux[AT_PHDR] = (u64)table;
 	*aux[AT_BASE] = base;
 	*aux[AT_ENTRY] = state ? (u64)_loaded : entry;
 	return loader_entry;
 }
+
+#ifndef SIDECAR
+u64 start(u64 *stack, u64 exit_function)
+{
+	struct program program = { &config, (u64)&config - config.address, (u64)_start, 0 };
+	return begin(&program, stack, exit_function);
+}
+#endif
 
 /* ld.so is done. Returns where to jump. */
 __attribute__((used)) u64 loaded(u64 *stack)

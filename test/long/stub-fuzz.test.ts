@@ -44,7 +44,7 @@ const DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
   ['set-uid', ['if (aux[AT_SECURE] && *aux[AT_SECURE])', 'if (0)']],
   ['no AT_BASE', ['|| !aux[AT_BASE]', '']],
   ['the second arrival', ['if (exit_function != 0)', 'if (0)']],
-  ['the second arrival of musl', ['*aux[AT_ENTRY] != (u64)_start', '0']],
+  ['the second arrival of musl', ['*aux[AT_ENTRY] != program->first', '0']],
   ['a path too long', ['if (end == limit)', 'if (0)']],
   ['`..` as text', ['if (canonical) {', 'if (1) {']],
   ['a directory too few', ['up > 0 && end < limit; up--', 'up > 1 && end < limit; up--']],
