@@ -36,6 +36,7 @@ function launchers(wrappers: Record<string, Wrapper>, options: Partial<PlanOptio
     loaders: new Map([[source('ld.so'), { argv0: true }]]) as never,
     wrappers: new Map(Object.entries(wrappers).map(([name, w]) => [source(name), w])),
     refusals: new Map(),
+    sidecars: new Map(),
     edges: Object.entries(wrappers).map(([name, { program }]) => ({
       ...{ from: source(name), kind: 'wrapper', name: program, to: program as SourcePath, via: 'wrapper' },
       ...{ at: [], count: 0 },

@@ -23,6 +23,7 @@ import type { BundlePlan, Edit, PlanOptions, Step } from '../model/plan.ts'
 import type { BundlePath } from '../paths.ts'
 import { containerKindOf, rewriteContainer } from '../references/containers.ts'
 import { isSignedPhar } from '../references/phar.ts'
+import { enterBySidecars } from './enter.ts'
 import { checkEdited, checkInjected } from './fidelity.ts'
 import { growStaged } from './grow.ts'
 import { relocationTable } from './relocation-table.ts'
@@ -89,8 +90,10 @@ export async function apply(
       const facts = elfFacts(graph, step)
       const edits = elfEdits(step.edits)
       // Whoever moves a payload from the end of its file hides it from its program.
-      const isFixed = graph.refusals.get(step.from) === 'payload'
-      const byPatchelf = options.patcher === 'patchelf' && !isFixed && edits.length > 0 && patchelfCan(edits)
+      const isFixed = (graph.refusals.get(step.from) ?? graph.sidecars.get(step.from)) === 'payload'
+      const isEntered = step.edits.some(e => e.op === 'enter-by-sidecar')
+      const byPatchelf =
+        options.patcher === 'patchelf' && !isFixed && !isEntered && edits.length > 0 && patchelfCan(edits)
       const { writes, left } = facts === null || byPatchelf ? { writes: [], left: edits } : editInPlace(facts, edits)
       if (isFixed && left.length > 0)
         throw new BundleError('edit-refused', 'its strings for the loader do not fit, and its payload must not move', {
@@ -151,17 +154,30 @@ export async function apply(
     findings.push(...inject(staging.path(step.at), edit.loader, relocations, staging))
     files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
   }
+  const entered = enterBySidecars(plan, staging)
+  for (const index of entered.programs) files[index] = { ...files[index]!, ...digestOf(staging.path(files[index]!.at)) }
+  for (const { at, bytes } of entered.sidecars) files.push(written(at, bytes))
+  findings.push(...entered.findings)
   let refused: ReadonlySet<BundlePath> = new Set()
   if (plan.relocations !== null) {
     const table = relocationTable(plan.relocations, plan.programs, at => staging.path(at))
     staging.write(RELOCATIONS, table.bytes)
-    const sha256 = createHash('sha256').update(table.bytes).digest('hex')
-    files.push({ at: RELOCATIONS, type: 'file', executable: false, size: table.bytes.length, sha256, target: null })
+    files.push(written(RELOCATIONS, table.bytes))
     refused = table.refused
     findings.push(...table.findings)
   }
   return { files, refused, findings }
 }
+
+/** A file that no step of the plan is. */
+const written = (at: BundlePath, bytes: Buffer): WrittenFile => ({
+  at,
+  type: 'file',
+  executable: false,
+  size: bytes.length,
+  sha256: createHash('sha256').update(bytes).digest('hex'),
+  target: null,
+})
 
 /** Puts the stub into a staged program. */
 function inject(

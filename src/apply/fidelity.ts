@@ -11,6 +11,7 @@ import { spareRow } from '../elf/grow.ts'
 import { parseElf, symbolNames } from '../elf/parse.ts'
 import { isDynamicWritable } from '../elf/patchelf.ts'
 import { spareHeader } from '../entry/inject.ts'
+import type { SidecarEntry } from '../entry/sidecar.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
 import { LC } from '../macho/constants.ts'
@@ -99,6 +100,30 @@ export function checkInjected(path: string, before: Buffer, after: Buffer, loade
     ],
     ['the place of the loader', loader, is.stub],
     ['the names', symbolNames(bufferSource(before), path), symbolNames(bufferSource(after), path)],
+  ]
+  return facts.flatMap(([fact, expected, found]) => difference(path, fact, expected, found))
+}
+
+/**
+ * Compares a program that is entered by a sidecar with what it was before: no interpreter, and all else the same, in the
+ * same place.
+ * @param names its symbol and version names before
+ */
+export function checkEntered(
+  path: string,
+  was: ElfFacts,
+  names: readonly string[],
+  after: ByteSource,
+  { loader, rpath }: SidecarEntry,
+): Finding[] {
+  const is = parseElf(after, path)
+  const strings = { ...editable(was), interp: null, ...(rpath !== null && { rpath, runpath: null }) }
+  const facts: [fact: string, expected: unknown, found: unknown][] = [
+    ['the strings of the loader', strings, editable(is)],
+    ['the segments', was.segments.map(s => (s.type === PT.interp ? { ...s, type: PT.null } : s)), is.segments],
+    ['the dynamic section', was.dynamic, is.dynamic],
+    ['the place of the loader', loader, is.stub],
+    ['the names', names, symbolNames(after, path)],
   ]
   return facts.flatMap(([fact, expected, found]) => difference(path, fact, expected, found))
 }

@@ -30,6 +30,8 @@ export interface ElfFacts {
   readonly dynstr: { readonly offset: number; readonly size: number } | null
   /** Where the stub in this program finds the loader (entry/stub.c); null without a stub. */
   readonly stub: LoaderPlace | null
+  /** The sidecar that puts this program's own code back when it starts (entry/sidecar.c); null for others. */
+  readonly bootstrap: Bootstrap | null
   /** True for what the kernel starts: has PT_INTERP and is no library, or is a static program. */
   readonly program: boolean
 }
@@ -75,6 +77,18 @@ export interface DlopenNote {
 export interface LoaderPlace {
   readonly up: number
   readonly path: string
+}
+
+/** What a program that is entered by a sidecar says of that. */
+export interface Bootstrap {
+  /** A hash over the sidecar's code and list, in hexadecimal, how long these are, and the whole file. In bytes. */
+  readonly digest: string
+  readonly hashed: number
+  readonly length: number
+  /** The program's in the sidecar's list. */
+  readonly number: number
+  /** The search path that it gets in memory, and where it stands behind the entry point; null when its file has one. */
+  readonly rpath: { readonly at: number; readonly value: string } | null
 }
 
 /** What is compiled into a dynamic loader (elf/loader.ts). */

@@ -15,10 +15,10 @@
 
 import { type ByteSource, type Located, malformed, type View, viewAt } from '../io/bytes.ts'
 import { abiName, archName, DF_1, DT, ET, PT } from './constants.ts'
-import type { ElfFacts, LoaderPlace } from './facts.ts'
+import type { Bootstrap, ElfFacts, LoaderPlace } from './facts.ts'
 import { type Image, pointee, readImage, value } from './image.ts'
 import { readDlopenNotes } from './notes.ts'
-import { readStub, STUB_MAX } from './stub.ts'
+import { BOOT_MAX, readBootstrap, readStub, STUB_MAX } from './stub.ts'
 import { NO_VERSIONS, readVersions, symbolNameOffsets, type Versions } from './symbols.ts'
 
 export { isElf } from './image.ts'
@@ -50,7 +50,10 @@ export function parseElf(source: ByteSource, path: string): ElfFacts {
   const soname = located(DT.soname, OWNER.file | OWNER.other).at(-1) ?? null
   const flags1 = value(dynamic, DT.flags1) ?? 0
   const pie = header.type === ET.dyn && (flags1 & DF_1.pie) !== 0
-  const stub = readStubSegment(image)
+  const entry = readEntry(image)
+  const stub = entry?.stub ?? null
+  // In memory that takes the place of what the file has.
+  const given = entry?.rpath ?? null
   return {
     format: 'elf',
     class: header.class,
@@ -64,8 +67,8 @@ export function parseElf(source: ByteSource, path: string): ElfFacts {
     soname,
     needed: located(DT.needed, OWNER.file),
     companions: COMPANIONS.flatMap(([tag, kind]) => located(tag, OWNER.companion).map(at => ({ ...at, kind }))),
-    rpath: located(DT.rpath, OWNER.path).at(-1) ?? null,
-    runpath: located(DT.runpath, OWNER.path).at(-1) ?? null,
+    rpath: given ?? located(DT.rpath, OWNER.path).at(-1) ?? null,
+    runpath: given ? null : (located(DT.runpath, OWNER.path).at(-1) ?? null),
     flags1,
     verneed: versions.needs.map(need => ({
       file: strings?.at(need.file) ?? '',
@@ -75,6 +78,7 @@ export function parseElf(source: ByteSource, path: string): ElfFacts {
     dynamic,
     dynstr: strings && { offset: strings.offset, size: strings.view.size },
     stub,
+    bootstrap: entry?.bootstrap ?? null,
     // libc.so.6 has a PT_INTERP too, so that it can be run to print its version: a soname tells it apart.
     program:
       header.type === ET.exec ||
@@ -193,8 +197,27 @@ function locate(strings: Strings, starts: Uint8Array, at: number, owners: number
   }
 }
 
-/** The stub that a bundle's program starts with (entry/inject.ts): the segment that the entry point begins. */
-function readStubSegment({ source, header, segments }: Image): LoaderPlace | null {
-  const segment = segments.find(s => s.type === PT.load && s.vaddr === header.entry && s.filesz <= STUB_MAX)
-  return segment ? readStub(source.read(segment.offset, segment.filesz)) : null
+/** How a bundle's program finds its loader. */
+interface Entry {
+  readonly stub: LoaderPlace
+  readonly bootstrap: Bootstrap | null
+  /** The search path that it gets in memory: nothing of the file is to be overwritten for it. */
+  readonly rpath: Located | null
 }
+
+/** The stub that the entry point's segment is (entry/inject.ts), or the bootstrap that lies there (entry/sidecar.ts). */
+function readEntry({ source, header, segments }: Image): Entry | null {
+  const { entry } = header
+  const own = segments.find(s => s.type === PT.load && s.vaddr === entry && s.filesz <= STUB_MAX)
+  const stub = own ? readStub(source.read(own.offset, own.filesz)) : null
+  if (stub !== null) return { stub, bootstrap: null, rpath: null }
+  // It may lie in the zeros behind the segment's end.
+  const text = segments.find(s => s.type === PT.load && entry >= s.vaddr && entry - s.vaddr < s.filesz + PAGE_MIN)
+  if (entry === 0 || text === undefined) return null
+  const at = text.offset + entry - text.vaddr
+  const found = readBootstrap(source.read(at, BOOT_MAX))
+  const rpath = found?.bootstrap.rpath ?? null
+  return found && { ...found, rpath: rpath && { value: rpath.value, offset: at + rpath.at, capacity: 0 } }
+}
+/** In bytes. */
+const PAGE_MIN = 4096

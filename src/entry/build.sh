@@ -14,12 +14,12 @@ flags=(-std=gnu11 -Wall -Wextra -Werror -Os -ffreestanding -nostdlib -static -fn
   -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-builtin -fno-tree-loop-distribute-patterns -fno-jump-tables
   -fomit-frame-pointer -fno-strict-aliasing -Wl,--build-id=none -Wl,-z,noexecstack)
 
-stub() { # compiler objcopy flags...
-  local cc=$1 objcopy=$2
-  shift 2
-  "$cc" "${flags[@]}" "$@" -fPIC -Wl,-T,stub.ld -Wl,-n -o "$out/stub.elf" stub.c
-  "$objcopy" -O binary -j .text "$out/stub.elf" "$out/stub.bin"
-  base64 -w0 "$out/stub.bin"
+blob() { # source compiler objcopy flags...
+  local name=${1%.c} cc=$2 objcopy=$3
+  shift 3
+  "$cc" "${flags[@]}" "$@" -fPIC -Wl,-T,stub.ld -Wl,-n -o "$out/$name.elf" "$name.c"
+  "$objcopy" -O binary -j .text "$out/$name.elf" "$out/$name.bin"
+  base64 -w0 "$out/$name.bin"
 }
 
 # As launcher.c says at its head; the other programs are built as it is.
@@ -35,18 +35,26 @@ program() { # source compiler flags...
 cat << 'HEAD'
 /** Made by build.sh from the sources beside it; do not edit. */
 
+export type Blob = 'stub' | 'bootstrap' | 'sidecar' | 'launcher' | 'relocate' | 'single'
+
 /** The blobs of each CPU, in base64. */
-export const PREBUILT: Readonly<Record<string, Readonly<Record<'stub' | 'launcher' | 'relocate' | 'single', string>>>> = {
+export const PREBUILT: Readonly<Record<string, Readonly<Record<Blob, string>>>> = {
 HEAD
 echo "  x86_64: {"
-echo "    stub: '$(stub gcc objcopy -march=x86-64 -mgeneral-regs-only -mno-red-zone -fcf-protection=none)',"
+made_by=(gcc objcopy -march=x86-64 -mgeneral-regs-only -mno-red-zone -fcf-protection=none)
+echo "    stub: '$(blob stub.c "${made_by[@]}")',"
+echo "    bootstrap: '$(blob bootstrap.c "${made_by[@]}")',"
+echo "    sidecar: '$(blob sidecar.c "${made_by[@]}")',"
 echo "    launcher: '$(program launcher.c gcc -fcf-protection=none)',"
 echo "    relocate: '$(program relocate.c gcc -fcf-protection=none)',"
 echo "    single: '$(program single.c gcc -fcf-protection=none)',"
 echo "  },"
 echo "  aarch64: {"
 # tiny: addresses by adr alone, so that the blob works at any place.
-echo "    stub: '$(stub aarch64-linux-gnu-gcc aarch64-linux-gnu-objcopy -mcmodel=tiny -mgeneral-regs-only -mbranch-protection=none -mno-outline-atomics)',"
+made_by=(aarch64-linux-gnu-gcc aarch64-linux-gnu-objcopy -mcmodel=tiny -mgeneral-regs-only -mbranch-protection=none -mno-outline-atomics)
+echo "    stub: '$(blob stub.c "${made_by[@]}")',"
+echo "    bootstrap: '$(blob bootstrap.c "${made_by[@]}")',"
+echo "    sidecar: '$(blob sidecar.c "${made_by[@]}")',"
 echo "    launcher: '$(program launcher.c aarch64-linux-gnu-gcc)',"
 echo "    relocate: '$(program relocate.c aarch64-linux-gnu-gcc)',"
 echo "    single: '$(program single.c aarch64-linux-gnu-gcc)',"

@@ -1,6 +1,6 @@
 /*
- * What relocate.c and single.c know of the kernel on each CPU: how a program begins, a system call, struct stat. The numbers
- * of the calls are each program's own, for it has only those that it needs.
+ * What relocate.c, single.c and bootstrap.c know of the kernel on each CPU: how a program begins (not with NO_START), a
+ * system call, struct stat. The numbers of the calls are each program's own, for it has only those that it needs.
  */
 
 typedef unsigned long word;
@@ -20,11 +20,13 @@ struct status {
   word rest[12];
 };
 
+#ifndef NO_START
 __asm__(".globl _start\n_start:\n"
         "xor %ebp, %ebp\n"
         "mov %rsp, %rdi\n"
         "and $-16, %rsp\n"
         "call run\n");
+#endif
 
 static long call6(long number, word a, word b, word c, word d, word e, word f) {
   long result;
@@ -50,11 +52,13 @@ struct status {
   word rest[9];
 };
 
+#ifndef NO_START
 __asm__(".globl _start\n_start:\n"
         "mov x29, #0\n"
         "mov x30, #0\n"
         "mov x0, sp\n"
         "b run\n");
+#endif
 
 static long call6(long number, word a, word b, word c, word d, word e, word f) {
   register long x8 __asm__("x8") = number;

@@ -37,7 +37,7 @@ const PHENT = 56
 const SHENT = 64
 
 /** The page size that a segment's place has to suit, by e_machine: the largest that the CPU's kernels use. */
-const PAGE: Readonly<Record<number, number>> = { 62: 0x1000, 183: 0x10000 }
+export const PAGE: Readonly<Record<number, number>> = { 62: 0x1000, 183: 0x10000 }
 export const STUB_ARCH: Readonly<Record<number, string>> = { 62: 'x86_64', 183: 'aarch64' }
 
 const SECTION_NAME = '.ldstub'
@@ -108,7 +108,7 @@ export function injectStub(
   const top = Math.max(...facts.segments.filter(s => s.type === PT.load).map(s => s.vaddr + s.memsz))
   const vaddr = roundUp(top, page) + (offset % page)
   const entry = Number(bytes.readBigUInt64LE(24))
-  const blob = Buffer.concat([stub, config(vaddr + stub.length, entry, loader, relocations)])
+  const blob = Buffer.concat([stub, config(MAGIC, vaddr + stub.length, entry, loader, relocations)])
 
   const head = Buffer.from(bytes)
   head.writeBigUInt64LE(BigInt(vaddr), 24)
@@ -118,9 +118,15 @@ export function injectStub(
 }
 
 /** struct config of stub.c. */
-function config(address: number, entry: number, loader: LoaderPlace, relocations: ProgramRelocations | null): Buffer {
+export function config(
+  magic: string,
+  address: number,
+  entry: number,
+  loader: LoaderPlace,
+  relocations: ProgramRelocations | null,
+): Buffer {
   const bytes = Buffer.alloc(CONFIG + loader.path.length + 1)
-  bytes.write(MAGIC, 0, 'latin1')
+  bytes.write(magic, 0, 'latin1')
   bytes.writeBigUInt64LE(BigInt(address), 8)
   bytes.writeBigUInt64LE(BigInt(entry), 16)
   bytes.writeUInt32LE(loader.up, 24)

@@ -119,9 +119,9 @@ enum { NO_TABLE = 0 };
 #define NO_SITES 0xffffffffu
 #ifndef SIDECAR
 extern const struct config config;
-/* The first instruction, which is the program's e_entry. */
-extern const char _start[];
 #endif
+/* The first instruction, which is the program's e_entry; of the sidecar the first byte of its file. */
+extern const char _start[];
 /* Where ld.so jumps to when it is done, and when it has mapped something. */
 extern const char _loaded[], _mapped[];
 
@@ -192,6 +192,12 @@ static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
 	__asm__ volatile("syscall" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
 	return nr;
 }
+/* What the bootstrap has left in rcx is the sidecar's third argument. On aarch64 it is in its place already. */
+#ifdef SIDECAR
+#define BOOTSTRAP "	mov %rcx, %rdx\n"
+#else
+#define BOOTSTRAP
+#endif
 /* rsp and rdx go on as the kernel set them; nothing else is promised by the ABI, so nothing else leaks. */
 __asm__(".section .text.start,\"ax\",@progbits\n"
 	".globl _start\n"
@@ -201,6 +207,7 @@ __asm__(".section .text.start,\"ax\",@progbits\n"
 	"	mov %rdx, %rsi\n"
 	"	mov %rsp, %rbx\n"
 	"	mov %rdx, %rbp\n"
+	BOOTSTRAP
 	"	and $-16, %rsp\n"
 	"	call *%rax\n"
 	"	mov %rbx, %rsp\n"

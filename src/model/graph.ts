@@ -31,8 +31,10 @@ export interface DependencyGraph {
   readonly images: readonly MachOLinkMap[]
   /** Programs and scripts that only set up the environment and arguments of another program. */
   readonly wrappers: ReadonlyMap<SourcePath, Wrapper>
-  /** Programs that cannot get the stub. */
+  /** Programs that cannot get the stub, nor be entered by a sidecar. */
   readonly refusals: ReadonlyMap<SourcePath, StubRefusal>
+  /** Programs that are entered by a sidecar, for this is why they cannot get the stub (entry/sidecar.ts). */
+  readonly sidecars: ReadonlyMap<SourcePath, StubRefusal>
   /** The text of files in which store paths may become expressions (script/edit.ts), and of all shell scripts. */
   readonly texts: ReadonlyMap<SourcePath, string>
   /** Hashes that a compiler has taken apart in an object (scan/contents.ts). */

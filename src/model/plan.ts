@@ -47,6 +47,14 @@ export type Edit =
       /** Whether the bundle has a table of strings that relocate themselves, and the program's number in it. */
       readonly relocations: { readonly program: number | null } | null
     }
+  /** The program's own code gives way to a bootstrap (entry/sidecar.ts). */
+  | {
+      readonly op: 'enter-by-sidecar'
+      readonly loader: LoaderPlace
+      readonly relocations: { readonly program: number | null } | null
+      /** The search path that it gets in memory, for there is no room in the file; null when it has one there. */
+      readonly rpath: string | null
+    }
   /** In what is packed in the file, at equal length; and in the file around it. */
   | {
       readonly op: 'repack'

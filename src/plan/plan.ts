@@ -4,7 +4,7 @@
  */
 
 import { editInPlace, patchelfCan } from '../elf/edit.ts'
-import type { ElfFacts } from '../elf/facts.ts'
+import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
 import type { Strip } from '../elf/strip.ts'
 import { isStatic } from '../entry/inject.ts'
 import { editedCommands } from '../macho/edit.ts'
@@ -129,12 +129,16 @@ class Planner {
       return
     }
     const loader = this.#launchers.loaderOf(node.path)
-    const strings = this.#strings.edits(node.path, facts, at, loader)
+    const wanted = this.#strings.edits(node.path, facts, at, loader)
+    const bySidecar = this.#isEnteredBySidecar(node.path)
+    // What does not fit into the file it gets in memory.
+    const given = bySidecar ? editInPlace(facts, wanted).left.find(e => e.op === 'set-rpath') : undefined
+    const strings = wanted.filter(e => e !== given)
     const hostPaths = (this.#graph.loaders.get(node.path)?.hostPaths ?? []).map(
       (p): Edit => ({ op: 'overwrite', offset: p.offset, from: bytes(p.from), to: bytes(p.to) }),
     )
     this.#hostPaths += hostPaths.length
-    const byPatchelf = this.#options.patcher === 'patchelf' && patchelfCan(strings)
+    const byPatchelf = this.#options.patcher === 'patchelf' && !bySidecar && patchelfCan(strings)
     const inPlace = byPatchelf ? [] : editInPlace(facts, strings).writes
     const replaced = inPlace.map(w => ({ offset: w.offset, length: w.bytes.length }))
     const own = [...hostPaths, ...strings]
@@ -161,7 +165,7 @@ class Planner {
       }))
       const number = this.#relocations.add(at, sites, stub, copies)
       const place = { up: at.split('/').length - 1, path: loader ?? '' }
-      const inject: Edit[] = stub ? [{ op: 'inject-stub', loader: place, relocations: { program: number } }] : []
+      const inject = stub ? [entryBy(bySidecar, place, number, given?.to ?? null)] : []
       this.#copy(at, node, { accounts, edits: [...edits, ...own, ...inject] })
       if (stub) this.#programs.push({ at, elf: at, loader, source: node.path })
       return
@@ -202,7 +206,8 @@ class Planner {
     this.#findings.push(...findings)
     const program = this.#relocations.add(at, sites, true)
     const place = { up: at.split('/').length - 1, path: '' }
-    const inject: Edit[] = program === null ? [] : [{ op: 'inject-stub', loader: place, relocations: { program } }]
+    const bySidecar = this.#isEnteredBySidecar(node.path)
+    const inject = program === null ? [] : [entryBy(bySidecar, place, program, null)]
     this.#copy(at, node, { accounts, edits: [...edits, ...own, ...inject] })
   }
 
@@ -228,12 +233,18 @@ class Planner {
     if (isMachOProgram(facts)) this.#programs.push({ at, elf: at, loader: null, source: node.path })
   }
 
-  /** Whether a program of a relocatable bundle gets the stub; else it is a launcher that runs it. */
+  #isEnteredBySidecar(path: SourcePath): boolean {
+    const { prefix, launcher } = this.#options
+    return prefix === null && launcher !== 'shell' && this.#graph.sidecars.has(path)
+  }
+
+  /** Whether a program of a relocatable bundle finds its loader by itself; else it is a launcher that runs it. */
   #takesStub(path: SourcePath, { arch }: ElfFacts): boolean {
-    const refusal = this.#graph.refusals.get(path)
+    const isShell = this.#options.launcher === 'shell'
+    const refusal = this.#graph.refusals.get(path) ?? (isShell ? this.#graph.sidecars.get(path) : undefined)
     // Run by its loader, a program that reads its own file would read the loader's.
     if (refusal === 'payload') this.#findings.push({ code: 'payload', severity: 'error', file: path })
-    if (this.#options.launcher === 'shell') return false
+    if (isShell) return false
     if (refusal !== undefined && refusal !== 'payload')
       this.#findings.push({
         code: 'stub-refused',
@@ -329,5 +340,11 @@ const stripped = ({ edits, accounts }: Rewritten, { keep, tail, writes }: Strip)
   edits: [...edits.filter(e => e.op !== 'overwrite' || e.offset < keep), ...writes, { op: 'strip', keep, tail }],
   accounts: accounts.map(a => (a.reference.offset < keep ? a : { ...a, outcome: 'stripped', missed: false })),
 })
+
+/** How a program finds its loader: by the stub in it, or by a sidecar. */
+const entryBy = (sidecar: boolean, loader: LoaderPlace, program: number | null, rpath: string | null): Edit =>
+  sidecar
+    ? { op: 'enter-by-sidecar', loader, relocations: { program }, rpath }
+    : { op: 'inject-stub', loader, relocations: { program } }
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')

@@ -33,7 +33,7 @@ export function describe(finding: Finding): string {
     case 'interpreter-host':
       return `its #! line leaves its interpreter to the machine where it runs (${t(finding.interpreter)})`
     case 'payload':
-      return 'carries data behind its end that it reads from its own file (a self-extractor, PyInstaller, Bun, .NET single file): it cannot be made relocatable; bundle it with --prefix'
+      return 'carries data behind its end that it reads from its own file (a self-extractor, PyInstaller, Bun, .NET single file): behind a launcher it would not find it; bundle it with --prefix'
     case 'stub-refused':
       return finding.refusal === 'cpu'
         ? `there is no stub for ${finding.arch}: it starts through a /bin/sh launcher`

@@ -203,6 +203,7 @@ function referenceRows(inspection: Inspection, partAt: PartAt): [string, string]
 function fateOf({ node: { facts }, elf, wrapper }: Inspection): string | null {
   if (wrapper !== null) return 'a launcher stands in its place'
   if (facts.format === 'elf' && elf !== null && facts.program) {
+    if (elf.bySidecar) return `is entered by a sidecar (${elf.refusal})`
     if (elf.refusal === 'payload') return 'carries data behind its end: needs --prefix'
     if (elf.refusal !== null) return `cannot take the stub (${elf.refusal}): starts through a launcher`
     return elf.isStatic ? 'takes the stub where it names the store' : 'takes the stub; relocates itself'

@@ -8,7 +8,9 @@ import { Process } from '../elf/search.ts'
 import { readSections, SHT } from '../elf/sections.ts'
 import { isStatic, type StubRefusal, stubRefusal } from '../entry/inject.ts'
 import type { Wrapper } from '../entry/launcher.ts'
+import { takesSidecar } from '../entry/sidecar.ts'
 import { BundleError } from '../errors.ts'
+import type { ByteSource } from '../io/bytes.ts'
 import { list, lstat, readLink, realPath, stat, withFile } from '../io/store.ts'
 import type { Finding } from '../model/findings.ts'
 import type { FileNode } from '../model/graph.ts'
@@ -51,6 +53,8 @@ export interface ElfInspection {
   readonly payload: boolean
   /** Why it cannot take the stub; null for one that can, and for what is no program. */
   readonly refusal: StubRefusal | null
+  /** Whether it is entered by a sidecar then. */
+  readonly bySidecar: boolean
 }
 
 /** A name and what is found for it. */
@@ -136,8 +140,14 @@ function inspectElf(path: SourcePath, facts: ElfFacts, sources: Sources): ElfIns
     opens: opened.filter(({ name }, i) => opened.findIndex(other => other.name === name) === i),
     newest: newestVersions(facts.verneed.flatMap(({ versions }) => versions)),
     payload: facts.program && withFile(path, source => hasPayload(source, facts)),
-    refusal: facts.program ? withFile(path, source => stubRefusal(source, facts)) : null,
+    ...(facts.program ? withFile(path, source => entryOf(source, facts)) : { refusal: null, bySidecar: false }),
   }
+}
+
+/** How a relocatable bundle's program would find its loader. */
+function entryOf(source: ByteSource, facts: ElfFacts): { refusal: StubRefusal | null; bySidecar: boolean } {
+  const refusal = stubRefusal(source, facts)
+  return { refusal, bySidecar: refusal !== null && takesSidecar(source, facts, refusal) }
 }
 
 /** Its own interpreter; of a library the one that lies where it looks for its C library. */

@@ -9,6 +9,7 @@
 
 import { isElf, parseElf } from '../elf/parse.ts'
 import { isStatic, type StubRefusal, stubRefusal } from '../entry/inject.ts'
+import { takesSidecar } from '../entry/sidecar.ts'
 import type { Located } from '../io/bytes.ts'
 import type { Progress } from '../io/progress.ts'
 import { realPath, stat, withFile } from '../io/store.ts'
@@ -83,6 +84,7 @@ class Scanner {
   readonly #findings: Finding[] = []
   #hashes: ReadonlySet<string> = new Set()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
+  readonly #sidecars = new Map<SourcePath, StubRefusal>()
   readonly #extras: Extra[] = []
   readonly #verdicts: Verdicts
   readonly #reader: Files
@@ -241,6 +243,7 @@ class Scanner {
       loaders: new Map([...this.#sources.loaders].map(([path, { compiled }]) => [path, compiled])),
       wrappers: this.#reader.wrappers,
       refusals: this.#refusals,
+      sidecars: this.#sidecars,
       texts: this.#reader.texts,
       pycs: this.#reader.pycs,
       split: this.#reader.split,
@@ -283,8 +286,12 @@ class Scanner {
     const { path, facts } = node
     const wrapper = this.#reader.wrappers.get(path)
     if (facts.format === 'elf' && facts.program && (facts.interp || isStatic(facts))) {
-      const refused = withFile(path, source => stubRefusal(source, facts))
-      if (refused !== null) this.#refusals.set(path, refused)
+      withFile(path, source => {
+        const refused = stubRefusal(source, facts)
+        if (refused === null) return
+        const others = takesSidecar(source, facts, refused) ? this.#sidecars : this.#refusals
+        others.set(path, refused)
+      })
       if (facts.interp) this.#processes.start(path, facts)
     }
     if (isMachOProgram(facts)) this.#images.start(path, facts)

@@ -169,9 +169,15 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
     execFileSync('mkfifo', [join(inputs, 'tree/fifo')])
     return here([join(inputs, 'tree'), '-f', 'dir', '-o', 'out'])
   },
-  'A program with data behind its end, for no fixed place': () => {
+  'A program with data behind its end, behind a shell launcher': () => {
     const program = readFileSync(`${fixture('bash')}/bin/bash`)
-    return here([file('payload', Buffer.concat([program, Buffer.from('PK\x03\x04 an archive')])), '-o', 'out.tar'])
+    return here([
+      file('payload', Buffer.concat([program, Buffer.from('PK\x03\x04 an archive')])),
+      '--launcher',
+      'shell',
+      '-o',
+      'out.tar',
+    ])
   },
 
   // Options

@@ -311,7 +311,7 @@ describe('tools of the trade on a program with the stub', () => {
   })
 })
 
-test('a program with data behind its end is refused, and works with --prefix', () => {
+test('a program with data behind its end is refused behind a shell launcher, and works with --prefix', () => {
   const made = join(directory, 'self-extractor')
   copyFileSync(join(fixture('probe'), 'bin/probe'), made)
   chmodSync(made, 0o755)
@@ -319,7 +319,7 @@ test('a program with data behind its end is refused, and works with --prefix', (
   const out = join(directory, 'payload')
   const refused = run(
     process.execPath,
-    [join(import.meta.dirname, '../../bin/bundle.js'), made, '-f', 'dir', '-o', out],
+    [join(import.meta.dirname, '../../bin/bundle.js'), made, '--launcher', 'shell', '-f', 'dir', '-o', out],
     { env },
   )
   expect(refused).toMatchObject({ code: 1, stdout: '' })
