@@ -25,7 +25,7 @@ import { type ClosureFacts, closureOf } from './nix/database.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type BundleOptions, formatOf, imageOptions, outputPath, planOptions, scanOptions } from './options.ts'
 import { type Packed, type PackedFile, pack } from './pack/archive.ts'
-import { groupsOf, imageFacts, ownGroup, programsOf, withManifest } from './pack/contents.ts'
+import { groupsOf, imageFacts, ownPackage, programsOf, withManifest } from './pack/contents.ts'
 import { debArchitecture, debPrefix, writeDeb } from './pack/deb.ts'
 import { singleFor, writeExe } from './pack/exe.ts'
 import { ENDINGS, type Format } from './pack/format.ts'
@@ -304,7 +304,7 @@ function packImage(
 ): Promise<WrittenImage> {
   const facts = imageFacts(title, graph, files, prefix, options)
   const groupOf = groupsOf(graph, plan)
-  const own = ownGroup(graph, groupOf, plan, facts.program)
+  const own = ownPackage(graph, groupOf, plan, facts.program)
   const input = { tree: staging.tree, files, prefix, groupOf, own, facts, cwd }
   return writeImage(input, options, staging.scratch('archive'), name => staging.scratch(name))
 }

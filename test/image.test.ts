@@ -3,7 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { checkImageOptions, createdAt, entrypointOf, imageConfig, refOf, surroundings } from '../src/pack/image.ts'
 import { type LayerFile, layersOf } from '../src/pack/layers.ts'
 
-const file = (at: string, group: string | null, size: number): LayerFile => ({ at, group, size })
+const file = (at: string, name: string | null, size: number): LayerFile => ({
+  at,
+  group: name === null ? null : { name, package: name.replace(' (programs)', '') },
+  size,
+})
 
 describe('layers', () => {
   const files = [
@@ -22,6 +26,21 @@ describe('layers', () => {
   test('with room for all, each by itself', () => {
     expect(names(10)).toHaveLength(10)
     expect(names(100)).toHaveLength(10)
+  })
+
+  test('a package is one layer and its programs another: an image of it shares what others need of it', () => {
+    const perl = [file('lib/strict.pm', 'perl', 80), file('lib/libc.so.6', 'C library', 50)]
+    const [own, other] = [
+      layersOf([...perl, file('bin/perl', 'perl (programs)', 2), file('bin/cpan', 'perl (programs)', 1)], 'perl', 12),
+      layersOf([...perl, file('bin/perl', 'perl (programs)', 2), file('bin/git', 'git (programs)', 90)], 'git', 12),
+    ]
+    expect(own.map(l => l.contents).slice(0, 3)).toEqual(['C library', 'perl', 'perl (programs)'])
+    expect(other.find(l => l.contents === 'perl')).toEqual(own.find(l => l.contents === 'perl'))
+  })
+
+  test('what is small of the own package is with the rest of it, not with others', () => {
+    const small = [...files, file('pkg/app/share/x', 'app (programs)', 2)]
+    expect(layersOf(small, 'app', 8).map(l => l.contents)).toContain('app, app (programs)')
   })
 
   test('every file is in one layer, whatever the number', () => {

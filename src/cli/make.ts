@@ -82,7 +82,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--user <ids>', 'UID[:GID] in numbers')
     .option('--writable <directory>', 'made for whoever runs with group 0 (repeatable)', collect)
     .option('--add <pair>', 'SOURCE:DESTINATION, own files (repeatable)', collect)
-    .option('--layers <n>', 'at most so many layers (default: 8)', parseCount)
+    .option('--layers <n>', 'at most so many layers (default: 12)', parseCount)
     .addOption(new Option('--compression <kind>', 'of layers (default: gzip)').choices(['gzip', 'zstd', 'none']))
     .option('--push <ref>', 'REGISTRY/NAME[:TAG]: where it is pushed to, once it is verified')
     .option('--created <time>', 'RFC 3339 (default: SOURCE_DATE_EPOCH, else 1970)')

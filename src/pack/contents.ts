@@ -7,6 +7,7 @@ import { type BundlePath, baseName, directoryOf, type SourcePath, toText } from 
 import { finder } from '../plan/layout.ts'
 import type { PackedFile } from './archive.ts'
 import { architectureOf, entrypointOf, type ImageFacts, type ImageOptions, type ImageProgram } from './image.ts'
+import type { Group } from './layers.ts'
 
 /** How an image is called, and which CPU it is for. */
 interface Named {
@@ -15,39 +16,44 @@ interface Named {
   readonly system: string
 }
 
-/** glibc's objects are loaded by everything, its data by little: they change together and are shared by all. */
+/** What every program loads. Of the same package are objects that some load (libm is a third of it), and data. */
 const CORE = 'C library'
+const isCore = (soname: string): boolean => /^(?:ld[-.]|ld64|libc\.)/.test(soname)
+const isProgram = (at: string): boolean => /^pkg\/[^/]+\/(?:s?bin|libexec)\//.test(at)
 
 /**
- * The group of each file: its package, outputs of one derivation together, and apart from them the objects of the C
- * library; null for what is made.
+ * The group of each file: its package, outputs of one derivation together; apart from it its programs, and the C library's
+ * core and each of its other objects. Null for what is made.
  */
-export function groupsOf(graph: DependencyGraph, plan: BundlePlan): (at: string) => string | null {
+export function groupsOf(graph: DependencyGraph, plan: BundlePlan): (at: string) => Group | null {
   const packageOf = finder(graph.packages)
   const cores = new Set([...graph.loaders.keys()].map(path => packageOf(path).root))
-  const groups = new Map<string, string>()
+  const groups = new Map<string, Group>()
   for (const [source, at] of plan.placed) {
     const node = graph.files.get(source)
     if (node === undefined) continue
     const { root, name } = packageOf(source)
     const parsed = parseName(name)
-    const group = parsed.version === null ? parsed.name : `${parsed.name}-${parsed.version}`
-    groups.set(at, cores.has(root) && node.facts.format === 'elf' && !at.startsWith('pkg/') ? CORE : toText(group))
+    const owner = toText(parsed.version === null ? parsed.name : `${parsed.name}-${parsed.version}`)
+    const isLibc = cores.has(root) && node.facts.format === 'elf' && !at.startsWith('pkg/')
+    const file = toText(baseName(at))
+    const part = isLibc ? (isCore(file) ? CORE : file) : isProgram(at) ? `${owner} (programs)` : owner
+    groups.set(at, { name: part, package: owner })
   }
   return at => groups.get(at) ?? null
 }
 
-/** The group that the image's program belongs to. */
-export function ownGroup(
+/** The package that the image's program belongs to. */
+export function ownPackage(
   graph: DependencyGraph,
-  groupOf: (at: string) => string | null,
+  groupOf: (at: string) => Group | null,
   plan: BundlePlan,
   entry: string,
-) {
+): string | null {
   const source = graph.entries.find(e => e.at === entry)?.source
   const file = source === undefined ? undefined : (graph.links.get(source)?.target ?? source)
   const at = file === undefined ? undefined : plan.placed.get(file as SourcePath)
-  return at === undefined ? null : groupOf(at)
+  return at === undefined ? null : (groupOf(at)?.package ?? null)
 }
 
 /** What can be started by name. */

@@ -48,8 +48,8 @@ const ARCHITECTURES: Readonly<Record<string, { architecture: string; variant?: s
 
 /** Where the bundle lies in an image. One constant for all: then equal libraries are equal files in every image. */
 export const IMAGE_PREFIX = '/app'
-export const LAYERS = 8
-/** glibc's core, the entry's own package, and what is made: they have layers of their own. */
+export const LAYERS = 12
+/** The largest, the small ones, the entry's own, and what is made. */
 export const LAYERS_MIN = 4
 
 /** Looks at what was typed before anything is built. @throws BundleError('usage') */

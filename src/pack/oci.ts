@@ -23,7 +23,7 @@ import {
   refOf,
   surroundings,
 } from './image.ts'
-import { type LayerFile, layersOf } from './layers.ts'
+import { type Group, type LayerFile, layersOf } from './layers.ts'
 import { addedFiles } from './own-files.ts'
 
 /** One layer as it was written. Sizes are in bytes. */
@@ -66,9 +66,9 @@ export interface ImageInput {
   readonly files: readonly PackedFile[]
   /** The bundle's place in the image. */
   readonly prefix: string
-  /** The package that a file of the bundle belongs to; null for what is made. */
-  readonly groupOf: (at: string) => string | null
-  /** The group of the program that is started. */
+  /** What a file of the bundle comes with; null for what is made. */
+  readonly groupOf: (at: string) => Group | null
+  /** The package of the program that is started. */
   readonly own: string | null
   readonly facts: ImageFacts
   readonly cwd: string

@@ -58,13 +58,16 @@ test('skopeo reads it as an archive of OCI and as one of docker: one image', () 
   expect(skopeo('inspect', `oci-archive:${archive}`)).toContain(report.image.digest)
 })
 
-test('the layers are packages, the largest first, and no more than asked for', () => {
+test('the layers are packages and their programs, the largest first, and no more than asked for', () => {
   expect(report.image.layers.map(l => l.contents)).toEqual([
     'openssl-3.0',
     'C library',
     'pcre2-10.42',
     'libxcrypt-4.4.33',
+    'libgcc_s.so.1',
     'zlib-1.2.13',
+    'libnss_files.so.2',
+    'nginx-1.22.1 (programs)',
     'nginx-1.22.1',
     'programs, bundle.json, /etc',
   ])
