@@ -376,6 +376,24 @@ test('too shallow for its own place: one line, 127', () => {
   }
 })
 
+test('its links were copied as files (scp -r): that is what it says', () => {
+  const root = lab.root('copied')
+  const launcher = nativeLauncher(PLAIN, lab.compiled('x86_64'))
+  const path = lab.put(`${root}/bin/tool`, launcher)
+  const line = (said: string): unknown[] => [127, `launcher: ${path}: ${said}\n`]
+  const said = (): unknown[] => {
+    const { status, stderr } = lab.run(path)
+    return [status, stderr]
+  }
+  expect(said()).toEqual([127, 'launcher: /tmp/printer: no such file or directory\n'])
+  lab.put(`${root}/bundle.json`, Buffer.from('{}'))
+  expect(said()).toEqual(line('this bundle was copied without its symbolic links; copy it with cp -a, tar or rsync -a'))
+  // What is missing is named where the launcher is in its place.
+  const place = lab.put(`${root}/${AT}`, launcher)
+  renameSync(`${root}/printer`, `${root}/elsewhere`)
+  expect(lab.run(place).stderr).toBe(`launcher: ${root}/printer: no such file or directory\n`)
+})
+
 // ---- Failures and endings ----------------------------------------------------------------------------------------
 
 test('a target without permission, or in no known format: one line, 126', () => {

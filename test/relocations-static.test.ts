@@ -1,5 +1,5 @@
 /** Static programs with strings that relocate themselves: the stub writes them, and is gone. */
-import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkInjected } from '../src/apply/fidelity.ts'
@@ -162,6 +162,17 @@ describe('around it', () => {
     const script =
       'import os, sys; fd = os.memfd_create("x"); os.write(fd, open(sys.argv[1], "rb").read()); os.execve(fd, ["x"], {})'
     expect(await say('python3', ['-c', script, program])).toEqual(good(lines(PLACEHOLDER, '1 x')))
+  })
+
+  test("its bundle's links were copied as files: it says so, and does not go on without its strings", async () => {
+    const { program } = await build(kind, [], 'copied')
+    const copied = join(root, 'bundle of copies')
+    mkdirSync(join(copied, 'bin/deeper'), { recursive: true })
+    copyFileSync(program, join(copied, 'bin/deeper/prog'))
+    writeFileSync(join(copied, 'bundle.json'), '{}')
+    const said = await say(join(copied, 'bin/deeper/prog'), [])
+    expect(said).toMatchObject({ end: 127, stdout: '' })
+    expect(said.stderr).toMatch(/prog: this bundle was copied without its symbolic links; copy it with cp -a/)
   })
 
   test('set-uid: refused', async () => {

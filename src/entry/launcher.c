@@ -252,6 +252,23 @@ static int own_path(char *path, const char *started) {
   return 1;
 }
 
+/*
+ * Fails if a bundle lies around the launcher, and the launcher elsewhere in it than by so many components: what had been
+ * a link to it was copied as a file (scp -r, cp -rL, tools that know no links).
+ */
+static void fail_if_copied(char *started, int components) {
+  char path[PATH_SIZE + sizeof "/bundle.json"];
+  if (!own_path(path, started)) return;
+  for (char *slash; (slash = last_slash(path)); *slash = 0) {
+    *copy(slash, "/bundle.json") = 0;
+    components--;
+    if (call(SYS_openat, (word)AT_FDCWD, (word)path, O_PATH | O_CLOEXEC, 0) < 0) continue;
+    if (components)
+      fail(started, "this bundle was copied without its symbolic links; copy it with cp -a, tar or rsync -a", 127);
+    return;
+  }
+}
+
 /* ---- The configuration ------------------------------------------------------------------------------------------- */
 
 struct elf_header {
@@ -417,8 +434,10 @@ __attribute__((used)) NORETURN void launch(word *stack) {
   char root[PATH_SIZE];
   const char *operations = configuration();
   if (!own_path(root, started)) fail(started, "cannot find where it lies (is /proc mounted?)", 127);
-  for (int components = *operations++; components > 0; components--) {
+  const int components = *operations++;
+  for (int i = 0; i < components; i++) {
     char *slash = last_slash(root);
+    if (!slash) fail_if_copied(started, components);
     if (!slash) fail(started, "does not lie in its bundle", 127);
     *slash = 0;
   }
@@ -489,5 +508,7 @@ __attribute__((used)) NORETURN void launch(word *stack) {
   }
   argv[argc] = 0;
 
-  fail_as(program, call(SYS_execve, (word)program, (word)argv, (word)environment, 0));
+  long error = call(SYS_execve, (word)program, (word)argv, (word)environment, 0);
+  if (error == -ENOENT) fail_if_copied(started, components);
+  fail_as(program, error);
 }

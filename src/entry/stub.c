@@ -908,11 +908,34 @@ static __attribute__((noreturn, noinline)) void too_deep(const char *who, u64 le
 }
 
 /*
+ * Says that links were lost, if a bundle lies around the program and the program elsewhere in it: what had been a link,
+ * bin/x to pkg/x-1/bin/x, was copied as a file (scp -r, cp -rL, tools that know no links). Its place is so many
+ * directories up from it.
+ */
+static void die_if_copied(const char *who, const char *execfn, u32 place)
+{
+	char path[PATH_MAX];
+	struct stat stat;
+	own_path(path, execfn);
+	for (u32 up = 0; *path; up++) {
+		char *end = last_slash(path);
+		*append(end, path + PATH_MAX - 1, "/bundle.json") = 0;
+		if (status(AT_FDCWD, path, &stat, 0)) {
+			if (up != place)
+				die(who, ": this bundle was copied without its symbolic links; copy it with cp -a, tar or rsync -a", "");
+			return;
+		}
+		*end = 0;
+	}
+}
+
+/*
  * Reads the table of the bundle whose root ends at `end`, and writes to the program's own sites. Returns what later
  * arrivals need; 0 without a table, and when there are none.
  */
-static const struct state *relocate_program(const char *who, char *path, char *end, const char *limit, u64 *const *aux,
-					    const struct program *program, const struct phdr *headers, u64 count, u64 page)
+static const struct state *relocate_program(const char *who, const char *execfn, char *path, char *end, const char *limit,
+					    u64 *const *aux, const struct program *program, const struct phdr *headers,
+					    u64 count, u64 page)
 {
 	const struct config *c = program->config;
 	u64 bias = program->bias;
@@ -923,6 +946,8 @@ static const struct state *relocate_program(const char *who, char *path, char *e
 	*name_end = 0;
 	long fd = sys(SYS_openat, AT_FDCWD, (long)path, O_RDONLY_CLOEXEC, 0, 0, 0);
 	*end = 0;
+	if (fd == -ENOENT)
+		die_if_copied(who, execfn, c->up);
 	if (failed(fd))
 		return 0;
 	struct state *s = 0;
@@ -957,7 +982,7 @@ static const struct state *relocate_program(const char *who, char *path, char *e
 		struct stat stat;
 		s->root_length = 0;
 		if (status(AT_FDCWD, path, &stat, 0)) {
-			s->root_length = shorter_root(s->root, aux[AT_EXECFN] ? (const char *)*aux[AT_EXECFN] : 0, &stat, t->limit);
+			s->root_length = shorter_root(s->root, execfn, &stat, t->limit);
 			if (!s->root_length && aux[AT_EUID])
 				s->root_length = alias_of(s->root, path, &stat, *aux[AT_EUID], t->limit);
 		}
@@ -992,13 +1017,15 @@ close:
 /* ---- Mapping ld.so ---- */
 
 /* Maps the loader as the kernel's load_elf_interp does. Returns its entry point; its load address goes to *base. */
-static u64 map_loader(const char *who, const char *path, u64 page, u64 *base, const struct state *state)
+static u64 map_loader(const char *who, const char *execfn, u32 up, const char *path, u64 page, u64 *base, const struct state *state)
 {
 	struct ehdr e;
 	struct phdr table[PHDRS_MAX];
 	long fd = sys(SYS_openat, AT_FDCWD, (long)path, O_RDONLY_CLOEXEC, 0, 0, 0);
-	if (fd == -ENOENT)
+	if (fd == -ENOENT) {
+		die_if_copied(who, execfn, up);
 		die(who, ": the bundle is not complete: there is no ", path);
+	}
 	if (fd < 0)
 		die(who, ": cannot open ", path);
 	if (sys(SYS_pread64, fd, (long)&e, sizeof e, 0, 0, 0) != sizeof e || *(u32 *)e.ident != 0x464c457f ||
@@ -1161,15 +1188,18 @@ static u64 begin(const struct program *program, u64 *stack, u64 exit_function)
 
 	char path[PATH_MAX];
 	const char *limit = path + PATH_MAX - 1;
-	int canonical = own_path(path, aux[AT_EXECFN] ? (const char *)*aux[AT_EXECFN] : 0);
+	const char *execfn = aux[AT_EXECFN] ? (const char *)*aux[AT_EXECFN] : 0;
+	int canonical = own_path(path, execfn);
 	char *end = last_slash(path);
 	for (u32 up = c->up; up > 0 && end < limit; up--) {
 		if (canonical) {
 			/* Above the root there is no bundle, but maybe the host's /lib: a copy in a memfd would ask for it. */
-			if (end == path && !*c->loader)
-				return entry;
-			if (end == path)
+			if (end == path) {
+				die_if_copied(who, execfn, c->up);
+				if (!*c->loader)
+					return entry;
 				die(who, ": it does not lie in its bundle", "");
+			}
 			*end = 0;
 			end = last_slash(path);
 		} else { /* the directory may be a link, or `.`: only the kernel knows what is above it */
@@ -1180,7 +1210,7 @@ static u64 begin(const struct program *program, u64 *stack, u64 exit_function)
 	u64 count = *aux[AT_PHNUM];
 	const struct state *state = 0;
 	if (c->number != NO_TABLE && end < limit)
-		state = relocate_program(who, path, end, limit, aux, program, headers, count, page);
+		state = relocate_program(who, execfn, path, end, limit, aux, program, headers, count, page);
 	if (!*c->loader)
 		return entry;
 	end = append(append(end, limit, "/"), limit, c->loader);
@@ -1189,7 +1219,7 @@ static u64 begin(const struct program *program, u64 *stack, u64 exit_function)
 	*end = 0;
 
 	u64 base;
-	u64 loader_entry = map_loader(who, path, page, &base, state);
+	u64 loader_entry = map_loader(who, execfn, c->up, path, page, &base, state);
 	struct phdr *table;
 	*aux[AT_PHNUM] = make_headers(who, headers, count, program, path, page, state, &table);
 	*aux[AT_PHDR] = (u64)table;

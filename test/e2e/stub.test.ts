@@ -251,6 +251,22 @@ describe('refusals, each one line and exit 127', () => {
     )
   })
 
+  test("its bundle's links were copied as files (scp -r, cp -L)", () => {
+    const copy = join(directory, 'followed')
+    execFileSync('cp', ['-rL', place, copy])
+    const said = 'this bundle was copied without its symbolic links; copy it with cp -a, tar or rsync -a\n'
+    expect(run(join(copy, 'bin/probe'), [], { env })).toEqual({
+      code: 127,
+      signal: null,
+      stdout: '',
+      stderr: `${join(copy, 'bin/probe')}: ${said}`,
+    })
+    // Too near to the root for three directories up.
+    const shallow = ['--tmpfs', '/', '--proc', '/proc', '--ro-bind', copy, '/x', '--', '/x/bin/probe']
+    expect(run('bwrap', shallow, { env }).stderr).toBe(`/x/bin/probe: ${said}`)
+    expect(run(join(copy, 'pkg/probe-1.0/bin/probe'), ['--no-env'], { env }).code).toBe(0)
+  })
+
   test('without /proc it finds itself by the name it was started by', () => {
     const result = run(
       'bwrap',
