@@ -22,6 +22,7 @@ import { editPth } from '../script/pth-edit.ts'
 import { pycSource } from '../script/pyc.ts'
 import { editPython } from '../script/python-edit.ts'
 import { editShell, type Polyglot } from '../script/shell-edit.ts'
+import { isFoundByLandmark } from './landmark.ts'
 import { missedReferences } from './missed.ts'
 
 /** What is written, and what became of each reference. */
@@ -286,6 +287,7 @@ export class Accounts {
     if (NEVER_MISSED.has(rule) || isUnread(node.path)) return false
     // What a compiled module names, its source names too, and answers for.
     if (node.path.endsWith('.pyc') && this.#graph.files.has(pycSource(node.path) as SourcePath)) return false
+    if (rule === 'own-tree' && target !== null && isFoundByLandmark(this.#graph, node.path, target)) return false
     return followed || (target !== null && this.#isBundled(target))
   }
 

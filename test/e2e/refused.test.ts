@@ -1,9 +1,10 @@
-/** Libraries that the stub cannot tell from each other: their paths stay blanked, and are accounted for as that. */
+/** What cannot be made as it should: what is refused and why, and what goes on with something left as it is. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { bundle, fixture, mustBundle, run, temporary } from '../support/bundle.ts'
 import { EmptyRoot } from '../support/root.ts'
+import { compile, storePath } from '../support/store-lab.ts'
 
 test('two libraries of equal headers with paths in other places', () => {
   const directory = temporary()
@@ -67,4 +68,17 @@ int main(void) { puts(get_a()); puts(get_b()); return fopen(own, "r") == 0; }`,
   const said = new EmptyRoot(at('bundle'), '/srv/x').run('bin/main')
   expect(said).toMatchObject({ code: 0, stderr: '' })
   expect(said.stdout).toMatch(/^(\/var\/empty\/e{32}-nginx-[^\n]*\/html\/index.html\n){2}$/)
+})
+
+test('an interpreter that is all zeros is called that', () => {
+  const root = storePath('odd-1.0')
+  const program = join(root, 'bin/odd')
+  compile('gcc', 'int main(void) { return 0; }', program, ['-Wl,--dynamic-linker,/lib/loader-that-is-not-there.so'])
+  const bytes = readFileSync(program)
+  const at = bytes.indexOf('/lib/loader-that')
+  bytes.fill(0, at, bytes.indexOf(0, at))
+  writeFileSync(program, bytes)
+  const made = bundle([root, '-o', join(temporary(), 'odd.tar')])
+  expect(made.code).toBe(1)
+  expect(made.stderr).toContain('an interpreter without a name (PT_INTERP is all zeros) is not found; it is needed by')
 })

@@ -115,6 +115,24 @@ describe('each way to an empty root', () => {
     expect(result.stderr).toContain('bundle verify one.dir (clean: everything resolves inside)')
   })
 
+  test("a script's own shell is the machine's, and no launcher's", () => {
+    fs.mkdirSync(join(cwd, 'plain/bin'), { recursive: true })
+    for (const [name, shell] of [
+      ['plain', '/bin/sh'],
+      ['bashed', '/bin/bash'],
+    ])
+      fs.writeFileSync(join(cwd, 'plain/bin', name!), `#!${shell}\necho "$0"\n`, { mode: 0o755 })
+    mustBundle(['./plain', '-q', '-f', 'dir', '-o', 'plain.dir'], { cwd })
+    const said = (name: string): string => tried(['plain.dir', '--', name]).stderr
+    expect(said('plain')).toMatch(
+      /starts through \/bin\/sh, and an empty root has none\n {2}try: --shell \/bin\/busybox puts a static shell there\n$/,
+    )
+    expect(said('bashed')).toMatch(
+      /starts through \/bin\/bash, .* has none\n {2}try: its package leaves \/bin\/bash to the machine that it runs on\n$/,
+    )
+    expect(tried(['plain.dir', '--shell', '/bin/busybox', '--', 'plain']).stdout).toBe('/bundle/bin/plain\n')
+  })
+
   test('a shell launcher needs a shell, which has to be static', () => {
     const without = tried(['shell'])
     expect(without.code).toBe(2)
