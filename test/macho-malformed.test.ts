@@ -125,8 +125,9 @@ const CORRUPTIONS: [field: string, value: number | bigint, expected: Partial<Fac
   ['dataInCode.datasize', -1, `load command 0x29: 4294967295 bytes at 1928, but the slice has ${SIZE}`],
   ['chainedFixups.dataoff', -1, `load command 0x80000034: 8 bytes at 4294967295, but the slice has ${SIZE}`],
   ['exportsTrie.datasize', 1000, `load command 0x80000033: 1000 bytes at 1944, but the slice has ${SIZE}`],
-  ['signature.dataoff', SIZE, `load command 0x1d: 8 bytes at ${SIZE}, but the slice has ${SIZE}`],
-  ['signature.datasize', 0x7fffffff, `load command 0x1d: 2147483647 bytes at 1952, but the slice has ${SIZE}`],
+  // Where a signature lies matters to nobody: it is made anew.
+  ['signature.dataoff', SIZE, {}],
+  ['signature.datasize', 0x7fffffff, {}],
   ['signature.cmdsize', 8, 'load command 0x1d: 4 bytes at 8 of 8'],
 ]
 

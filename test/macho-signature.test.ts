@@ -387,6 +387,21 @@ describe('a signature that is made anew anyhow', () => {
     expect(after.length).toBe(bytes.length)
   })
 
+  test.each([
+    ['begins', 1 << 20, 4096],
+    ['ends', null, 1 << 20],
+  ])('%s beyond the file', (_, offset, size) => {
+    const { bytes } = lab.fixture('arm64-fixup_chains/program')
+    const changed = Buffer.from(bytes)
+    const command = factsOf(bytes).slices[0]!.commands.find(c => c.cmd === 0x1d)!
+    if (offset !== null) changed.writeUInt32LE(offset, command.offset + 8)
+    changed.writeUInt32LE(size, command.offset + 12)
+    expect(() => check(changed)).toThrow('code signature')
+    const after = sign(changed, 'program')
+    expect(check(after).map(isIntact)).toEqual([true])
+    expect(signature(after).directories[0]!.identifier).toBe('program')
+  })
+
   test('covers itself: its identifier is kept', () => {
     const { bytes } = lab.fixture('arm64-fixup_chains/program')
     const { offset } = factsOf(bytes).slices[0]!.signature!

@@ -193,7 +193,9 @@ function untouchedOf(source: ByteSource, slice: MachOSlice, was: MachOSlice, inP
     (inPlace || !LINKEDIT_DATA.has(cmd)) &&
     !strings.some(s => s !== null && s.offset >= offset && s.offset < offset + size)
   const start = headerSize(was) + was.sizeofcmds + was.room
-  const signature = was.signature === null ? was.size : was.signature.offset - was.offset
+  // One that is empty, or beyond the slice, has no place.
+  const place = was.signature === null ? was.size : was.signature.offset - was.offset
+  const signature = was.signature && was.signature.size > 0 ? Math.min(place, was.size) : was.size
   const end = Math.min(inPlace || !linkedit ? signature : linkedit.fileoff, slice.size)
   const hash = createHash('sha256')
   for (const piece of chunks(source, slice.offset + start, slice.offset + end)) hash.update(piece)

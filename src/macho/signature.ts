@@ -90,6 +90,8 @@ export function readSignature(source: ByteSource, slice: MachOSlice, path: strin
   if (!slice.signature) return null
   const { offset, size } = slice.signature
   const what = 'code signature'
+  if (offset + size > slice.offset + slice.size)
+    throw malformed(path, `${what}: ${size} bytes at ${offset - slice.offset}, but the slice has ${slice.size}`)
   const magic = viewAt(source, offset, Math.min(size, 12), false, what, path)
   if (magic.u32(0) !== MAGIC.superBlob) throw malformed(path, `${what}: magic ${magic.u32(0).toString(16)}`)
   const [length, count] = [magic.u32(4), magic.u32(8)]
