@@ -77,6 +77,7 @@ test_needs=(
   git:git
   /usr/share/zoneinfo/Europe/Berlin:tzdata
   /etc/ssl/certs/ca-certificates.crt:ca-certificates
+  chromium:chromium # opens the pages of --html
   valgrind:valgrind
   /usr/share/doc/libc6-dbg:libc6-dbg # valgrind reads the loader's symbols
   perf:linux-perf

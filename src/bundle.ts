@@ -102,7 +102,8 @@ export async function bundle(
     const report = reportOf(plan)
     const known = await closure
     // What Nix's database says would make bundles of equal inputs differ.
-    const explain = (): Explained => fromGraph({ kind: 'bundle', ...title }, graph, plan, written.files, null, partsIn)
+    const explain = (): Explained =>
+      fromGraph({ kind: 'bundle', ...title, digest: null }, graph, plan, written.files, null, partsIn)
     if (options.sbom) written.files.push(await addSbom(staging, explain(), fullName(title), written.files))
     const explained = explain()
     const manifest = manifestBytes(
@@ -206,7 +207,14 @@ export async function explainTarget(
 ): Promise<Explained> {
   const { graph, made, title, closure } = await prepare(targets, options, options.progress ?? silent)
   const known = await closure
-  return fromGraph({ kind: 'target', ...title }, graph, made, planFiles(made), known?.paths ?? null, partsIn)
+  return fromGraph(
+    { kind: 'target', ...title, digest: null },
+    graph,
+    made,
+    planFiles(made),
+    known?.paths ?? null,
+    partsIn,
+  )
 }
 
 const partsIn = (path: SourcePath): ((offset: number) => string | null) =>
@@ -220,7 +228,14 @@ function disallowedIn(
 ): Finding[] {
   if (names.length === 0) return []
   const nowhere = (): null => null
-  const explained = fromGraph({ kind: 'target', ...title }, graph, made, planFiles(made), null, () => nowhere)
+  const explained = fromGraph(
+    { kind: 'target', ...title, digest: null },
+    graph,
+    made,
+    planFiles(made),
+    null,
+    () => nowhere,
+  )
   return disallowed(explained, names.map(fromText))
 }
 

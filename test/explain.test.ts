@@ -38,7 +38,7 @@ const [BIN, OWN, ONE, TWO, LIBX, LIBY, LIBZ, TREE] = [0, 1, 2, 3, 4, 5, 6, 7]
 
 /** app -> lib -> data, and by a detour; a file of the tree that nothing names; one that an option brings. */
 const explained: Explained = {
-  subject: { kind: 'target', name: 'app', version: '1.0', system: 'x86_64-linux' },
+  subject: { kind: 'target', name: 'app', version: '1.0', system: 'x86_64-linux', digest: null },
   packages: NAMES.map((name, i) => ({
     name,
     digest: `${i}`.repeat(16),

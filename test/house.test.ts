@@ -14,13 +14,13 @@ const ROOMS = [
   // formats
   ...['references', 'elf', 'macho', 'entry', 'script', 'archive'],
   // stages, and the nouns that they hand on
-  ...['model', 'target', 'scan', 'plan', 'apply', 'verify', 'pack', 'explain', 'try', 'report'],
+  ...['model', 'target', 'scan', 'plan', 'apply', 'verify', 'pack', 'explain', 'try', 'report', 'page'],
   // what is called from outside
   ...['options.ts', 'sbom.ts', 'bundle.ts', 'explained.ts', 'index.ts', 'cli'],
 ]
 
 /** Rooms in which decisions are made: they read no file and start no process, but for the adapters of tools. */
-const PURE = ['references', 'elf', 'macho', 'entry', 'script', 'archive', 'model', 'plan', 'explain']
+const PURE = ['references', 'elf', 'macho', 'entry', 'script', 'archive', 'model', 'plan', 'explain', 'page']
 const ADAPTERS = [
   'elf/patchelf.ts',
   'macho/codesign.ts',

@@ -192,7 +192,7 @@ describe('the document', () => {
     ...{ sha256: 'a'.repeat(64), sha512: 'b'.repeat(128), executable: true, archive: false, inside: [], version },
   })
   const explained: Explained = {
-    subject: { kind: 'bundle', name: 'app', version: null, system: 'x86_64-linux' },
+    subject: { kind: 'bundle', name: 'app', version: null, system: 'x86_64-linux', digest: null },
     packages: [pack('app-1', '01'), pack('openssl-3.0', '02'), pack('openssl-3.0', '03'), pack('gcc-12', '04')],
     files: [file('bin/app', 0, 'program'), file('lib/a\xff.so', 1), file('lib/b.so', 2), file('made', null, 'made')],
     directories: [],

@@ -10,6 +10,7 @@ import { addGraph } from './graph.ts'
 import { addInspect } from './inspect.ts'
 import { addMake } from './make.ts'
 import { load, loaded, print } from './output.ts'
+import { addReport } from './report.ts'
 import { addSbom } from './sbom.ts'
 import { addSize } from './size.ts'
 import { addTree } from './tree.ts'
@@ -31,7 +32,7 @@ const program = new Command('bundle')
   .version(VERSION)
   .exitOverride()
   .usage(
-    '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree|graph|sbom <target|bundle>\n       bundle inspect <file...>',
+    '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree|graph|report|sbom <target|bundle>\n       bundle inspect <file...>',
   )
   .showHelpAfterError('(bundle --help for the options)')
 addMake(program, traced)
@@ -41,6 +42,7 @@ addWhy(program)
 addGraph(program)
 addInspect(program)
 addSize(program)
+addReport(program)
 addSbom(program)
 addTree(program)
 

@@ -4,8 +4,9 @@ import { EXIT } from '../exit.ts'
 import type { SizeBy } from '../report/size.ts'
 import { type AskedOptions, askedOf, SUBJECT, withAsked } from './asked.ts'
 import { print } from './output.ts'
+import { writePage } from './report.ts'
 
-type SizeOptions = AskedOptions & { by: SizeBy; top: number; max?: number; against?: string }
+type SizeOptions = AskedOptions & { by: SizeBy; top: number; max?: number; against?: string; html?: string }
 
 export function addSize(program: Command): void {
   withAsked(program.command('size'))
@@ -15,9 +16,11 @@ export function addSize(program: Command): void {
     .option('--top <n>', 'rows that are shown', parseCount, 40)
     .option('--max <size>', 'exit code 1 when it is larger: 90MB, 512kB, bytes', parseSize)
     .option('--against <bundle>', 'what grew, came and went since that bundle (or target)')
+    .option('--html <file>', 'write a page for browsers too (bundle report)')
     .action(async (word: string, options: SizeOptions) => {
       const { explained, pipeline } = await askedOf(word, options)
-      const { by, top, max, against } = options
+      const { by, top, max, against, html } = options
+      if (html !== undefined) writePage(pipeline, explained, [], html)
       const size = pipeline.sizeOf(explained)
       const other = against === undefined ? null : (await askedOf(against, options)).explained
       const changes = other === null ? [] : pipeline.changes(other, explained, by === 'file' ? 'file' : 'package')

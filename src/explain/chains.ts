@@ -71,6 +71,12 @@ export class Chains {
     return this.#came[id] !== NOT
   }
 
+  /** How an id came in first: by the index of a need, or as `-1 - index` of what was asked for; null for what did not. */
+  cameBy(id: number): number | null {
+    const how = this.#came[id]!
+    return how === NOT ? null : how
+  }
+
   /** The shortest chain to an id; null for what nothing leads to. */
   chainTo(id: number): Chain | null {
     const needs: Need[] = []

@@ -2,6 +2,7 @@
  * A bundle's own account (`bundle.json`) as the questions of this room are asked of it. It may be anybody's: numbers that
  * lead nowhere are an error, circles are none. Pure.
  */
+import { createHash } from 'node:crypto'
 import { MANIFEST, type Manifest, pathBytes, readManifest } from '../apply/manifest.ts'
 import { textBytes, usualName, usualPart, usualRole } from '../apply/manifest-needs.ts'
 import { BundleError } from '../errors.ts'
@@ -29,7 +30,7 @@ export function explainManifest(bytes: Buffer, path: string): Explained {
       },
     )
   try {
-    return new Reading(manifest, bytes.length).explained()
+    return new Reading(manifest, bytes).explained()
   } catch (error) {
     if (!(error instanceof Contradiction)) throw error
     throw new BundleError('unsupported', `its ${MANIFEST} contradicts itself: ${error.message}`, { path })
@@ -41,13 +42,15 @@ class Contradiction extends Error {}
 class Reading {
   readonly #manifest: Manifest
   readonly #size: number
+  readonly #digest: string
   readonly #files: number
   readonly #directories: number
   readonly #packageNames: readonly { readonly name: string }[]
 
-  constructor(manifest: Manifest, size: number) {
+  constructor(manifest: Manifest, bytes: Buffer) {
     this.#manifest = manifest
-    this.#size = size
+    this.#size = bytes.length
+    this.#digest = createHash('sha256').update(bytes).digest('hex')
     this.#files = manifest.files.length
     this.#directories = manifest.directories?.length ?? 0
     this.#packageNames = manifest.packages.map(p => ({ name: fromText(p.name) }))
@@ -63,7 +66,7 @@ class Reading {
       part: textBytes(d.path, d.bytes),
     }))
     return {
-      subject: { kind: 'bundle', name, version, system },
+      subject: { kind: 'bundle', name, version, system, digest: this.#digest },
       packages: packages.map(p => this.#explainedPackage(p)),
       files: all,
       directories: explained,

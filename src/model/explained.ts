@@ -27,6 +27,8 @@ export interface Subject {
   readonly name: string
   readonly version: string | null
   readonly system: string
+  /** SHA-256 of a bundle's `bundle.json`, in hexadecimal; null for a target. */
+  readonly digest: string | null
 }
 
 export interface ExplainedPackage {

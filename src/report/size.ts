@@ -43,7 +43,7 @@ const packageRow = (labels: Labels, row: PackageSize): string[] => [
 ]
 
 /** In a few words what a package is there for; `bundle why` says all. */
-function reason(labels: Labels, { package: owner, asked, needs }: PackageSize): string {
+export function reason(labels: Labels, { package: owner, asked, needs }: PackageSize): string {
   if (owner === null) return ''
   if (asked.some(a => a.kind === 'target' || a.kind === 'entry')) return 'the target'
   const option = asked.find(a => a.kind !== 'bundle')

@@ -71,7 +71,8 @@ function headOf(explained: Explained, labels: Labels, name: string, { id, packag
 /** What is of no package. */
 const OF_NONE: Partial<Record<FileRole, string>> = { made: 'made by storefree', name: 'a further name', link: 'a link' }
 
-const ASKED: Readonly<Record<Chain['asked']['kind'], (name: string) => string>> = {
+/** Where a chain begins, in words. */
+export const ASKED: Readonly<Record<Chain['asked']['kind'], (name: string) => string>> = {
   entry: name => `is started by name: ${name}`,
   target: () => 'is a target: its own tree comes along',
   trace: name => `was seen to be opened by --trace: ${name}`,

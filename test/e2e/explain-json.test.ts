@@ -73,7 +73,7 @@ describe('pictures', () => {
     }))
     const explained: Explained = {
       ...{
-        subject: { kind: 'bundle', name: '"x', version: null, system: 's' },
+        subject: { kind: 'bundle', name: '"x', version: null, system: 's', digest: null },
         packages: [],
         directories: [],
         closure: false,
