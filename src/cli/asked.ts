@@ -34,7 +34,7 @@ export async function askedOf(
   word: string,
   options: AskedOptions,
 ): Promise<{ explained: Explained; pipeline: typeof Pipeline }> {
-  const pipeline = await load()
+  const pipeline = load()
   const progress = progressFor(options, pipeline)
   const showNix = !options.quiet && !options.json && process.stderr.isTTY
   const explained = await pipeline.explained(word, { ...options, progress, showNix })

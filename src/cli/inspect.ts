@@ -8,7 +8,7 @@ export function addInspect(program: Command): void {
     .description('say what a program, library, script, wrapper or archive is and needs, and which store paths it names')
     .argument('<file...>', 'files; nothing of them is run')
     .action(async (words: string[], options: OutputOptions) => {
-      const pipeline = await load()
+      const pipeline = load()
       const all = words.map(word => pipeline.inspectFile(word))
       if (options.json) print(pipeline.inspectJson(all))
       else if (!options.quiet)

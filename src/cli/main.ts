@@ -79,9 +79,9 @@ async function main(): Promise<void> {
       // What was said of it stands on standard error.
       const message = error.message.replace(/^error: /, '')
       if (error.exitCode !== 0 && words.includes('--json'))
-        print((await load()).jsonError({ code: 'usage', message, hint: 'bundle --help for the options' }))
+        print(load().jsonError({ code: 'usage', message, hint: 'bundle --help for the options' }))
     } else if (isBundleError(error)) {
-      const { errorText, jsonError } = await load()
+      const { errorText, jsonError } = load()
       if (words.includes('--json')) print(jsonError(error))
       process.stderr.write(`${errorText(error)}\n`)
       process.exitCode = error.code === 'interrupted' ? EXIT.interrupted : EXIT.failed

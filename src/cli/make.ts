@@ -87,7 +87,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--push <ref>', 'REGISTRY/NAME[:TAG]: where it is pushed to, once it is verified')
     .option('--created <time>', 'RFC 3339 (default: SOURCE_DATE_EPOCH, else 1970)')
     .action(async (targets: [string, ...string[]], typed: MakeOptions) => {
-      const pipeline = await load()
+      const pipeline = load()
       const { trace: isTraced, ...rest } = typed
       const [image, options] = splitImage(rest)
       const { bundle, bundleSummary, jsonFinding, plannedLines, toJson } = pipeline

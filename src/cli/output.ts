@@ -8,11 +8,13 @@ export type { Pipeline }
 
 /** The built pipeline.ts, beside this file. Named by a variable, so that it is not built into it. */
 const PIPELINE: string = './pipeline.cjs'
+/** Of the CommonJS that this file is built to: `import()` would first look through a megabyte for names of exports. */
+declare const require: (path: string) => typeof Pipeline
 let pipeline: typeof Pipeline | undefined
 
 /** Everything that does work: --version and --help need none of it. */
-export async function load(): Promise<typeof Pipeline> {
-  pipeline ??= (await import(PIPELINE)) as typeof Pipeline
+export function load(): typeof Pipeline {
+  pipeline ??= require(PIPELINE)
   return pipeline
 }
 

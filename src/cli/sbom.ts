@@ -19,7 +19,7 @@ export function addSbom(program: Command): void {
     .option('--creator <who>', 'who makes the document: a URL or a mail address', parseCreator)
     .option('--check', 'say what BSI TR-03183-2 asks for and is missing; exit code 1 when something is')
     .action(async (word: string, options: Options) => {
-      const pipeline = await load()
+      const pipeline = load()
       const { output, spec, files, creator, check = false, ...how } = options
       const progress = progressFor(options, pipeline)
       const showNix = !options.quiet && !options.json && process.stderr.isTTY

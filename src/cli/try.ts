@@ -16,7 +16,7 @@ export function addTry(program: Command, traced: readonly string[]): void {
     .option('--trace', 'say which paths outside the bundle were opened (strace)')
     .option('--shell <file>', 'a static shell for /bin/sh, such as /bin/busybox')
     .action(async (path: string, command: string[], options: TryOptions) => {
-      const pipeline = await load()
+      const pipeline = load()
       const { code, method, outside } = await pipeline.tryBundle(
         path,
         [...command, ...traced],

@@ -29,7 +29,7 @@ export function addVerify(program: Command): void {
     .option('--sarif <file>', 'write SARIF 2.1.0')
     .option('--github', 'annotations for GitHub Actions')
     .action(async (paths: string[], options: VerifyOptions) => {
-      const pipeline = await load()
+      const pipeline = load()
       const progress = progressFor(options, pipeline)
       const result = await pipeline.audit(paths, options, progress)
       progress.done()
