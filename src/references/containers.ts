@@ -17,7 +17,7 @@ import { readGzip, readZlib, remakeStream, type Stream } from './gzip.ts'
 import { Budget, type ContainerLimits, LIMITS, type Problem, type ProblemCode, problem } from './inflate.ts'
 import { type ContainerKind, containerKindOf, type OpaqueKind } from './kind.ts'
 import type { Reference } from './reference.ts'
-import { type HashSet, ReferenceScanner } from './scan.ts'
+import { ANY_HASH, type HashSet, ReferenceScanner } from './scan.ts'
 import { readMember, readZip, type Zip, type ZipMember } from './zip.ts'
 import { type Packed, pack, remakeZip } from './zip-edit.ts'
 import { streamOfLength, ZlibHeads, type ZlibStream, zlibStreams } from './zlib-streams.ts'
@@ -45,21 +45,25 @@ export interface ContainerScan {
   /** All that were looked into, in the order of the file, each before what is in it. */
   readonly members: readonly ContainerMember[]
   readonly problems: readonly ContainerProblem[]
+  /** With ANY_HASH: whether a member holds what may be a hash that stands alone. No such is among the references. */
+  readonly anyHash: boolean
 }
 
 /**
  * The references in a container's members. Throws nothing, whatever the bytes are. What lies in a stored member of a
  * nested zip is seen twice: in the member, and in the bytes of the zip, where also its names and comments are.
+ * @param hashes that count without a store directory before them; null: none; ANY_HASH: only whether there is one
  */
 export function scanContainer(bytes: Buffer, hashes: HashSet | null, limits: ContainerLimits = LIMITS): ContainerScan {
   const look = new Look(hashes, new Budget(limits))
   const kind = look.into([], bytes, 1)
-  return { kind, members: look.members, problems: look.problems }
+  return { kind, members: look.members, problems: look.problems, anyHash: look.anyHash }
 }
 
 class Look {
   readonly members: ContainerMember[] = []
   readonly problems: ContainerProblem[] = []
+  anyHash = false
   readonly #hashes: HashSet | null
   readonly #budget: Budget
 
@@ -119,7 +123,12 @@ class Look {
 
   #scan(names: readonly string[], contents: Buffer): Reference[] {
     const references: Reference[] = []
-    const scanner = new ReferenceScanner(this.#hashes, reference => {
+    const scanner = new ReferenceScanner(this.anyHash ? null : this.#hashes, reference => {
+      if (reference.bare && this.#hashes === ANY_HASH) {
+        this.anyHash = true
+        scanner.ignoreHashes()
+        return
+      }
       // A member of nothing but references is told by its first ones; to go on would cost time and memory.
       if (!this.#budget.takeReference()) throw ENOUGH
       references.push(reference)

@@ -43,6 +43,9 @@ import type { Reference } from './reference.ts'
 
 export type { HashSet } from './hash-filter.ts'
 
+/** Every text that may be a hash is one: for asking whether there is any before it is known which there are. */
+export const ANY_HASH: HashSet = { has: () => true }
+
 /** Bytes that may be needed behind the first byte of a reference. */
 const LOOKAHEAD = TEXT_MAX * 4
 /** Bytes that are looked at before a bare hash, to tell it from a store path's: `/nix/store/` in UTF-32. */
@@ -79,7 +82,7 @@ let spare: Buffer = EMPTY
 
 export class ReferenceScanner {
   readonly #hashes: HashSet | null
-  readonly #filter: HashFilter | null
+  #filter: HashFilter | null
   readonly #emit: (reference: Reference) => void
   /** Grows to WINDOW, as most of what is scanned are names of a few bytes; or is the one of a scanner that has ended. */
   #window: Buffer
@@ -120,6 +123,11 @@ export class ReferenceScanner {
     if (this.#window.length > spare.length) spare = this.#window
     this.#window = EMPTY
     this.#length = 0
+  }
+
+  /** From here on hashes that stand alone are passed over. May be called while one is emitted. */
+  ignoreHashes(): void {
+    this.#filter = null
   }
 
   #makeRoom(wanted: number): void {
@@ -215,7 +223,7 @@ export class ReferenceScanner {
   #findHashes(bytes: Buffer, within: Uint8Array, from: number, limit: number): void {
     const end = Math.min(bytes.length, limit + HASH_LENGTH - 1)
     let last = nextGroup(bytes, from + HASH_LENGTH - 1, end, within)
-    while (last < end) {
+    while (last < end && this.#filter !== null) {
       this.#askAround(bytes, last - GROUP + 1, end)
       last = nextGroup(bytes, last + HASH_LENGTH - GROUP + 1, end, within)
     }
@@ -226,12 +234,12 @@ export class ReferenceScanner {
     let start = at
     while (start > at + GROUP - HASH_LENGTH && DIGIT[bytes[start - 1]!] !== NONE) start--
     const stop = endOfRun(bytes, at + GROUP, Math.min(end, at + HASH_LENGTH), 1)
-    for (; start + HASH_LENGTH <= stop; start++) this.#ask(bytes, start, 1)
+    for (; start + HASH_LENGTH <= stop && this.#filter !== null; start++) this.#ask(bytes, start, 1)
   }
 
   /** Emits the hash at `start`, where 32 characters of a hash lie. */
   #ask(bytes: Buffer, start: number, width: number): void {
-    if (!hasGroup(this.#filter!.first, groupAt(bytes, start, width))) return
+    if (this.#filter === null || !hasGroup(this.#filter.first, groupAt(bytes, start, width))) return
     const hash = readRun(bytes, start, start + HASH_LENGTH * width, width)
     if (hash !== this.#asked) {
       this.#asked = hash

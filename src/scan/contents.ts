@@ -20,7 +20,7 @@ import {
   scanContainer,
 } from '../references/containers.ts'
 import type { Reference } from '../references/reference.ts'
-import { type HashSet, ReferenceScanner } from '../references/scan.ts'
+import { ANY_HASH, type HashSet, ReferenceScanner } from '../references/scan.ts'
 import { ZlibHeads } from '../references/zlib-streams.ts'
 import { readBinaryWrapper } from '../script/binary-wrapper.ts'
 import { parseShellWrapper } from '../script/shell-wrapper.ts'
@@ -37,15 +37,24 @@ export interface ReadBytes {
   readonly text: boolean
   /** Whether zlib streams may lie in it. */
   readonly packed: boolean
+  /** Whether it was asked for any hash, and it holds what may be one. */
+  readonly anyHash: boolean
 }
 
-/** @param hashes that count without a store directory before them; null: none */
-export function readBytes(path: SourcePath, hashes: HashSet | null): ReadBytes {
+/** @param hashes that count without a store directory before them; ANY_HASH: only whether there may be one */
+export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
   const references: Reference[] = []
   const heads = new ZlibHeads()
   let text = true
+  let anyHash = false
   withFile(path, source => {
-    const scanner = new ReferenceScanner(hashes, reference => references.push(reference))
+    const scanner = new ReferenceScanner(hashes, reference => {
+      if (!reference.bare || hashes !== ANY_HASH) references.push(reference)
+      else {
+        anyHash = true
+        scanner.ignoreHashes()
+      }
+    })
     for (const piece of pieces(source)) {
       text &&= !piece.includes(0)
       scanner.push(piece)
@@ -53,7 +62,7 @@ export function readBytes(path: SourcePath, hashes: HashSet | null): ReadBytes {
     }
     scanner.end()
   })
-  return { references: references.sort((a, b) => a.offset - b.offset), text, packed: heads.found.length > 0 }
+  return { references: references.sort((a, b) => a.offset - b.offset), text, packed: heads.found.length > 0, anyHash }
 }
 
 /** A file that is larger is not looked into for pieces. In bytes. */
@@ -89,6 +98,13 @@ function hasPieces(bytes: Buffer, hash: string, wholes: readonly number[]): bool
   return false
 }
 
+/** What one look into a container shows. */
+export interface ReadMembers {
+  readonly members: readonly ContainerMember[]
+  /** Whether it was asked for any hash, and a member holds what may be one. */
+  readonly anyHash: boolean
+}
+
 /**
  * The members of a container that name the store, and zlib streams in any other file that do. What cannot be looked into
  * is added to the findings.
@@ -97,9 +113,9 @@ export function readMembers(
   path: SourcePath,
   facts: FileFacts,
   { packed }: ReadBytes,
-  hashes: HashSet | null,
+  hashes: HashSet,
   findings: Finding[],
-): readonly ContainerMember[] {
+): ReadMembers {
   return withFile(path, source => {
     const named = kindByName(path, source.read(0, KIND_HEAD))
     const kind = containerKindOf(source) ?? named
@@ -115,17 +131,19 @@ export function readMembers(
     }
     const isCarrier = facts.format === 'elf' && facts.program
     if (kind === null && isCarrier && hasPayload(source, facts)) problem([], 'opaque', 'data behind its end')
-    if (kind === null && !packed) return []
+    if (kind === null && !packed) return NO_MEMBERS
     if (source.size > LIMITS.member) {
       problem([], 'too-large', '')
-      return []
+      return NO_MEMBERS
     }
     if (named !== null && kind === named) problem([], 'opaque', named)
-    const { members, problems } = scanContainer(source.read(0, source.size), hashes)
+    const { members, problems, anyHash } = scanContainer(source.read(0, source.size), hashes)
     for (const { names, code, detail } of problems) problem(names, code, detail)
-    return members.filter(member => member.references.length > 0)
+    return { members: members.filter(member => member.references.length > 0), anyHash }
   })
 }
+
+export const NO_MEMBERS: ReadMembers = { members: [], anyHash: false }
 
 /** What a file wraps; null for what is no wrapper, or wraps nothing that is there. */
 export function readWrapper(path: SourcePath, facts: FileFacts, size: number): Wrapper | null {

@@ -8,10 +8,10 @@ import type { Finding } from '../model/findings.ts'
 import type { FileNode, Verdict } from '../model/graph.ts'
 import type { SourcePath } from '../paths.ts'
 import type { Reference } from '../references/reference.ts'
-import type { HashSet } from '../references/scan.ts'
+import { ANY_HASH, type HashSet } from '../references/scan.ts'
 import { languageOf } from '../script/language.ts'
 import { PYC_HEAD } from '../script/pyc.ts'
-import { readBytes, readMembers, readWrapper, splitHashes } from './contents.ts'
+import { NO_MEMBERS, readBytes, readMembers, readWrapper, splitHashes } from './contents.ts'
 import type { Sources } from './sources.ts'
 import type { Verdicts } from './verdicts.ts'
 
@@ -28,6 +28,8 @@ export class Files {
   readonly findings: Finding[] = []
   /** Files that others name. */
   readonly #named = new Set<SourcePath>()
+  /** Files in which something may be a hash that stands alone. */
+  readonly #mayHold = new Set<SourcePath>()
 
   constructor(sources: Sources, verdicts: Verdicts) {
     this.#sources = sources
@@ -57,7 +59,7 @@ export class Files {
     const status = stat(path)
     const size = status?.size ?? 0
     const executable = ((status?.mode ?? 0) & 0o111) !== 0
-    const bytes = readBytes(path, null)
+    const bytes = readBytes(path, ANY_HASH)
     const { references, text } = bytes
     const wrapper = executable ? readWrapper(path, facts, size) : null
     if (wrapper) this.wrappers.set(path, wrapper)
@@ -72,7 +74,9 @@ export class Files {
     const namer = { path, facts, isWrapper: wrapper !== null, isNamed: isNamed && text }
     const judge = (reference: Reference, isBinary: boolean): Verdict =>
       this.#verdicts.of({ ...namer, isBinary }, reference)
-    const members = facts.format === 'macho' ? [] : readMembers(path, facts, bytes, null, this.findings)
+    const { members, anyHash } =
+      facts.format === 'macho' ? NO_MEMBERS : readMembers(path, facts, bytes, ANY_HASH, this.findings)
+    if (bytes.anyHash || anyHash) this.#mayHold.add(path)
     return {
       path,
       size,
@@ -84,21 +88,28 @@ export class Files {
       members: members.map(member => ({ ...member, verdicts: member.references.map(r => judge(r, false)) })),
     }
   }
+
   /**
-   * A file with the hashes in it that stand alone, once it is known which there are: it is read again for these. Until
-   * then nothing depends on them, for a hash that is no path leads to nothing.
+   * A file with the hashes in it that stand alone, once it is known which there are: where something may be one, it is
+   * read again. Until then nothing depends on them, for a hash that is no path leads to nothing.
    */
   withHashes(node: FileNode, hashes: HashSet): FileNode {
+    const whole = this.#mayHold.has(node.path) ? this.#readAgain(node, hashes) : node
+    const split = whole.facts.format === 'elf' ? splitHashes(whole.path, whole.references) : new Set<string>()
+    if (split.size > 0) this.split.set(whole.path, split)
+    return whole
+  }
+
+  #readAgain(node: FileNode, hashes: HashSet): FileNode {
     const { path, facts } = node
     const namer = { path, facts, isWrapper: this.wrappers.has(path), isBinary: false, isNamed: false }
     const judge = (reference: Reference): Verdict => this.#verdicts.of(namer, reference)
     const bytes = readBytes(path, hashes)
     const { references, verdicts } = merged(node, bytes.references, judge)
     if (node.text && references.length > 0) this.#keepText(path, node.size)
-    const split = facts.format === 'elf' ? splitHashes(path, references) : new Set<string>()
-    if (split.size > 0) this.split.set(path, split)
     const known = [...node.members]
-    const members = (facts.format === 'macho' ? [] : readMembers(path, facts, bytes, hashes, [])).map(member => {
+    const again = facts.format === 'macho' ? NO_MEMBERS : readMembers(path, facts, bytes, hashes, [])
+    const members = again.members.map(member => {
       const before = member.references.some(r => !r.bare) ? (known.shift() ?? NONE) : NONE
       return { ...member, ...merged(before, member.references, judge) }
     })
