@@ -4,6 +4,7 @@
  * compared with what was planned.
  */
 import { createHash } from 'node:crypto'
+import { setImmediate as turn } from 'node:timers/promises'
 import { editInPlace, elfEdits, emptyRpath, patchelfCan, type Write } from '../elf/edit.ts'
 import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
 import { parseElf } from '../elf/parse.ts'
@@ -344,6 +345,9 @@ function overlay(
   piece.set(to.subarray(start - offset, end - offset), start - base)
 }
 
+/** The event loop gets its turn that often. In milliseconds. */
+const TURN = 50
+
 /** Runs `jobs` at a time; after a failure none is started, and it is thrown when the others have come to an end. */
 async function eachWithJobs<T>(
   items: readonly T[],
@@ -351,9 +355,15 @@ async function eachWithJobs<T>(
   run: (item: T, index: number) => Promise<void>,
 ): Promise<void> {
   let next = 0
+  let turned = performance.now()
   const worker = async (): Promise<void> => {
     while (next < items.length) {
       const index = next++
+      // Small files are written without waiting: signals want to be heard all the same.
+      if (performance.now() - turned > TURN) {
+        await turn()
+        turned = performance.now()
+      }
       try {
         await run(items[index]!, index)
       } catch (error) {

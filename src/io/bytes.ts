@@ -6,6 +6,8 @@ export interface ByteSource {
   /** In bytes. */
   readonly size: number
   read(offset: number, length: number): Buffer
+  /** Fills a buffer from an offset on, as far as there are bytes, and returns how many. Where reading copies. */
+  readInto?(buffer: Buffer, offset: number): number
 }
 
 /** A string in a binary with where it lives, so that an edit is judged before it is made. */

@@ -16,6 +16,9 @@ const MTIME = 1
 /** Bytes of the destination's name that the staging directory's name repeats. */
 const NAME_PART = 200
 
+/** Bytes that are written sooner than a thread is found that writes them. */
+const AT_ONCE = 256 * 1024
+
 /** What every bundle's directory holds (apply/manifest.ts). */
 const MANIFEST_NAME = 'bundle.json'
 
@@ -30,6 +33,8 @@ export class Staging {
   /** The directory beside the destination; the bundle's tree lies in `tree` below it. */
   readonly #directory: string
   readonly destination: string
+  /** Directories of the tree that are there. */
+  readonly #made = new Set<string>()
 
   /** @throws BundleError('destination-exists' | 'destination-unwritable') */
   constructor(destination: string, force: boolean) {
@@ -63,7 +68,10 @@ export class Staging {
   }
 
   makeParents(at: BundlePath): void {
-    this.#writing(at, () => fs.mkdirSync(native(parentOf(this.path(at))), { recursive: true, mode: 0o755 }))
+    const directory = parentOf(this.path(at))
+    if (this.#made.has(directory)) return
+    this.#writing(at, () => fs.mkdirSync(native(directory), { recursive: true, mode: 0o755 }))
+    this.#made.add(directory)
   }
 
   symlink(at: BundlePath, to: string): void {
@@ -74,17 +82,20 @@ export class Staging {
     this.#writing(at, () => fs.writeFileSync(native(this.path(at)), bytes, { flag: 'wx' }))
   }
 
-  /** Writes the pieces to a new file, waiting for each. */
+  /** Writes the pieces to a new file, waiting for each; a small one is written at once. */
   async writePieces(at: BundlePath, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
-    await this.#writingAsync(at, async () => {
-      const file = await fs.promises.open(native(this.path(at)), 'wx', 0o644)
+    try {
+      const fd = fs.openSync(native(this.path(at)), 'wx', 0o644)
       try {
         for await (const piece of pieces)
-          for (let done = 0; done < piece.length; ) done += (await file.write(piece, done)).bytesWritten
+          for (let done = 0; done < piece.length; )
+            done += piece.length <= AT_ONCE ? fs.writeSync(fd, piece, done) : await write(fd, piece, done)
       } finally {
-        await file.close()
+        fs.closeSync(fd)
       }
-    })
+    } catch (error) {
+      throw failed(this.path(at), error)
+    }
   }
 
   /** Gives a staged file other contents. */
@@ -192,14 +203,6 @@ export class Staging {
       throw failed(this.path(at), error)
     }
   }
-
-  async #writingAsync<T>(at: BundlePath, call: () => Promise<T>): Promise<T> {
-    try {
-      return await call()
-    } catch (error) {
-      throw failed(this.path(at), error)
-    }
-  }
 }
 
 /** Lets the owner remove what is in a directory, and below it. Links are not followed. */
@@ -259,6 +262,11 @@ export function writeFile(path: string, text: string): void {
     throw unwritable(path, error)
   }
 }
+
+const write = (fd: number, bytes: Uint8Array, from: number): Promise<number> =>
+  new Promise((done, fail) => {
+    fs.write(fd, bytes, from, (error, n) => (error ? fail(error) : done(n)))
+  })
 
 const parentOf = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf('/')))
 

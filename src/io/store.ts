@@ -59,19 +59,24 @@ export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
   const fd = reading(path, () => fs.openSync(native(path), 'r'))
   try {
     const size = reading(path, () => fs.fstatSync(fd).size)
+    const readInto = (buffer: Buffer, offset: number): number =>
+      reading(path, () => {
+        let done = 0
+        while (done < buffer.length) {
+          const n = fs.readSync(fd, buffer, done, buffer.length - done, offset + done)
+          if (n === 0) break
+          done += n
+        }
+        return done
+      })
     return use({
       size,
-      read: (offset, length) =>
-        reading(path, () => {
-          const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)))
-          let done = 0
-          while (done < buffer.length) {
-            const n = fs.readSync(fd, buffer, done, buffer.length - done, offset + done)
-            if (n === 0) break
-            done += n
-          }
-          return done === buffer.length ? buffer : buffer.subarray(0, done)
-        }),
+      readInto,
+      read: (offset, length) => {
+        const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)))
+        const n = readInto(buffer, offset)
+        return n === buffer.length ? buffer : buffer.subarray(0, n)
+      },
     })
   } finally {
     fs.closeSync(fd)
@@ -94,27 +99,56 @@ export function sameContents(a: string, b: string): boolean {
 }
 
 /** Bytes of a source piece by piece; a piece is valid until the next is asked for. */
-export function* pieces(source: ByteSource, size = 256 * 1024): Generator<Buffer> {
-  for (let offset = 0; offset < source.size; offset += size) yield source.read(offset, size)
+export function* pieces(source: ByteSource, size = PIECE): Generator<Buffer> {
+  const { readInto } = source
+  if (readInto === undefined) {
+    for (let offset = 0; offset < source.size; offset += size) yield source.read(offset, size)
+    return
+  }
+  const buffer = size === PIECE ? (spare ?? Buffer.allocUnsafe(PIECE)) : Buffer.allocUnsafe(size)
+  if (buffer === spare) spare = null
+  for (let offset = 0; offset < source.size; offset += size) {
+    const n = readInto(buffer.subarray(0, Math.min(size, source.size - offset)), offset)
+    yield buffer.subarray(0, n)
+  }
+  if (size === PIECE) spare = buffer
 }
 
-/** Bytes of a file piece by piece, each in a buffer of its own. */
+/** Bytes of a piece: they fit into a CPU's cache. */
+const PIECE = 256 * 1024
+/** A buffer that nobody reads into now: new memory for every file would cost as much as the reading. */
+let spare: Buffer | null = null
+
+/**
+ * Bytes of a file piece by piece, each in a buffer of its own. A file of one piece is read at once: to wait for the
+ * thread that reads it would take longer.
+ */
 export async function* filePieces(path: string, size = 512 * 1024): AsyncGenerator<Buffer> {
-  let file: fs.promises.FileHandle | undefined
+  const fd = reading(path, () => fs.openSync(native(path), 'r'))
   try {
-    file = await fs.promises.open(native(path), 'r')
+    // A byte more than it has shows its end.
+    const expected = fs.fstatSync(fd).size + 1
     for (let offset = 0; ; ) {
-      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(size), 0, size, offset)
-      if (bytesRead === 0) return
-      offset += bytesRead
-      yield buffer.subarray(0, bytesRead)
+      const buffer = Buffer.allocUnsafe(Math.min(size, Math.max(expected - offset, READ_MIN)))
+      const n = expected <= size ? fs.readSync(fd, buffer, 0, buffer.length, offset) : await read(fd, buffer, offset)
+      if (n > 0) yield buffer.subarray(0, n)
+      offset += n
+      if (n === 0 || offset === expected - 1) return
     }
   } catch (error) {
     throw unreadable(path, error)
   } finally {
-    await file?.close()
+    fs.closeSync(fd)
   }
 }
+
+/** Of a file that has grown since it was opened, at least so much is asked for. In bytes. */
+const READ_MIN = 4096
+
+const read = (fd: number, buffer: Buffer, offset: number): Promise<number> =>
+  new Promise((done, fail) => {
+    fs.read(fd, buffer, 0, buffer.length, offset, (error, n) => (error ? fail(error) : done(n)))
+  })
 
 /**
  * Bytes of a file piece by piece, all in one buffer: a piece is valid until the next is asked for.

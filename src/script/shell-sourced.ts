@@ -6,6 +6,7 @@ import { forEachChild, parse, type SyntaxNode, type Word, type WordPart } from '
  * where that is no expansion. Sorted.
  */
 export function sourcedNames(text: string): string[] {
+  if (!MAY_SOURCE.test(text)) return []
   const names = new Set<string>()
   const add = (name: string): void => {
     if (name !== '') names.add(name)
@@ -27,6 +28,9 @@ export function sourcedNames(text: string): string[] {
       add(match[1] ?? '')
   return [...names].sort()
 }
+
+/** `.` or `source` where a command may begin, quoted or not. To look for it costs next to nothing, to parse much. */
+const MAY_SOURCE = /(?:^|[\s;&|({!`])["'\\]?(?:\.|source)["']?(?:[ \t]|\\\n)/m
 
 /** What a word may end in, behind its last slash. */
 function tails(word: Word): string[] {
