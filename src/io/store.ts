@@ -54,6 +54,9 @@ export const readLink = (path: string): string =>
 export const realPath = (path: string): SourcePath =>
   reading(path, () => fs.realpathSync.native(native(path), { encoding: 'buffer' }).toString('latin1')) as SourcePath
 
+/** What a file is, its first bytes tell: they are read once for all who ask. In bytes. */
+const HEAD = 4096
+
 /** Runs `use` on an open regular file, as a source of bytes, and closes it. */
 export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
   const fd = reading(path, () => fs.openSync(native(path), 'r'))
@@ -69,10 +72,18 @@ export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
         }
         return done
       })
+    let head: Buffer | null = null
     return use({
       size,
       readInto,
       read: (offset, length) => {
+        if (length < HEAD && offset >= 0 && offset + length <= HEAD) {
+          if (head === null) {
+            head = Buffer.allocUnsafe(Math.min(HEAD, size))
+            head = head.subarray(0, readInto(head, 0))
+          }
+          return head.subarray(offset, offset + length)
+        }
         const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)))
         const n = readInto(buffer, offset)
         return n === buffer.length ? buffer : buffer.subarray(0, n)
@@ -159,9 +170,10 @@ export async function* filePiecesInto(buffer: Buffer, path: string, every: numbe
   try {
     for (let offset = 0, next = every; ; ) {
       const n = reading(path, () => fs.readSync(fd, buffer, 0, buffer.length, offset))
-      if (n === 0) return
       offset += n
-      yield buffer.subarray(0, n)
+      if (n > 0) yield buffer.subarray(0, n)
+      // Only at its end a regular file gives less than asked for.
+      if (n < buffer.length) return
       if (offset < next) continue
       next += every
       await turn()
