@@ -46,7 +46,7 @@ export interface ContainerScan {
   readonly members: readonly ContainerMember[]
   readonly problems: readonly ContainerProblem[]
   /** With ANY_HASH: whether a member holds what may be a hash that stands alone. No such is among the references. */
-  readonly anyHash: boolean
+  readonly anyHash?: boolean
 }
 
 /**
@@ -57,7 +57,7 @@ export interface ContainerScan {
 export function scanContainer(bytes: Buffer, hashes: HashSet | null, limits: ContainerLimits = LIMITS): ContainerScan {
   const look = new Look(hashes, new Budget(limits))
   const kind = look.into([], bytes, 1)
-  return { kind, members: look.members, problems: look.problems, anyHash: look.anyHash }
+  return { kind, members: look.members, problems: look.problems, ...(hashes === ANY_HASH && { anyHash: look.anyHash }) }
 }
 
 class Look {

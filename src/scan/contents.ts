@@ -137,7 +137,7 @@ export function readMembers(
       return NO_MEMBERS
     }
     if (named !== null && kind === named) problem([], 'opaque', named)
-    const { members, problems, anyHash } = scanContainer(source.read(0, source.size), hashes)
+    const { members, problems, anyHash = false } = scanContainer(source.read(0, source.size), hashes)
     for (const { names, code, detail } of problems) problem(names, code, detail)
     return { members: members.filter(member => member.references.length > 0), anyHash }
   })
