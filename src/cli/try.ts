@@ -1,6 +1,6 @@
 /** `bundle try BUNDLE`: runs a program of a bundle in an empty root. */
 import type { Command } from 'commander'
-import type { TryOptions } from '../try/try.ts'
+import type { TryOptions } from '../try/run.ts'
 import { load, progressFor } from './output.ts'
 
 /**
@@ -11,8 +11,11 @@ export function addTry(program: Command, traced: readonly string[]): void {
   program
     .command('try')
     .description('run a program of a bundle in an empty root: no /nix, no libraries, no shell of this machine')
-    .argument('<bundle>', 'a directory or an archive that bundle made')
-    .argument('[command...]', 'a program of it with arguments, behind -- (default: its only program)')
+    .argument('<bundle>', 'a directory, an archive, an image or one file that bundle made')
+    .argument(
+      '[command...]',
+      'a program of it with arguments, behind -- (default: its only program, what an image starts)',
+    )
     .option('--trace', 'say which paths outside the bundle were opened (strace)')
     .option('--shell <file>', 'a static shell for /bin/sh, such as /bin/busybox')
     .action(async (path: string, command: string[], options: TryOptions) => {

@@ -14,6 +14,8 @@ import type { Packed, PackedFile } from './archive.ts'
 const MAGIC = 'SFONE01\0'
 /** Bytes of the default program's path, with a NUL. */
 const PROGRAM = 256
+/** What a file ends in. Size in bytes. */
+export const TRAILER = { magic: MAGIC, size: MAGIC.length + 8 + 8 + 16 + PROGRAM } as const
 
 /** @throws BundleError('unsupported') for a system without such a program */
 export function singleFor(system: string): Buffer {
@@ -54,7 +56,7 @@ export async function writeExe(
       size += piece.length
       yield piece
     }
-    const trailer = Buffer.alloc(MAGIC.length + 8 + 8 + 16 + PROGRAM)
+    const trailer = Buffer.alloc(TRAILER.size)
     trailer.write(MAGIC, 0, 'latin1')
     trailer.writeBigUInt64LE(BigInt(single.length), 8)
     trailer.writeBigUInt64LE(BigInt(size), 16)

@@ -4,7 +4,7 @@
 
 import type { Finding } from '../model/findings.ts'
 import { toText } from '../paths.ts'
-import type { Outside } from '../try/try.ts'
+import type { Outside } from '../try/run.ts'
 import type { Audit, Audited } from '../verify/audit.ts'
 import { megabytes } from './describe.ts'
 import { jsonFinding, toJson } from './json.ts'

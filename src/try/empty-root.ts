@@ -19,6 +19,16 @@ export interface RootOptions {
   readonly shell: string | null
 }
 
+/** A root that is an image's: how its program starts. */
+export interface ImageRootOptions {
+  /** Where the image's files lie. Text. */
+  readonly root: string
+  /** Absolute, in the image. */
+  readonly workdir: string
+  /** Null for whoever we are. */
+  readonly user: { readonly uid: number; readonly gid: number } | null
+}
+
 /** A way to an empty root. */
 export interface RootMethod {
   readonly name: 'bwrap' | 'unshare' | 'chroot'
@@ -27,6 +37,8 @@ export interface RootMethod {
   /** Whether the bundle has to lie in the root, as nothing can be mounted. */
   readonly copies: boolean
   command(options: RootOptions, argv: readonly string[]): readonly [string, ...string[]]
+  /** The same in a root that is an image's; null when it cannot run as that user. */
+  inImage(options: ImageRootOptions, argv: readonly string[]): readonly [string, ...string[]] | null
 }
 
 /** `$1` is the root, `$2` the bundle, `$3` the shell or nothing; the rest is the command. */
@@ -41,6 +53,24 @@ for d in ${DEVICES.join(' ')}; do : > "$root/dev/$d"; mount --bind "/dev/$d" "$r
 if [ -n "$shell" ]; then : > "$root/bin/sh"; mount --bind "$shell" "$root/bin/sh"; fi
 exec chroot "$root" "$@"`
 
+/** `$1` is the root; the rest is the command. */
+const IMAGE_MOUNTS = `set -e
+root=$1; shift
+mount -t proc none "$root/proc"
+mount -t tmpfs none "$root/dev"
+for d in ${DEVICES.join(' ')}; do : > "$root/dev/$d"; mount --bind "/dev/$d" "$root/dev/$d"; done
+exec "$@"`
+
+/** unshare(1) without a namespace to unshare: what chroot(1) cannot do, a directory to start in. */
+const entered = (
+  { root, workdir, user }: ImageRootOptions,
+  argv: readonly string[],
+): readonly [string, ...string[]] => [
+  ...(['unshare', `--root=${root}`, `--wd=${workdir}`] as const),
+  ...(user === null ? [] : [`--setgid=${user.gid}`, `--setuid=${user.uid}`]),
+  ...['--', ...argv],
+]
+
 const inNamespaces = (flags: readonly string[]) => ['unshare', ...flags, '--mount', '--pid', '--fork'] as const
 
 const unshare = (flags: readonly string[]): RootMethod => ({
@@ -51,6 +81,10 @@ const unshare = (flags: readonly string[]): RootMethod => ({
     ...inNamespaces(flags),
     ...['sh', '-c', MOUNTS, 'sh', root, bundle, shell ?? '', ...argv],
   ],
+  inImage: (options, argv) =>
+    flags.length > 0 && options.user !== null && options.user.uid !== 0
+      ? null
+      : [...inNamespaces(flags), 'sh', '-c', IMAGE_MOUNTS, 'sh', options.root, ...entered(options, argv)],
 })
 
 export const METHODS: readonly RootMethod[] = [
@@ -65,6 +99,16 @@ export const METHODS: readonly RootMethod[] = [
       ...(shell === null ? [] : ['--ro-bind', shell, '/bin/sh']),
       ...['--', ...argv],
     ],
+    // As root it would own all files as that user: what that may write would not show.
+    inImage: ({ root, workdir, user }, argv) =>
+      user !== null && process.geteuid?.() === 0
+        ? null
+        : [
+            'bwrap',
+            ...['--unshare-pid', '--die-with-parent', '--bind', root, '/', '--proc', '/proc', '--dev', '/dev'],
+            ...(user === null ? [] : ['--unshare-user', '--uid', String(user.uid), '--gid', String(user.gid)]),
+            ...['--chdir', workdir, '--', ...argv],
+          ],
   },
   unshare(['--map-root-user']),
   unshare([]),
@@ -73,13 +117,16 @@ export const METHODS: readonly RootMethod[] = [
     probe: ['chroot', '/', 'true'],
     copies: true,
     command: ({ root }, argv) => ['chroot', root, ...argv],
+    inImage: entered,
   },
 ]
 
 /** The first way that works here, or why each does not. */
-export async function findMethod(): Promise<RootMethod | { readonly reasons: readonly string[] }> {
+export async function findMethod(
+  methods: readonly RootMethod[] = METHODS,
+): Promise<RootMethod | { readonly reasons: readonly string[] }> {
   const reasons: string[] = []
-  for (const method of METHODS) {
+  for (const method of methods) {
     const reason = await attempt(method.probe)
     if (reason === null) return method
     if (!reasons.some(r => r.startsWith(`${method.name}: `))) reasons.push(`${method.name}: ${reason}`)
@@ -102,6 +149,22 @@ export function makeRoot(root: string, shell: string | null): void {
   for (const directory of DIRECTORIES) fs.mkdirSync(join(root, directory), { recursive: true })
   fs.chmodSync(join(root, 'tmp'), 0o1777)
   if (shell !== null) fs.copyFileSync(shell, join(root, 'bin/sh'))
+}
+
+/** For a root that is an image's: the directories that something is mounted on. */
+export function makeImageRoot(root: string): void {
+  for (const directory of ['proc', 'dev']) {
+    const path = join(root, directory)
+    if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) fs.rmSync(path, { force: true })
+    fs.mkdirSync(path, { recursive: true })
+  }
+}
+
+/** A program alone in its place. */
+export function copyProgram(file: string, place: string, name: string): void {
+  fs.mkdirSync(place, { recursive: true })
+  fs.copyFileSync(file, join(place, name))
+  fs.chmodSync(join(place, name), 0o755)
 }
 
 /** Copies a tree as it is. */

@@ -4,38 +4,19 @@
  */
 import { join, resolve } from 'node:path'
 import { type Manifest, pathBytes } from '../apply/manifest.ts'
-import { open } from '../archive/members.ts'
+import { type Artefact, open } from '../archive/members.ts'
 import { SHELL_LAUNCHER_LINE } from '../entry/shell.ts'
 import { BundleError } from '../errors.ts'
 import type { Progress } from '../io/progress.ts'
-import { readText, realPath, stat, withFile } from '../io/store.ts'
+import { realPath, stat, withFile } from '../io/store.ts'
 import { fromText, toText } from '../paths.ts'
-import { factsOf } from '../verify/checks/parts.ts'
 import { type Verification, verify } from '../verify/verify.ts'
-import { copyTree, findMethod, makeRoot, PLACE, runInRoot } from './empty-root.ts'
+import { copyTree, findMethod, makeRoot, PLACE } from './empty-root.ts'
+import { isImage } from './image.ts'
+import { tryImage } from './image-run.ts'
+import { environment, rootMethod, started, staticShell, type Tried, type TryOptions } from './run.ts'
+import { readSingle, trySingle } from './single.ts'
 import { inTemporary, unpack } from './unpack.ts'
-
-export interface TryOptions {
-  /** Say which paths outside the bundle were opened. */
-  trace?: boolean
-  /** A static shell of the host, for programs that start through /bin/sh. */
-  shell?: string
-}
-
-export interface Tried {
-  /** Of the command. */
-  readonly code: number
-  /** How the root was made: `bwrap`, `unshare`, `chroot`. */
-  readonly method: string
-  /** With `trace`: what was opened outside the bundle. */
-  readonly outside: readonly Outside[] | null
-}
-
-/** A path outside of the bundle, and whether it was there. Byte string. */
-export interface Outside {
-  readonly path: string
-  readonly opened: boolean
-}
 
 /**
  * Runs a command of a bundle, a directory or an archive.
@@ -49,8 +30,13 @@ export async function tryBundle(
   progress: Progress,
 ): Promise<Tried> {
   const path = fromText(bundle)
+  const single = stat(path)?.type === 'file' ? await readSingle(path) : null
+  if (single !== null) return trySingle(bundle, single, command, options)
   const verification = await verify(path, progress)
   const { manifest } = verification
+  const artefact = await open(path)
+  if (manifest === null && isImage(await namesOf(artefact)))
+    return tryImage(bundle, artefact, verification, command, options, progress)
   if (manifest === null)
     throw new BundleError('usage', 'no bundle: there is no bundle.json in it', {
       path,
@@ -59,13 +45,7 @@ export async function tryBundle(
   refuseUnsafe(path, verification)
   const file = programOf(manifest, command[0])
   const shell = options.shell === undefined ? null : staticShell(options.shell)
-  const method = await findMethod()
-  if ('reasons' in method)
-    throw new BundleError('unsupported', `no empty root can be made here (${method.reasons.join('; ')})`, {
-      path,
-      hint: `run it as root, or in a container with user namespaces; what can be checked without one is: bundle verify ${bundle} (${errorsOf(verification)})`,
-    })
-  const artefact = await open(path)
+  const method = rootMethod(await findMethod(), bundle, errorsOf(verification))
   return inTemporary(async directory => {
     const root = join(directory, 'root')
     const inRoot = join(root, PLACE)
@@ -80,13 +60,14 @@ export async function tryBundle(
     const log = options.trace ? join(directory, 'trace') : null
     const argv = method.command({ bundle: place, root, shell }, [`${PLACE}/${file}`, ...command.slice(1)])
     const env = { ...environment(), ...(method.copies && { LD_ORIGIN_PATH: originOf(manifest, place, file) }) }
-    const code = await runInRoot(argv, env, log)
-    return {
-      code,
-      method: method.name,
-      outside: log === null ? null : outsideOf(readText(fromText(log)), PLACE),
-    }
+    return started(method, argv, env, log, [PLACE])
   })
+}
+
+async function namesOf(artefact: Artefact): Promise<Set<string>> {
+  const names = new Set<string>()
+  for await (const { name } of artefact.members()) names.add(name)
+  return names
 }
 
 const errorsOf = ({ findings }: Verification): string => {
@@ -144,67 +125,9 @@ function refuseShell(place: string, file: string, shell: string | null): void {
   })
 }
 
-/** The shell as an absolute path, when it needs no libraries. */
-function staticShell(shell: string): string {
-  const path = fromText(resolve(shell))
-  if (stat(path)?.type !== 'file') throw new BundleError('not-found', 'no such file', { path })
-  const facts = withFile(path, source => factsOf(source, path))
-  if (facts !== null && facts.interp === null) return resolve(shell)
-  throw new BundleError('usage', 'is no static program, and there are no libraries for it', {
-    path,
-    hint: 'apt-get install busybox-static, nix-build -A pkgsStatic.busybox',
-  })
-}
-
 /** Where nothing can be mounted there is no /proc, which tells the loader where the program lies (ld.so(8), $ORIGIN). */
 function originOf(manifest: Manifest, place: string, file: string): string {
   const at = toText(realPath(fromText(join(place, file)))).slice(toText(realPath(fromText(place))).length + 1)
   const elf = manifest.programs.find(p => p.at.path === at)?.elf.path ?? at
   return `${PLACE}/${elf.slice(0, elf.lastIndexOf('/'))}`
-}
-
-/** What a program can count on anywhere. PATH has to find the tools that make the root, too. */
-const environment = (): NodeJS.ProcessEnv => ({
-  PATH: `${process.env.PATH}:${PLACE}/bin`,
-  HOME: '/home',
-  ...(process.env.TERM !== undefined && { TERM: process.env.TERM }),
-})
-
-const CALL = /^\d+ +(\w+)\((?:(?:AT_FDCWD|\d+)(?:<((?:\\x[0-9a-f]{2})*)>)?, )?"((?:\\x[0-9a-f]{2})*)".*\) += (-?\d+)/
-/** What each process has, or may write to. */
-const ORDINARY = ['/proc', '/dev', '/tmp', '/home'] as const
-
-/**
- * What was opened or tried outside a place, from the first program in it on. Pure.
- * @param text lines of `strace -f -y -xx`
- */
-export function outsideOf(text: string, place: string): Outside[] {
-  const within = (path: string, directory: string): boolean => path === directory || path.startsWith(`${directory}/`)
-  const found = new Map<string, boolean>()
-  let isRunning = false
-  for (const line of whole(text.split('\n'))) {
-    const [, call, directory = '', name, result] = CALL.exec(line) ?? []
-    if (name === undefined) continue
-    const asked = unescaped(name)
-    const path = asked.startsWith('/') ? asked : `${unescaped(directory)}/${asked}`
-    if (call === 'execve' && within(path, place)) isRunning = true
-    if (!isRunning || !path.startsWith('/') || [place, ...ORDINARY].some(d => within(path, d))) continue
-    found.set(path, (found.get(path) ?? false) || !result!.startsWith('-'))
-  }
-  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, opened]) => ({ path, opened }))
-}
-
-const unescaped = (hex: string): string => Buffer.from(hex.replaceAll('\\x', ''), 'hex').toString('latin1')
-
-/** Lines of calls that another process interrupted, put together again. */
-function* whole(lines: readonly string[]): Generator<string> {
-  const begun = new Map<string, string>()
-  for (const line of lines) {
-    const pid = /^\d+/.exec(line)?.[0] ?? ''
-    const end = line.indexOf(' <unfinished ...>')
-    const resumed = /^\d+ +<\.\.\. \w+ resumed>/.exec(line)
-    if (end >= 0) begun.set(pid, line.slice(0, end))
-    else if (!resumed) yield line
-    else yield (begun.get(pid) ?? '') + line.slice(resumed[0].length)
-  }
 }

@@ -29,6 +29,7 @@ int main(int argc, char **argv) {
     if (fork() == 0) return 0;
     return open(argv[2], O_RDONLY) < 0;
   }
+  if (argc > 2 && !strcmp(argv[1], "write")) return open(argv[2], O_WRONLY | O_CREAT, 0600) < 0;
   if (argc > 1 && !strcmp(argv[1], "wait")) { puts("waiting"); fflush(stdout); for (;;) pause(); }
   if (argc > 1 && !strcmp(argv[1], "environment")) { extern char **environ; for (char **e = environ; *e; e++) puts(*e); return 0; }
   printf("%s: %d %d %d\\n", argv[0], access("/nix", F_OK), access("/bin/ls", F_OK), access("/bin/sh", F_OK));
@@ -146,6 +147,57 @@ describe('each way to an empty root', () => {
       code: 2,
       stderr: expect.stringContaining('is no static program'),
     })
+  })
+})
+
+describe('an image', () => {
+  const image = (...options: string[]): string => {
+    const out = `image${options.join('')}.oci.tar`.replace(/[^\w.]/g, '')
+    mustBundle(['./one', '-q', '-o', out, ...options], { cwd })
+    return out
+  }
+
+  test('what it starts is run in its own root: arguments stand for its own, another program by its name', () => {
+    const out = image('--cmd=exit', '--cmd=5', '--env', 'A=b', '--workdir', '/tmp')
+    expect(tried([out]).code).toBe(5)
+    expect(tried([out, '--', '-v'])).toMatchObject({ code: 0, stdout: '/app/bin/app: -1 -1 -1\n', stderr: '' })
+    expect(tried([out, '--', 'app', 'exit', '6']).code).toBe(6)
+    expect(tried([out, '--', 'app', 'environment'], { SECRET: 'x' }).stdout).toMatch(/^(?!.*SECRET).*A=b$/ms)
+    expect(tried([out, '--trace', '--', 'app', 'open', '/etc/passwd'])).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^trace \(\w+\): nothing outside the bundle\n$/),
+    })
+    expect(tried([out, '--', 'third'])).toMatchObject({ code: 2, stderr: expect.stringContaining('no such program') })
+    expect(tried([out, '--shell', '/bin/busybox'])).toMatchObject({ code: 2 })
+  })
+
+  test.runIf(process.getuid?.() === 0)('as the user that it says: what that may not write shows', () => {
+    const out = image('--user', '1001:0', '--writable', '/var/log/app')
+    expect(tried([out, '--', 'app', 'write', '/var/log/app/x']).code).toBe(0)
+    expect(tried([out, '--', 'app', 'write', '/var/log/x']).code).toBe(1)
+  })
+
+  test('with a missing layer it is not unpacked', () => {
+    const out = image()
+    const layer = run('tar', ['-tf', join(cwd, out)])
+      .stdout.split('\n')
+      .find(name => /^blobs\/sha256\/./.test(name))!
+    expect(run('tar', ['--delete', '-f', join(cwd, out), layer]).code).toBe(0)
+    expect(tried([out])).toMatchObject({ code: 2, stderr: expect.stringContaining('is not unpacked') })
+  })
+})
+
+test('one file unpacks itself there; it is called by the name that is asked for', () => {
+  mustBundle(['./two', '-q', '-f', 'exe', '--entrypoint', 'app', '-o', 'two.exe'], { cwd })
+  expect(tried(['two.exe'])).toMatchObject({ code: 0, stdout: NOTHING_THERE.replace('bin/', '') })
+  expect(tried(['two.exe', '--', 'other', 'exit', '7']).code).toBe(7)
+  expect(tried(['two.exe', '--trace', '--', 'app', 'open', '/etc/passwd'])).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/: 1 path outside the bundle\n {2}not there {2}\/etc\/passwd\n$/),
+  })
+  expect(tried(['two.exe', '--', 'third'])).toMatchObject({
+    code: 2,
+    stderr: 'error: third: no such program in the bundle\n  try: one of app, other\n',
   })
 })
 
