@@ -9,6 +9,7 @@ import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manif
 import type { Compression } from './archive/compress.ts'
 import { BundleError } from './errors.ts'
 import { fromGraph } from './explain/from-graph.ts'
+import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
 import { disallowed } from './explain/why.ts'
 import { type Progress, silent } from './io/progress.ts'
 import { push, registryRef } from './io/registry.ts'
@@ -19,6 +20,7 @@ import type { Explained } from './model/explained.ts'
 import type { Finding } from './model/findings.ts'
 import type { DependencyGraph, FileFacts } from './model/graph.ts'
 import type { BundlePlan, PlanOptions } from './model/plan.ts'
+import type { Policy } from './model/policy.ts'
 import type { Target } from './model/target.ts'
 import { readClosure } from './nix/closure.ts'
 import { type ClosureFacts, closureOf } from './nix/database.ts'
@@ -31,10 +33,11 @@ import { singleFor, writeExe } from './pack/exe.ts'
 import { ENDINGS, type Format } from './pack/format.ts'
 import { addition, entrypointOf, type ImageOptions } from './pack/image.ts'
 import { type WrittenImage, writeImage } from './pack/oci.ts'
-import { fromText, type SourcePath, toText } from './paths.ts'
+import { baseName, fromText, type SourcePath, toText } from './paths.ts'
 import { withoutRelocation } from './plan/accounts.ts'
 import { plan as makePlan } from './plan/plan.ts'
 import { planFiles } from './plan/steps.ts'
+import { readPolicy } from './policy.ts'
 import { type BundleReport, plannedFiles, reportOn, type Title } from './report/bundle.ts'
 import { addSbom } from './sbom.ts'
 import { scan } from './scan/scan.ts'
@@ -69,9 +72,12 @@ export async function bundle(
       hint: 'put it behind two dashes: --trace -- nginx -t',
     })
 
+  const policy = options.policy === undefined ? null : readPolicy(options.policy, cwd)
   const { target, graph, made, title, how, closure } = await prepare(targets, options, progress)
-  const unwanted = disallowedIn(title, graph, made, options.disallow)
-  const planned = { ...made, findings: [...unwanted, ...made.findings] }
+  const judgedBy = (findings: readonly Finding[]): readonly Finding[] =>
+    policy === null ? findings : judged(policy, findings)
+  const unwanted = unwantedIn(title, graph, made, options.disallow ?? [], policy)
+  const planned = { ...made, findings: judgedBy([...unwanted, ...made.findings]) }
   // Every byte that will differ from its input is named in the plan.
   // What no image can be made of is said before its files are written.
   if (image !== null) imageFacts(title, graph, [], how.prefix!, image)
@@ -80,7 +86,7 @@ export async function bundle(
     singleFor(title.system)
     entryOf(title, graph, options)
   }
-  const reportOf = (plan: BundlePlan) => reportOn(title, target, plan, how, graph, format)
+  const reportOf = (plan: BundlePlan) => reportOn(title, target, plan, how, graph, format, policy?.file ?? null)
   if (planned.findings.some(f => f.severity === 'error')) {
     await closure
     return reportOf(planned)(null, planned.findings, [], null)
@@ -116,14 +122,16 @@ export async function bundle(
     ])
 
     const verified = await verify(staging.tree, progress, { hashes: graph.hashes })
-    const findings = [
+    const bytes = manifest.length + written.files.reduce((sum, f) => sum + (f.type === 'file' ? f.size : 0), 0)
+    const findings = judgedBy([
+      ...(policy === null ? [] : judgeSize(policy, bytes, explained)),
       ...plan.findings,
       ...written.findings,
       // What no scan can see into was told when it was found, by the name that the user knows.
       ...verified.findings.filter(f => f.code !== 'container-unread'),
       ...compareChoices(graph, plan, verified.linkMaps),
       ...(await verifyAdded(options.image ?? {}, cwd, progress)),
-    ]
+    ])
     if (options.report !== undefined) writeReport(outputPath(options.report, cwd), target, graph, plan, findings)
     if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known?.size)
     // Nothing below runs when a finding is an error: an unverified bundle is never published.
@@ -220,23 +228,32 @@ export async function explainTarget(
 const partsIn = (path: SourcePath): ((offset: number) => string | null) =>
   withFile(path, source => partsOf(source, path))
 
-function disallowedIn(
+/** What should not be in it, or should and is not: by --disallow, and by a policy. */
+function unwantedIn(
   title: Title,
   graph: DependencyGraph,
   made: BundlePlan,
-  names: readonly string[] = [],
+  names: readonly string[],
+  policy: Policy | null,
 ): Finding[] {
-  if (names.length === 0) return []
+  if (names.length === 0 && policy === null) return []
   const nowhere = (): null => null
-  const explained = fromGraph(
-    { kind: 'target', ...title, digest: null },
-    graph,
-    made,
-    planFiles(made),
-    null,
-    () => nowhere,
+  const subject = { kind: 'target' as const, ...title, digest: null }
+  const explained = fromGraph(subject, graph, made, planFiles(made), null, () => nowhere)
+  const unwanted = disallowed(explained, names.map(fromText))
+  if (policy === null) return unwanted
+  const bytes = explained.files.reduce((sum, { size }) => sum + size, 0)
+  const inside = new Set(explained.files.map(({ at }) => baseName(at)))
+  const asking = [...graph.files.values()].flatMap(({ path, facts }) =>
+    facts.format === 'elf' && made.placed.has(path) ? [{ file: path, verneed: facts.verneed }] : [],
   )
-  return disallowed(explained, names.map(fromText))
+  return [
+    ...unwanted,
+    // What is larger as it is planned is no smaller when it is written.
+    ...judgeSize(policy, bytes, explained),
+    ...judge(policy, explained),
+    ...judgeSymbols(policy, asking, name => inside.has(name)),
+  ]
 }
 
 const COMPRESSION: Readonly<Record<Exclude<Format, 'dir'>, Compression>> = {

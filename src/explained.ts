@@ -5,14 +5,18 @@ import { open } from './archive/members.ts'
 import { bundle, explainTarget } from './bundle.ts'
 import { BundleError } from './errors.ts'
 import { explainManifest } from './explain/from-manifest.ts'
+import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
 import { stat, withFile } from './io/store.ts'
 import type { Explained } from './model/explained.ts'
+import type { Finding } from './model/findings.ts'
+import type { Policy } from './model/policy.ts'
 import type { BundleOptions } from './options.ts'
-import { fromText } from './paths.ts'
+import { baseName, fromText } from './paths.ts'
 import { type AskedOfSbom, sbomOfBundle, type WrittenSbom } from './sbom.ts'
 import { type Inspection, inspect } from './scan/inspect.ts'
 import { inTemporary } from './try/unpack.ts'
 import { partsOf } from './verify/checks/parts.ts'
+import type { Verification } from './verify/verify.ts'
 
 /** A `bundle.json` of a hundred thousand files has 40 MB. In bytes. */
 const MANIFEST_MAX = 256 << 20
@@ -83,3 +87,27 @@ export async function sbomFor(word: string, asked: AskedOfSbom, options: BundleO
     return of(fromText(output))
   })
 }
+
+/**
+ * Judges what `bundle verify` looks at by a policy.
+ * @throws BundleError('unsupported') when it asks for packages or files of what is no bundle
+ */
+export const judgeBy =
+  (policy: Policy) =>
+  async (path: string, verification: Verification): Promise<readonly Finding[]> => {
+    const { manifest, elf, names, bytes } = verification
+    const asks = policy.disallow.length + policy.require.length + policy.disallowFiles.length > 0
+    if (manifest === null && asks)
+      throw new BundleError('unsupported', `no bundle: what ${policy.file} asks of packages and files is not known`, {
+        path: fromText(path),
+      })
+    const explained = manifest === null ? null : explainManifest(await readManifest(fromText(path)), fromText(path))
+    const inside = new Set([...names].map(baseName))
+    const asking = [...elf].map(([file, { verneed }]) => ({ file, verneed }))
+    return judged(policy, [
+      ...judgeSize(policy, explained?.files.reduce((sum, { size }) => sum + size, 0) ?? bytes, explained),
+      ...(explained === null ? [] : judge(policy, explained)),
+      ...judgeSymbols(policy, asking, name => inside.has(name)),
+      ...verification.findings,
+    ])
+  }

@@ -53,6 +53,8 @@ export interface BundleOptions {
   trace?: readonly string[]
   /** Packages and libraries, by name, that must not be in the bundle. */
   disallow?: readonly string[]
+  /** A file that says what the bundle may and must hold (docs/policy.md). */
+  policy?: string
   /** Where the full account of all references goes, with store paths. Never inside the bundle. */
   report?: string
   /** The Nix file that attributes are taken from, instead of nixpkgs. */

@@ -16,7 +16,7 @@ const ROOMS = [
   // stages, and the nouns that they hand on
   ...['model', 'target', 'scan', 'plan', 'apply', 'verify', 'pack', 'explain', 'try', 'report', 'page'],
   // what is called from outside
-  ...['options.ts', 'sbom.ts', 'bundle.ts', 'explained.ts', 'index.ts', 'cli'],
+  ...['size.ts', 'policy.ts', 'options.ts', 'sbom.ts', 'bundle.ts', 'explained.ts', 'index.ts', 'cli'],
 ]
 
 /** Rooms in which decisions are made: they read no file and start no process, but for the adapters of tools. */

@@ -7,7 +7,9 @@ import { FORMATS } from '../pack/format.ts'
 import type { ImageOptions } from '../pack/image.ts'
 import { collect, load, type OutputOptions, print, printFindings, progressFor, withOutput } from './output.ts'
 
-type MakeOptions = Omit<BundleOptions, 'trace' | 'image'> & ImageOptions & OutputOptions & { trace?: boolean }
+type MakeOptions = Omit<BundleOptions, 'trace' | 'image' | 'policy'> &
+  ImageOptions &
+  OutputOptions & { trace?: boolean; policy?: string | false }
 
 /**
  * Adds the command.
@@ -51,6 +53,8 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--exclude <glob>', 'leave these out (repeatable)', collect)
     .option('--trace', 'run the command behind -- and bring what it opens: --trace -- nginx -t')
     .option('--disallow <name>', 'fail if this package or library would be in the bundle (repeatable)', collect)
+    .option('--policy <file>', 'what it may and must hold (default: storefree.json beside the flake, or here)')
+    .option('--no-policy', 'whatever storefree.json says')
     .addOption(
       new Option(
         '--with <kinds>',
@@ -88,13 +92,15 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--created <time>', 'RFC 3339 (default: SOURCE_DATE_EPOCH, else 1970)')
     .action(async (targets: [string, ...string[]], typed: MakeOptions) => {
       const pipeline = load()
-      const { trace: isTraced, ...rest } = typed
+      const { trace: isTraced, policy: named, ...rest } = typed
       const [image, options] = splitImage(rest)
       const { bundle, bundleSummary, jsonFinding, plannedLines, toJson } = pipeline
       const progress = progressFor(options, pipeline)
+      const policy = named === false ? null : (named ?? pipeline.findPolicy(targets, process.cwd()))
       const report = await bundle(targets, {
         ...options,
         image,
+        ...(policy !== null && { policy }),
         ...(isTraced && { trace: traced }),
         progress,
         showNix: !options.quiet && !options.json && process.stderr.isTTY,

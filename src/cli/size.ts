@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { EXIT } from '../exit.ts'
 import type { SizeBy } from '../report/size.ts'
+import { parseSize } from '../size.ts'
 import { type AskedOptions, askedOf, SUBJECT, withAsked } from './asked.ts'
 import { print } from './output.ts'
 import { writePage } from './report.ts'
@@ -14,7 +15,7 @@ export function addSize(program: Command): void {
     .argument('<target>', SUBJECT)
     .addOption(new Option('--by <what>', 'rows').choices(['package', 'file', 'kind']).default('package'))
     .option('--top <n>', 'rows that are shown', parseCount, 40)
-    .option('--max <size>', 'exit code 1 when it is larger: 90MB, 512kB, bytes', parseSize)
+    .option('--max <size>', 'exit code 1 when it is larger: 90MB, 512kB, bytes', sizeOf)
     .option('--against <bundle>', 'what grew, came and went since that bundle (or target)')
     .option('--html <file>', 'write a page for browsers too (bundle report)')
     .action(async (word: string, options: SizeOptions) => {
@@ -44,21 +45,8 @@ function parseCount(text: string): number {
   return n
 }
 
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  B: 1,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  KIB: 1 << 10,
-  MIB: 1 << 20,
-  GIB: 1 << 30,
-}
-
-function parseSize(text: string): number {
-  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text) ?? []
-  const factor = UNITS[unit.toUpperCase()]
-  if (number === undefined || factor === undefined)
-    throw new InvalidArgumentError('a size is wanted, such as 90MB, 512kB, 10MiB or bytes')
-  return Math.round(Number(number) * factor)
+function sizeOf(text: string): number {
+  const size = parseSize(text)
+  if (size === null) throw new InvalidArgumentError('a size is wanted, such as 90MB, 512kB, 10MiB or bytes')
+  return size
 }

@@ -13,7 +13,7 @@ import {
   withOutput,
 } from './output.ts'
 
-type VerifyOptions = AuditOptions & OutputOptions & { github?: boolean; sarif?: string }
+type VerifyOptions = Omit<AuditOptions, 'judge'> & OutputOptions & { github?: boolean; sarif?: string; policy?: string }
 
 export function addVerify(program: Command): void {
   withOutput(program.command('verify'))
@@ -26,12 +26,15 @@ export function addVerify(program: Command): void {
     .option('--strict', 'what cannot be looked into is an error')
     .option('--baseline <file>', 'findings that are known: fail on new ones only')
     .option('--write-baseline <file>', 'accept what is found now')
+    .option('--policy <file>', 'what it may and must hold (docs/policy.md)')
     .option('--sarif <file>', 'write SARIF 2.1.0')
     .option('--github', 'annotations for GitHub Actions')
     .action(async (paths: string[], options: VerifyOptions) => {
       const pipeline = load()
       const progress = progressFor(options, pipeline)
-      const result = await pipeline.audit(paths, options, progress)
+      const policy = options.policy === undefined ? null : pipeline.readPolicy(options.policy, process.cwd())
+      const judge = policy && { judge: pipeline.judgeBy(policy) }
+      const result = await pipeline.audit(paths, { ...options, ...judge }, progress)
       progress.done()
       if (options.sarif !== undefined) pipeline.writeSarif(options.sarif, result.audited)
       for (const audited of result.audited) printAudited(audited, options, pipeline)

@@ -127,8 +127,11 @@ const sameChain = (a: Chain, b: Chain): boolean =>
 export const ownerOf = ({ files, directories }: Explained, id: number): number | null =>
   id < files.length ? files[id]!.package : directories[id - files.length]!.package
 
-/** Findings for what must not be in a bundle and is, by the names that `bundle why` takes. */
-export function disallowed(explained: Explained, names: readonly string[]): Finding[] {
+/**
+ * Findings for what must not be in a bundle and is, by the names that `bundle why` takes.
+ * @param policy the file that says so; null for --disallow
+ */
+export function disallowed(explained: Explained, names: readonly string[], policy: string | null = null): Finding[] {
   if (names.length === 0) return []
   const chains = new Chains(explained)
   return names.flatMap((name): Finding[] => {
@@ -137,14 +140,19 @@ export function disallowed(explained: Explained, names: readonly string[]): Find
     const owners = new Set(packages)
     const found = chains.order.find(id => wanted.has(id) || owners.has(explained.files[id]?.package ?? -1))
     if (found === undefined) return []
-    const { asked, needs } = chains.chainTo(found)!
-    const ofTarget = asked.kind === 'entry' || asked.kind === 'target'
-    // The directory that holds all of a target's own files says nothing.
-    const steps = asked.kind === 'target' ? needs.slice(1) : needs
-    const chain = [...steps.map(need => need.from), found].map(id => sourceOf(explained, id))
-    const option = ofTarget ? null : asked.kind === 'trace' ? '--trace' : asked.name
-    return [{ code: 'disallowed', severity: 'error', file: chain.at(-1)!, name, chain, option }]
+    const { chain, option } = chainOf(explained, chains, found)
+    return [{ code: 'disallowed', severity: 'error', file: chain.at(-1)!, name, chain, option, policy }]
   })
+}
+
+/** The shortest chain to what is there: the inputs that its steps are, and the option that it begins with. */
+export function chainOf(explained: Explained, chains: Chains, id: number): { chain: string[]; option: string | null } {
+  const { asked, needs } = chains.chainTo(id)!
+  const ofTarget = asked.kind === 'entry' || asked.kind === 'target'
+  // The directory that holds all of a target's own files says nothing.
+  const steps = asked.kind === 'target' ? needs.slice(1) : needs
+  const chain = [...steps.map(need => need.from), id].map(other => sourceOf(explained, other))
+  return { chain, option: ofTarget || asked.kind === 'bundle' ? null : asked.kind === 'trace' ? '--trace' : asked.name }
 }
 
 /** The input that a file or directory is; its place for what is made. */

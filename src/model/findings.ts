@@ -67,6 +67,38 @@ export type Finding = FindingBase &
         readonly chain: readonly string[]
         /** The option that the chain begins with; null for a target. */
         readonly option: string | null
+        /** The file that says so; null for --disallow. */
+        readonly policy: string | null
+      }
+    /** Of a policy, which is `file`, or `policy` where another file is meant (docs/policy.md). */
+    | {
+        readonly code: 'policy-size'
+        readonly bytes: number
+        readonly max: number
+        readonly largest: readonly { readonly name: string; readonly bytes: number }[]
+      }
+    /** `named`: files of the bundle or Nix's closure name such a package, and no file of it came. */
+    | { readonly code: 'policy-missing'; readonly name: string; readonly named: boolean }
+    | {
+        readonly code: 'policy-files'
+        readonly policy: string
+        readonly glob: string
+        readonly count: number
+        /** Places of the first ones. */
+        readonly examples: readonly string[]
+        /** Of the first one, as above. */
+        readonly chain: readonly string[]
+        readonly option: string | null
+      }
+    | {
+        readonly code: 'policy-symbols'
+        readonly policy: string
+        /** Outside of what was looked at. */
+        readonly library: string
+        readonly version: string
+        readonly max: string
+        /** Files that ask for it, the first of them in `file`. */
+        readonly files: readonly string[]
       }
     | { readonly code: 'strip-nothing'; readonly count: number }
     | { readonly code: 'set-id-dropped' }

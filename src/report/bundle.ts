@@ -49,6 +49,8 @@ export interface BundleReport {
   readonly pushed: Pushed | null
   /** What was written of an image; null for anything else. */
   readonly image: ImageReport | null
+  /** The file that said what it may and must hold; null for none. */
+  readonly policy: string | null
   readonly findings: readonly Finding[]
 }
 
@@ -85,6 +87,7 @@ export function reportOn(
   { prefix }: PlanOptions,
   graph: DependencyGraph,
   format: Format,
+  policy: string | null,
 ) {
   return (
     output: string | null,
@@ -114,6 +117,7 @@ export function reportOn(
       tarSha256: packed?.tarSha256 ?? null,
       pushed: null,
       image: packed !== null && 'layers' in packed ? imageReport(packed) : null,
+      policy,
       findings,
     }
   }
@@ -166,6 +170,7 @@ export function bundleSummary(report: BundleReport): string {
       : [
           `  ${counted(report.templates, 'data file names', 'data files name')} places: run ./relocate in it after unpacking`,
         ]),
+    ...(report.policy === null ? [] : [`  as ${report.policy} wants it`]),
     ...(warnings === 0 ? [] : [`  warnings: ${warnings}`]),
   ].join('\n')
 }

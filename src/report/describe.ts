@@ -57,7 +57,15 @@ export function describe(finding: Finding): string {
     case 'include-nothing':
       return 'no file of the packages that the program refers to matches --include'
     case 'disallowed':
-      return `is ${t(finding.name)}, which --disallow keeps out; ${finding.option === null && finding.chain.length === 1 ? 'it is an own file of the target' : `it comes by ${[...(finding.option === null ? [] : [finding.option]), ...finding.chain].map(shortPath).join(' -> ')}`}`
+      return `is ${t(finding.name)}, which ${finding.policy ?? '--disallow'} keeps out; ${comesBy(finding)}`
+    case 'policy-size':
+      return `a bundle may have ${bytesText(finding.max)}, and this one has ${bytesText(finding.bytes)} (${finding.bytes - finding.max} bytes more)${finding.largest.length === 0 ? '' : `: ${finding.largest.map(({ name, bytes }) => `${t(name)} ${bytesText(bytes)}`).join(', ')}`}; bundle size says what they are spent on`
+    case 'policy-missing':
+      return `asks for ${t(finding.name)}, which is not in the bundle${finding.named ? '; it is named there, or in its closure, and no file of it came: --include brings some' : ''}`
+    case 'policy-files':
+      return `is ${t(finding.glob)}, which ${finding.policy} keeps out${finding.count > 1 ? ` (${finding.count} files: ${some(finding.examples)})` : ''}; ${comesBy(finding)}`
+    case 'policy-symbols':
+      return `asks ${t(finding.library)} for ${t(finding.version)}, newer than the ${finding.max} of ${finding.policy}; the library is not in the bundle${alsoIn(finding.files)}`
     case 'strip-nothing':
       return `not done for Mach-O (${finding.count} files): symbols and debug information stay`
     case 'machine-data':
@@ -116,6 +124,11 @@ export function describe(finding: Finding): string {
 }
 
 const t = toText
+/** By which chain something came that should not. */
+const comesBy = ({ chain, option }: { chain: readonly string[]; option: string | null }): string =>
+  option === null && chain.length === 1
+    ? 'it is an own file of the target'
+    : `it comes by ${[...(option === null ? [] : [option]), ...chain].map(shortPath).join(' -> ')}`
 /** `a, b, c and 4 more`. */
 function somePaths(paths: readonly string[]): string {
   const shown = paths.slice(0, OTHERS_SHOWN).map(shortPath).join(', ')

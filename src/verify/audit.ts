@@ -24,6 +24,8 @@ export interface AuditOptions {
   writeBaseline?: string
   closed?: boolean
   strict?: boolean
+  /** What else is asked of each path: its findings with those of a policy. */
+  judge?: (path: string, verification: Verification) => Promise<readonly Finding[]>
 }
 
 /** One path, with what is left of its findings. */
@@ -54,11 +56,14 @@ export async function audit(paths: readonly string[], options: AuditOptions, pro
     allowed,
     closed: options.closed ?? false,
     strict: options.strict ?? false,
+    facts: options.judge !== undefined,
   }
   const audited: Audited[] = []
   const met = new Set<string>()
   for (const path of paths) {
-    const verification = await verify(fromText(path), progress, verifyOptions)
+    const verified = await verify(fromText(path), progress, verifyOptions)
+    const { judge } = options
+    const verification = judge === undefined ? verified : { ...verified, findings: await judge(path, verified) }
     const findings = verification.findings.filter(f => {
       const key = keyOf(knownBy(f))
       if (known.has(key)) met.add(key)

@@ -34,6 +34,8 @@ export interface VerifyOptions {
   readonly closed?: boolean
   /** Whether what cannot be looked into is an error. */
   readonly strict?: boolean
+  /** Whether facts of ELF files are wanted, also where not everything has to resolve inside. */
+  readonly facts?: boolean
 }
 
 export interface Verification {
@@ -50,6 +52,10 @@ export interface Verification {
   readonly closed: boolean
   /** What each program loads, by its ELF file's bundle path. */
   readonly linkMaps: ReadonlyMap<BundlePath, LinkMap>
+  /** By their places, where they were wanted or needed. */
+  readonly elf: ReadonlyMap<string, ElfFacts>
+  /** Places of all files, links and directories. */
+  readonly names: ReadonlySet<string>
 }
 
 const MANIFEST_MAX = 256 << 20
@@ -145,7 +151,7 @@ class Reading {
     if (member.type === 'file') {
       const blob = checkBlob(name)
       const isOfImage = this.#known === null && (isLayer(name) || mayBeDocument(name, member.size))
-      const wanted = { digest: this.#known !== null || isOfImage, facts: this.#closed }
+      const wanted = { digest: this.#known !== null || isOfImage, facts: this.#closed || this.#options.facts === true }
       const read = await this.#kept(member, name)
       const json = isOfImage && mayBeDocument(name, member.size) ? await bytesOf(read) : null
       const whole = json === null ? read : { ...read, contents: () => once(json) }
@@ -189,6 +195,8 @@ class Reading {
       manifest,
       closed: this.#closed,
       linkMaps: closure?.linkMaps ?? new Map(),
+      elf: this.#elf,
+      names: this.#names,
     }
   }
 

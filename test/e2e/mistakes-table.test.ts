@@ -70,6 +70,7 @@ const asNobody = (args: readonly string[]): Run =>
     cwd,
     env: { ...fixtureEnv, HOME: '/' },
   })
+const withPolicy = (text: string): Run => here([probe(), '--policy', file('storefree.json', text)])
 const SCRIPT = '#!/bin/sh\necho hello\n'
 const probe = (): string => fixture('probe')
 /** Only these programs on PATH. */
@@ -193,6 +194,8 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
   '`--with` something unknown': () => here([probe(), '--with', 'fonts']),
   '`--include` that matches nothing': () => here([probe(), '-f', 'dir', '-o', 'out', '--include', 'no/such/*']),
   '`--disallow` with what the bundle would hold': () => here([fixture('nginx'), '--disallow', 'openssl']),
+  'A `storefree.json` with a word that is none': () => withPolicy('{ "maxsize": 1 }'),
+  'A bundle larger than `storefree.json` wants it': () => withPolicy('{ "maxSize": 1 }'),
   '`--trace` without a command': () => here([probe(), '--trace']),
   '`--trace` with a command that is not there': () => here([probe(), '--trace', '--', 'no-such-program']),
   '`--trace`, and no strace': () => here([probe(), '--trace', '--', 'probe'], onlyOnPath()),
