@@ -18,7 +18,9 @@
  *
  * One file for all programs of a bundle. Behind this code follows a struct originals, made by sidecar.ts.
  */
+#ifndef SIDECAR
 #define SIDECAR
+#endif
 #include "stub.c"
 
 /* What was there before the bootstrap. */
@@ -36,7 +38,14 @@ struct originals {
 	u32 count, zero;
 	struct original original[];
 };
-extern const struct originals config;
+#ifdef HOST_TEST
+/* Where the file is mapped, and the list in it. */
+extern const char *sidecar;
+extern const struct originals originals;
+#else
+#define sidecar _start
+extern const struct originals originals __asm__("config");
+#endif
 
 /* bootstrap.c's; of the first 24 bytes only what is needed here has a name. */
 struct boot {
@@ -60,7 +69,7 @@ enum { SYS_mremap = 216 };
 static void restore(const char *who, const struct original *o, u64 bias, u64 page)
 {
 	u64 first = o->address & -page, last = (o->address + o->covered + page - 1) & -page;
-	u64 from = (u64)_start + o->offset;
+	u64 from = (u64)sidecar + o->offset;
 	if (hash(SEED, (const u64 *)from, o->length / 8) != o->digest)
 		die(who, ": damaged: the code of this program in its bundle's lib/.entry", "");
 	if (sys(SYS_mremap, from + first - o->first, last - first, last - first, MREMAP_MAYMOVE | MREMAP_FIXED, bias + first, 0) != (long)(bias + first))
@@ -107,7 +116,7 @@ __attribute__((used)) u64 start(u64 *stack, u64 exit_function, const struct boot
 	find_aux(stack, aux);
 	u64 page = aux[AT_PAGESZ] ? *aux[AT_PAGESZ] : 4096;
 	struct program program = { (const struct config *)kept, (u64)&boot->config - boot->config.address, 0, 0 };
-	const struct original *o = &config.original[boot->number];
+	const struct original *o = &originals.original[boot->number];
 	program.first = program.bias + o->address;
 	/* What the digest was right for is as sidecar.ts made it, and no longer than there is room. */
 	copy((u64)kept, (const char *)&boot->config, program.first + o->covered - (u64)&boot->config);

@@ -44,10 +44,39 @@ struct config {
 	char loader[8192];
 } config;
 const char _start[16] = "the entry point", _loaded[16], _mapped[16];
-u64 start(u64 *stack, u64 exit_function), loaded(u64 *stack);
+u64 loaded(u64 *stack);
+#ifdef SIDECAR
+/*
+ * Entered by a sidecar (sidecar.c, which is linked in the place of stub.c): the bootstrap lies in the program's first
+ * segment, with `config` and the search path behind it, and the pages as they were in what stands for the sidecar's file.
+ */
+enum { IS_SIDECAR = 1 };
+static struct boot {
+	u64 digest;
+	uint32_t hashed, length, number, zero;
+	struct config config;
+} *boot;
+struct originals {
+	char magic[8];
+	uint32_t count, zero;
+	struct original { u64 address, first, digest; uint32_t offset, length, covered, zero; } original[4];
+} originals;
+const char *sidecar;
+u64 start(u64 *stack, u64 exit_function, const struct boot *boot);
+static u64 enter(u64 *stack, u64 exit_function) { return start(stack, exit_function, boot); }
+#else
+enum { IS_SIDECAR = 0 };
+u64 start(u64 *stack, u64 exit_function);
+static u64 enter(u64 *stack, u64 exit_function) { return start(stack, exit_function); }
+#endif
+static char search_path[200];
+/* Where the program's first instruction is, and how many system calls come before it asks for its own path. */
+static u64 first_instruction;
+static int calls_before;
+static int is_damaged;
 struct state;
 void relocate_libraries(const struct state *state);
-enum { NR_read, NR_write, NR_close, NR_mmap, NR_mprotect, NR_munmap, NR_pread64, NR_getcwd, NR_exit_group, NR_openat, NR_readlinkat, NR_pwrite64, NR_clock_gettime, NR_newfstatat, NR_mkdirat, NR_symlinkat, NR_fchmod, NR_COUNT };
+enum { NR_read, NR_write, NR_close, NR_mmap, NR_mprotect, NR_munmap, NR_pread64, NR_getcwd, NR_exit_group, NR_openat, NR_readlinkat, NR_pwrite64, NR_clock_gettime, NR_newfstatat, NR_mkdirat, NR_symlinkat, NR_fchmod, NR_mremap, NR_COUNT };
 
 /* ---- Random numbers (splitmix64) ---- */
 
@@ -112,7 +141,7 @@ static unsigned char expected_file[1 << 16];
 static struct { u64 offset, length, target; } planted[8];
 static int planted_count;
 
-/* Of each small page: whether it belongs to an image. */
+/* Of each small page: whether it belongs to an image (1), or to the sidecar (2). */
 static unsigned char theirs[PAGES];
 
 static size_t place(u64 at, u64 length, const char *what)
@@ -561,6 +590,20 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		protect(first, whole(b) / SMALL, (int)c);
 		return 0;
 	}
+	case NR_mremap: { /* pages of the sidecar's go where the program's are */
+		size_t from = place(a, b, "mremap"), to = place(e, c, "mremap");
+		if (!IS_SIDECAR || b != c || d != 3 || is_damaged)
+			wrong("mremap(%#lx, %#lx, %#lx, %ld, %#lx)", a, b, c, d, e);
+		for (u64 i = 0; i < (u64)b / SMALL; i++)
+			if (theirs[from + i] != 2 || theirs[to + i] != 1 || mapped[to + i] != 1 + (PROT_READ | PROT_EXEC))
+				wrong("mremap of what is not the sidecar's, or over what is not the program's code: %#lx, %#lx", a, e);
+		protect(to, b / SMALL, PROT_READ | PROT_WRITE);
+		memcpy(arena + to * SMALL, arena + from * SMALL, b);
+		protect(to, b / SMALL, PROT_READ | PROT_EXEC);
+		discard(from, b / SMALL);
+		memset(theirs + from, 0, b / SMALL);
+		return e;
+	}
 	case NR_munmap: {
 		size_t first = place(a, whole(b), "munmap");
 		for (u64 i = 0; i < whole(b) / SMALL; i++)
@@ -575,6 +618,10 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 }
 
 /* ---- Made-up programs and libraries in memory ---- */
+
+static Elf64_Dyn dynamic_section[8];
+/* What ld.so is told is the program's: that, or what the sidecar has made of it. */
+static Elf64_Dyn *dynamic_for_loader;
 
 enum { IMAGES = 4, SEGMENTS = 4, SITES = 8, HEADERS = 1024 };
 static struct image {
@@ -628,7 +675,7 @@ static void make_image(struct image *m, int is_program)
 	int writable = -1;
 	for (int i = 0; i < m->segments; i++) {
 		u64 length = page + below(2 * page);
-		Elf64_Word flags = (Elf64_Word[]){ PF_R, PF_R | PF_X, PF_R | PF_W, PF_R | PF_W, PF_X, PF_R | PF_W | PF_X }[i ? below(6) : 0];
+		Elf64_Word flags = (Elf64_Word[]){ PF_R, PF_R | PF_X, PF_R | PF_W, PF_R | PF_W, PF_X, PF_R | PF_W | PF_X }[i ? below(6) : IS_SIDECAR && is_program];
 		if (flags == (PF_R | PF_W))
 			writable = i;
 		m->header[i] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = flags, .p_offset = vaddr - m->low, .p_vaddr = vaddr, .p_filesz = length, .p_memsz = length, .p_align = page };
@@ -695,6 +742,86 @@ static void map_image(struct image *m)
 		memset(theirs + at, 1, pages);
 	}
 }
+
+static u64 hash(u64 value, const u64 *from, u64 count);
+
+#ifdef SIDECAR
+/* Puts a bootstrap over the program's code, and what was there into a sidecar. */
+static void make_bootstrap(void)
+{
+	struct image *m = &images[PROGRAM];
+	u64 fixed = 24 + 32, behind = fixed + strlen(config.loader) + 1 + strlen(search_path) + 1;
+	u64 code = 16 * below(60), covered = code + behind, room = m->header[0].p_memsz - covered;
+	u64 address = m->low + (chance(30) ? 0 : chance(50) ? room : below(room + 1)) / 16 * 16;
+	u64 stored = page << below(3), first = address & -stored, length = ((address + covered + stored - 1) & -stored) - first;
+	first_instruction = m->bias + address;
+	boot = (struct boot *)(first_instruction + code);
+	config.address = (u64)&boot->config - m->bias;
+
+	/* Its file, with the pages somewhere in it; parts of them may lie in no segment. */
+	u64 before = stored * below(3), size = before + length;
+	size_t at = 0;
+	for (int taken = 1; taken;) {
+		at = below((PAGES - size / SMALL) * SMALL / page) * (page / SMALL), taken = 0;
+		for (size_t i = 0; i < size / SMALL; i++)
+			taken |= mapped[at + i];
+	}
+	discard(at, size / SMALL);
+	protect(at, size / SMALL, PROT_READ | PROT_WRITE);
+	memset(theirs + at, 2, size / SMALL);
+	sidecar = arena + at * SMALL;
+	char *pages = arena + at * SMALL + before;
+	for (u64 i = 0; i < length; i++)
+		pages[i] = first + i >= m->low && first + i < m->low + m->span ? (char)m->memory[first + i - m->low] : (char)i;
+	originals.count = 1 + (uint32_t)below(4);
+	uint32_t number = (uint32_t)below(originals.count);
+	struct original *o = &originals.original[number];
+	*o = (struct original){ address, first, hash(0xcbf29ce484222325, (u64 *)pages, length / 8), (uint32_t)before, (uint32_t)length, (uint32_t)covered, 0 };
+	is_damaged = chance(5);
+	if (is_damaged)
+		pages[below(length)] ^= (char)(1 << below(8));
+	protect(at, size / SMALL, PROT_READ | PROT_EXEC);
+
+	size_t text = (m->bias + m->low - (u64)arena) / SMALL, count = whole(m->header[0].p_memsz) / SMALL;
+	protect(text, count, PROT_READ | PROT_WRITE);
+	memset((char *)first_instruction, 0x90, code);
+	boot->digest = next(), boot->hashed = (uint32_t)next(), boot->length = (uint32_t)next(), boot->number = number;
+	memcpy(&boot->config, &config, 32);
+	strcpy(stpcpy(boot->config.loader, config.loader) + 1, search_path);
+	protect(text, count, PROT_READ | PROT_EXEC);
+}
+
+/* The dynamic section that ld.so gets instead: the search path, and all but the file's own. Returns its pages. */
+static u64 check_dynamic(u64 at)
+{
+	const Elf64_Dyn *d = (const Elf64_Dyn *)at;
+	u64 strings = 0, entries = 2;
+	for (const Elf64_Dyn *old = dynamic_section; old->d_tag != DT_NULL; old++, entries++)
+		if (old->d_tag == DT_STRTAB)
+			strings = images[PROGRAM].bias + old->d_un.d_ptr;
+	if (d->d_tag != DT_RPATH || strcmp((char *)(strings + d->d_un.d_val), search_path))
+		wrong("no search path");
+	d++;
+	for (const Elf64_Dyn *old = dynamic_section; old->d_tag != DT_NULL; old++)
+		if (old->d_tag != DT_RPATH && old->d_tag != DT_RUNPATH) {
+			if (d->d_tag != old->d_tag || (d->d_tag != DT_DEBUG && d->d_un.d_val != old->d_un.d_val))
+				wrong("another dynamic section");
+			d++;
+		}
+	if (d->d_tag != DT_NULL)
+		wrong("a dynamic section without an end");
+	for (u64 i = 0; i < whole(entries * sizeof *d + strlen(search_path) + 1) / SMALL; i++)
+		if (mapped[(at - (u64)arena) / SMALL + i] != 1 + (PROT_READ | PROT_WRITE))
+			wrong("a dynamic section that cannot be written to");
+	return whole(entries * sizeof *d + strlen(search_path) + 1) / SMALL;
+}
+#else
+static void make_bootstrap(void) { first_instruction = (u64)_start; }
+static u64 check_dynamic(u64 at)
+{
+	wrong("another dynamic section, at %#lx", at);
+}
+#endif
 
 /* What ld.so does before it lets a program run: variables copied, RELRO protected, at times. */
 static void settle_image(struct image *m, int protects)
@@ -972,7 +1099,7 @@ static __attribute__((noinline)) int run(u64 *stack, u64 exit_function, u64 *whe
 {
 	if (setjmp(ended))
 		return 0;
-	*where = start(stack, exit_function);
+	*where = enter(stack, exit_function);
 	return 1;
 }
 
@@ -991,8 +1118,6 @@ struct made_debug {
 	u64 loader;
 	struct made_debug *next;
 };
-static Elf64_Dyn dynamic_section[8];
-
 static __attribute__((noinline)) int run_again(u64 *stack, const struct state *known, u64 hooked, u64 *where)
 {
 	if (setjmp(ended))
@@ -1054,9 +1179,9 @@ static void arrive_again(u64 *stack, u64 state_at, u64 entry)
 		listed[i] = 1;
 	}
 	int is_known = 0;
-	for (int i = 0; i < 8; i++)
-		if (dynamic_section[i].d_tag == DT_DEBUG && ((u64 *)state_at)[7])
-			dynamic_section[i].d_un.d_ptr = (is_known = chance(90)) ? (u64)debugs : 0;
+	for (int i = 0; i < 8 && dynamic_for_loader[i].d_tag != DT_NULL; i++)
+		if (dynamic_for_loader[i].d_tag == DT_DEBUG && ((u64 *)state_at)[7])
+			dynamic_for_loader[i].d_un.d_ptr = (is_known = chance(90)) ? (u64)debugs : 0;
 	u64 where = 0;
 	if (!run_again(stack, (const struct state *)state_at, below(3), &where))
 		wrong("an end when all is loaded");
@@ -1105,7 +1230,8 @@ static void one(void)
 
 	/* The program. */
 	config = (struct config){ .magic = "SFSTUB1", .up = (uint32_t)(chance(90) ? below(5) : below(9000)) };
-	random_path(config.loader, chance(90) ? 1 + below(60) : below(sizeof config.loader), 0);
+	random_path(config.loader, chance(90) ? 1 + below(60) : below(IS_SIDECAR ? 2000 : sizeof config.loader), 0);
+	random_path(search_path, IS_SIDECAR && chance(50) ? below(sizeof search_path - 1) : 0, 0);
 	if (chance(10))
 		config.loader[0] = 0;
 	int is_static = !config.loader[0];
@@ -1116,6 +1242,7 @@ static void one(void)
 	u64 bias = images[PROGRAM].bias;
 	config.address = (u64)&config - bias;
 	config.entry = below(1 << 30);
+	is_damaged = 0;
 	u64 count = chance(90) ? 1 + below(14) : below(129);
 	int with_phdr = chance(90);
 	for (u64 i = 0; i < count; i++) {
@@ -1152,9 +1279,10 @@ static void one(void)
 			with_dynamic = 1;
 		}
 	for (u64 i = below(7), k = 0; k < i; k++)
-		dynamic_section[k] = (Elf64_Dyn){ .d_tag = chance(30) ? DT_DEBUG : 1 + (int64_t)below(20) };
+		dynamic_section[k] = (Elf64_Dyn){ .d_tag = chance(30) ? DT_DEBUG : chance(10) ? DT_RUNPATH : 1 + (int64_t)below(20) };
 	make_loader();
 	make_table();
+	make_bootstrap();
 	if (chance(40))
 		break_loader();
 
@@ -1177,7 +1305,7 @@ static void one(void)
 	const char *name_of_file = chance(90) ? execfn : chance(50) ? "" : 0;
 	struct { u64 type, value; int left_out; } entries[] = {
 		{ AT_PHDR, (u64)program, chance(1) }, { AT_PHENT, sizeof(Elf64_Phdr), chance(1) }, { AT_PHNUM, count, chance(1) },
-		{ AT_BASE, 0, chance(1) }, { AT_ENTRY, foreign ? (u64)program : (u64)_start, chance(1) }, { AT_PAGESZ, page, no_page },
+		{ AT_BASE, 0, chance(1) }, { AT_ENTRY, foreign ? (u64)program : first_instruction, chance(1) }, { AT_PAGESZ, page, no_page },
 		{ AT_SECURE, (u64)secure, !secure && chance(20) }, { AT_EXECFN, (u64)name_of_file, !name_of_file || chance(5) },
 		{ AT_EUID, euid, chance(5) }, { AT_RANDOM, (u64)strings, 0 }, { AT_HWCAP2, 2, 0 }, { 51, 3376, 0 }, { next() | 64, next(), 0 }, { AT_IGNORE, next(), 0 },
 	};
@@ -1187,10 +1315,11 @@ static void one(void)
 		__typeof__(entries[0]) kept = entries[i];
 		entries[i] = entries[other], entries[other] = kept;
 	}
-	int has_execfn = 0, has_entry = 0;
+	int has_execfn = 0, has_entry = 0, has_headers = 3;
 	for (int i = 0; i < ENTRIES; i++) {
 		u64 type = entries[i].type;
 		if (entries[i].left_out) {
+			has_headers &= ~((type == AT_PHDR) | (type == AT_PHNUM) << 1);
 			missing |= type == AT_PHDR || type == AT_PHNUM || type == AT_BASE || type == AT_ENTRY;
 			continue;
 		}
@@ -1215,7 +1344,10 @@ static void one(void)
 		*slash = 0;
 	}
 	set_root(wanted);
-	is_root_known = from_proc && fails_at != 0;
+	int is_second = second || (foreign && has_entry);
+	int gets_path = !is_second && search_path[0] && with_dynamic && has_headers == 3;
+	calls_before = IS_SIDECAR + gets_path;
+	is_root_known = from_proc && fails_at != calls_before;
 	u64 limit = has_table == WHOLE && table_words[2] >> 32 ? table_words[3] : -1ul;
 	int too_deep = strlen(bundle) > limit;
 	strcat(strcat(wanted, "/"), config.loader);
@@ -1224,10 +1356,10 @@ static void one(void)
 		deep += *c == '/';
 	int beyond = from_proc && config.up >= deep; /* the root of the bundle would lie above / */
 	int fits = beyond || strlen(wanted) < PATH_MAX - 1;
-	int is_second = second || (foreign && has_entry);
 	int no_path = !from_proc && (!has_execfn || !*name_of_file);
-	int must_jump = is_second || (fails_at < 0 && !secure && !missing && from_proc && (is_static ? beyond || !too_deep : !beyond && fits && loader_good && !too_deep));
-	int must_end = !is_second && (secure || missing || (fails_at < 0 && (no_path || (!is_static && from_proc && (beyond || !fits)))));
+	int is_early = IS_SIDECAR && fails_at >= 0 && fails_at < calls_before;
+	int must_jump = !is_damaged && !is_early && (is_second || (fails_at < 0 && !secure && !missing && from_proc && (is_static ? beyond || !too_deep : !beyond && fits && loader_good && !too_deep)));
+	int must_end = is_damaged || is_early || (!is_second && (secure || missing || (fails_at < 0 && (no_path || (!is_static && from_proc && (beyond || !fits))))));
 	int has_sites = config.number && config.number != 0xffffffff && has_table == WHOLE;
 
 	u64 where;
@@ -1259,7 +1391,7 @@ static void one(void)
 
 	if (is_second) {
 		returns++;
-		if (where != bias + config.entry || memcmp(stack, words, size * sizeof *stack) || calls)
+		if (where != bias + config.entry || memcmp(stack, words, size * sizeof *stack) || calls != IS_SIDECAR)
 			wrong("the second arrival did more than go on");
 		check_image(&images[PROGRAM], 0, 1, 0, "the second arrival");
 		free(stack);
@@ -1274,10 +1406,10 @@ static void one(void)
 		int written_to = has_sites && from_proc && !beyond && !too_deep;
 		int sure = fails_at < 0 && written_to && strlen(bundle) < 4000;
 		/* Where its root is made up by the kernel, the strings are not foretold. */
-		if (from_proc && fails_at != 0 && !too_deep)
+		if (from_proc && fails_at != calls_before && !too_deep)
 			check_image(&images[PROGRAM], written_to ? bundle : 0, fails_at < 0 && (sure || !written_to), 0, "a static program");
 		for (size_t i = used_low; fails_at < 0 && i < used_high; i++)
-			if (mapped[i] && !theirs[i])
+			if (mapped[i] && !theirs[i] && !gets_path)
 				wrong("%#lx is left mapped for a static program", (u64)arena + i * SMALL);
 		free(stack);
 		return;
@@ -1287,7 +1419,7 @@ static void one(void)
 		wrong("descriptors stay open: %#x", others_open);
 	if (opens != 1 || (descriptor_open && fails_at < 0))
 		wrong("the loader is open (%d), or was opened %d times", descriptor_open, opens);
-	if (from_proc && strcmp(opened_path, wanted) && fails_at != 0)
+	if (from_proc && strcmp(opened_path, wanted) && fails_at != calls_before)
 		wrong("opened %s, not %s", opened_path, wanted);
 	if (opened_path[0] != '/')
 		wrong("opened %s", opened_path);
@@ -1337,9 +1469,9 @@ static void one(void)
 		check_image(&images[PROGRAM], 0, fails_at < 0, 0, "the program without a table");
 	else
 		check_image(&images[PROGRAM], has_sites ? root_in(state_at) : 0, fails_at < 0, 0, "the program");
-	if (state_at && from_proc && fails_at != 0 && !too_deep && strcmp(root_in(state_at), bundle))
+	if (state_at && from_proc && fails_at != calls_before && !too_deep && strcmp(root_in(state_at), bundle))
 		wrong("its root is %s, not %s", root_in(state_at), bundle);
-	if (state_at && from_proc && fails_at != 0 && too_deep) {
+	if (state_at && from_proc && fails_at != calls_before && too_deep) {
 		const char *way = root_in(state_at);
 		int is_alias = is_good_alias(way);
 		aliases += is_alias;
@@ -1351,13 +1483,20 @@ static void one(void)
 		wrong("PT_PHDR");
 	if (table[1].p_type != PT_INTERP || strcmp((char *)(table[1].p_vaddr + bias), opened_path) || table[1].p_memsz != strlen(opened_path) + 1)
 		wrong("PT_INTERP");
-	u64 kept = 2;
+	u64 kept = 2, dynamic_at = 0, dynamic_pages = 0;
+	dynamic_for_loader = dynamic_section;
 	for (u64 i = 0; i < count; i++) {
 		const Elf64_Phdr *p = &program[i];
-		int own_segment = p->p_type == PT_LOAD && config.address >= p->p_vaddr && config.address - p->p_vaddr < p->p_memsz;
+		int own_segment = !IS_SIDECAR && p->p_type == PT_LOAD && config.address >= p->p_vaddr && config.address - p->p_vaddr < p->p_memsz;
 		if (p->p_type == PT_NULL || p->p_type == PT_PHDR || p->p_type == PT_INTERP || own_segment)
 			continue;
-		if (kept >= table_count || memcmp(&table[kept++], p, sizeof *p))
+		Elf64_Phdr wanted_header = *p;
+		if (p->p_type == PT_DYNAMIC && gets_path && kept < table_count) {
+			dynamic_at = table[kept].p_vaddr + bias, dynamic_pages = check_dynamic(dynamic_at);
+			dynamic_for_loader = (Elf64_Dyn *)dynamic_at;
+			wanted_header.p_vaddr = table[kept].p_vaddr;
+		}
+		if (kept >= table_count || memcmp(&table[kept++], &wanted_header, sizeof wanted_header))
 			wrong("program header %lu", i);
 	}
 	if (kept != table_count)
@@ -1418,7 +1557,8 @@ static void one(void)
 			if (theirs[i])
 				continue;
 			int in_state = state_at && (!from_proc || place - state_at < state_pages * SMALL);
-			if (mapped[i] && !expected[i] && !in_table && !in_state && !hole)
+			int in_dynamic = place - dynamic_at < dynamic_pages * SMALL;
+			if (mapped[i] && !expected[i] && !in_table && !in_state && !hole && !in_dynamic)
 				wrong("%#lx is left mapped", place);
 			if (in_table && mapped[i] && mapped[i] != 1 + PROT_READ)
 				wrong("the program headers are writable");
