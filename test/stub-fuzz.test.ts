@@ -1,4 +1,4 @@
-/** 20,000 starts of the stub in made-up processes, under sanitizers. test/long has a million of them. */
+/** Starts of the stub and the sidecar in made-up processes, under sanitizers. test/long has a million of them. */
 import { expect, test } from 'vitest'
 import { temporary } from './support/bundle.ts'
 import { output } from './support/elf-tools.ts'
@@ -9,6 +9,11 @@ const directory = temporary()
 test('every start ends in a jump to the right place, or in one line and exit 127', async () => {
   const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
   await fuzz(await buildFuzzer(directory, 'fuzz'), 20_000, seed)
+})
+
+test('nor does a start by a sidecar end otherwise', async () => {
+  const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
+  await fuzz(await buildFuzzer(directory, 'sidecar', undefined, 'sidecar'), 10_000, seed)
 })
 
 test('a planted defect is found', async () => {

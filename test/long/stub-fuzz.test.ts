@@ -13,6 +13,12 @@ test('a million starts', { timeout: HOUR }, async () => {
   await Promise.all([fuzz(program, 500_000, seed), fuzz(program, 500_000, seed + 1)])
 })
 
+test('a million starts by a sidecar', { timeout: HOUR }, async () => {
+  const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
+  const program = await buildFuzzer(directory, 'sidecar', undefined, 'sidecar')
+  await Promise.all([fuzz(program, 500_000, seed), fuzz(program, 500_000, seed + 1)])
+})
+
 const DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
   ['segments anywhere', ['(p->vaddr | p->memsz | p->offset) >> SPACE_BITS ||', '']],
   ['more of the file than of memory', ['p->filesz > p->memsz ||', '']],
@@ -53,5 +59,37 @@ const DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
 
 test.each(DEFECTS)('found: %s', { timeout: HOUR }, async (name, defect) => {
   const program = await buildFuzzer(directory, name.replaceAll(/\W/g, '-'), defect)
+  await expect(output(program, ['50000', '1'])).rejects.toThrow(/start with seed \d+|Sanitizer|runtime error/)
+})
+
+const SIDECAR_DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
+  ['pages not looked at', ['if (hash(SEED, (const u64 *)from, o->length / 8) != o->digest)', 'if (0)']],
+  ['a failed move', ['!= (long)(bias + first))', '== -9999)']],
+  ['a page too few', ['o->covered + page - 1) & -page;', 'o->covered) & -page;']],
+  ['from the wrong page', ['from + first - o->first', 'from']],
+  ['the first page of a larger one', ['first = o->address & -page', 'first = o->first']],
+  ['the config not kept', ['(const struct config *)kept, ', '&boot->config, ']],
+  ['half of the config kept', ['program.first + o->covered - (u64)&boot->config)', '32)']],
+  ["another program's pages", ['&originals.original[boot->number]', '&originals.original[0]']],
+  ['RUNPATH stays', ['if (old->tag != DT_RPATH && old->tag != DT_RUNPATH)', 'if (old->tag != DT_RPATH)']],
+  ["the string's place", ['(u64)text - strings', '(u64)text']],
+  ['no entry to end it', ['u64 entries = 2', 'u64 entries = 1']],
+  ['a path for a second arrival', ['if (is_first && *rpath', 'if (*rpath']],
+  ['PT_DYNAMIC without the bias', ['next->vaddr = program->dynamic - bias', 'next->vaddr = program->dynamic']],
+  ["the file's dynamic section", ['if (kept && p->type == PT_DYNAMIC && program->dynamic)', 'if (0)']],
+  ["the debug map of the file's section", ['(const struct dynamic *)program->dynamic;', '0;']],
+  [
+    'the segment left out',
+    ['(void)program, (void)p;\n\treturn 0;', 'return program->config->address - p->vaddr < p->memsz;'],
+  ],
+  ['the second arrival of musl', ['*aux[AT_ENTRY] != program->first', '0']],
+  [
+    'the first instruction',
+    ['program.first = program.bias + o->address;', 'program.first = program.bias + o->address + 16;'],
+  ],
+]
+
+test.each(SIDECAR_DEFECTS)('found: %s', { timeout: HOUR }, async (name, defect) => {
+  const program = await buildFuzzer(directory, name.replaceAll(/\W/g, '-'), defect, 'sidecar')
   await expect(output(program, ['50000', '1'])).rejects.toThrow(/start with seed \d+|Sanitizer|runtime error/)
 })

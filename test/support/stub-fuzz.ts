@@ -5,19 +5,32 @@ import { expect } from 'vitest'
 import { output } from './elf-tools.ts'
 import { SUPPORT } from './stub-lab.ts'
 
-const STUB = resolve(SUPPORT, '../../src/entry/stub.c')
+const ENTRY = resolve(SUPPORT, '../../src/entry')
 
-/** A defect for the fuzzer to find: text of stub.c, and what is there instead. */
+/** A defect for the fuzzer to find: text of the source, and what is there instead. */
 export type Defect = readonly [from: string, to: string]
 
-/** Builds the fuzzer. Returns its path. */
-export async function buildFuzzer(directory: string, name: string, [from, to]: Defect = ['', '']): Promise<string> {
+/**
+ * Builds the fuzzer. Returns its path.
+ * @param what the stub, or the sidecar, which takes the stub's code in; the defect is in either
+ */
+export async function buildFuzzer(
+  directory: string,
+  name: string,
+  [from, to]: Defect = ['', ''],
+  what: 'stub' | 'sidecar' = 'stub',
+): Promise<string> {
   const source = join(directory, `${name}.c`)
   const program = join(directory, name)
-  const stub = readFileSync(STUB, 'utf8')
-  expect(stub).toContain(from)
-  writeFileSync(source, stub.replace(from, to))
+  const text = (file: string): string => readFileSync(join(ENTRY, file), 'utf8')
+  const all = what === 'stub' ? text('stub.c') : text('sidecar.c').replace('#include "stub.c"', () => text('stub.c'))
+  expect(all).toContain(from)
+  writeFileSync(
+    source,
+    all.replace(from, () => to),
+  )
   await output('gcc', [
+    ...(what === 'sidecar' ? ['-DSIDECAR'] : []),
     ...['-std=gnu11', '-g', '-O1', '-Wall', '-Wextra', '-fno-builtin', '-DHOST_TEST', '-D_start=stub_start'],
     // A defect may leave something unused.
     ...(from === '' ? ['-Werror'] : []),
