@@ -40,6 +40,7 @@ import { planFiles } from './plan/steps.ts'
 import { readPolicy } from './policy.ts'
 import { type BundleReport, plannedFiles, reportOn, type Title } from './report/bundle.ts'
 import { addSbom } from './sbom.ts'
+import { ownersOf } from './scan/owners.ts'
 import { scan } from './scan/scan.ts'
 import { resolveTargets } from './target/target.ts'
 import { trace } from './target/trace.ts'
@@ -198,7 +199,8 @@ async function prepare(
   const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
   // All that is run of the target has run.
   const scanned = scan(target.entries, target.roots, scanOptions(options, how, seen.traced, told?.paths), progress)
-  const graph = { ...scanned, findings: [...seen.findings, ...scanned.findings] }
+  const owners = await ownersOf([...scanned.files.keys(), ...scanned.links.keys()])
+  const graph = { ...scanned, owners, findings: [...seen.findings, ...scanned.findings] }
   // No input is read for facts after this point.
   const made = makePlan(graph, how, sameContents)
   return { target, graph, made, title: titleOf(target, graph, options.name), how, closure }

@@ -88,7 +88,11 @@ export async function sbomOfBundle(
     if (!isSame) throw differs(path, `${toText(at)} is not as ${MANIFEST} lists it`)
   }
   const { sbom, contradictions } = sbomOf(explained, contents, options)
-  const isUnknown = (id: number | null): boolean => id !== null && explained.packages[id]!.digest === null
+  const isUnknown = (id: number | null): boolean => {
+    if (id === null) return false
+    const { digest, machine } = explained.packages[id]!
+    return digest === null && machine === null
+  }
   const unknown = explained.files.flatMap(f => (f.type === 'file' && isUnknown(f.package) ? [toText(f.at)] : []))
   return { sbom, text: sbomText(sbom, options), contradictions, unknown }
 }

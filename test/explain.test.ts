@@ -43,6 +43,7 @@ const explained: Explained = {
     name,
     digest: `${i}`.repeat(16),
     store: PACKAGES[i]!,
+    machine: null,
     tree: i === 0,
     nar: 100,
     references: [],

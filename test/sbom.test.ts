@@ -183,7 +183,7 @@ describe('the document', () => {
     tool: 'storefree 0.1.0',
   }
   const pack = (name: string, digest: string | null): ExplainedPackage => ({
-    ...{ name, digest, store: null, tree: false, nar: null, references: [], kept: [], keptCount: 0 },
+    ...{ name, digest, store: null, machine: null, tree: false, nar: null, references: [], kept: [], keptCount: 0 },
   })
   const file = (at: string, owner: number | null, role: ExplainedFile['role'] = 'library'): ExplainedFile => ({
     ...{ at: at as BundlePath, type: 'file', size: 1, role, package: owner, part: at },

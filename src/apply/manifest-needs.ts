@@ -12,6 +12,7 @@ import {
   type Need,
   type Place,
 } from '../model/explained.ts'
+import { MANAGERS } from '../model/machine.ts'
 import { toText } from '../paths.ts'
 
 const Index = v.pipe(v.number(), v.integer(), v.minValue(0))
@@ -36,6 +37,17 @@ export const PACKAGE_NEEDS = {
   version: v.optional(v.nullable(v.string())),
   output: v.optional(v.nullable(v.string())),
   digest: v.optional(v.nullable(v.string())),
+  /** What the package manager says of one that was no store's. */
+  machine: v.optional(
+    v.object({
+      manager: v.picklist(MANAGERS),
+      name: v.string(),
+      version: v.string(),
+      arch: v.nullable(v.string()),
+      source: v.nullable(v.string()),
+      distro: v.nullable(v.string()),
+    }),
+  ),
   nar: v.optional(v.nullable(v.number())),
   references: v.optional(v.array(Index)),
   /** Of one that has no file here: what names it all the same. */
@@ -113,9 +125,10 @@ export function usualName(
 }
 
 export const packageFields = (explained: Explained, id: number): Row<typeof PACKAGE_NEEDS> => {
-  const { digest, nar, references, kept, keptCount } = explained.packages[id]!
+  const { digest, machine, nar, references, kept, keptCount } = explained.packages[id]!
   return {
     ...(digest !== null && { digest }),
+    ...(machine !== null && { machine, pname: machine.name, version: machine.version, output: null }),
     ...(nar !== null && { nar }),
     ...(references.length > 0 && { references: [...references] }),
     ...(kept.length > 0 && {

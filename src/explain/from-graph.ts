@@ -14,10 +14,11 @@ import {
   type Subject,
 } from '../model/explained.ts'
 import type { DependencyGraph, Evidence, FileFacts, FileNode } from '../model/graph.ts'
+import type { MachinePackage } from '../model/machine.ts'
 import type { BundlePlan } from '../model/plan.ts'
 import type { ClosureFacts } from '../nix/database.ts'
 import { storePathOf, storePathPrefix } from '../nix/store-path.ts'
-import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
+import { type BundlePath, directoryOf, fromText, type SourcePath } from '../paths.ts'
 
 /** A file of the bundle, planned or written. */
 export interface Placed {
@@ -55,7 +56,11 @@ class Explaining {
   /** Copies of what was asked for by kind: its places. */
   readonly #extras = new Map<SourcePath, number[]>()
   readonly #extraNodes: ReadonlyMap<SourcePath, FileNode | null>
-  readonly #packages: { name: string; hash: string | null; store: SourcePath; tree: boolean }[]
+  readonly #packages: (Named & { readonly machine: MachinePackage | null })[]
+  /** Packages of the machine, by the files that they have. */
+  readonly #owners = new Map<SourcePath, number>()
+  /** Those of the packages that may have files. */
+  readonly #present: number
   readonly #packageIds = new Map<string, number>()
   readonly #packagesByHash = new Map<string, number>()
   readonly #files: ExplainedFile[] = []
@@ -82,12 +87,22 @@ class Explaining {
       const id = this.#idsByPlace.get(plan.placed.get(path) ?? '')
       if (id !== undefined) this.#ids.set(path, id)
     }
-    this.#packages = [
-      ...graph.packages.map(({ root, name, hash, tree }) => ({ name, hash, store: root, tree })),
-      ...this.#absent(),
+    const machine = machinePackages(graph)
+    // A directory of the machine is a package where nobody knows better.
+    const owned = (root: SourcePath): boolean => {
+      const own = [...graph.files.keys(), ...graph.links.keys()].filter(path => path.startsWith(`${root}/`))
+      return own.length > 0 && own.every(path => storePathOf(path) !== null || graph.owners.has(path))
+    }
+    const known = graph.packages.filter(({ hash, root }) => hash !== null || !owned(root))
+    const named = [
+      ...known.map(({ root, name, hash, tree }) => ({ name, hash, store: root, tree, machine: null })),
+      ...machine.map(({ owner, name }) => ({ name, hash: null, store: null, tree: false, machine: owner })),
     ]
+    this.#present = named.length
+    this.#packages = [...named, ...this.#absent().map(p => ({ ...p, machine: null }))]
+    for (const [i, { files }] of machine.entries()) for (const path of files) this.#owners.set(path, known.length + i)
     for (const [id, { store, hash }] of this.#packages.entries()) {
-      this.#packageIds.set(store, id)
+      if (store !== null) this.#packageIds.set(store, id)
       if (hash !== null) this.#packagesByHash.set(hash, id)
     }
   }
@@ -171,6 +186,8 @@ class Explaining {
   }
 
   #partOf(path: SourcePath): [owner: number | null, part: string] {
+    const machine = this.#owners.get(path)
+    if (machine !== undefined) return [machine, this.#blank(path.slice(1))]
     for (let at: string = path; at !== ''; at = directoryOf(at)) {
       const owner = this.#packageIds.get(at)
       if (owner !== undefined) return [owner, this.#blank(path.slice(at.length + 1))]
@@ -206,13 +223,14 @@ class Explaining {
 
   #explainedPackages(): ExplainedPackage[] {
     const kept = this.#kept()
-    return this.#packages.map(({ name, hash, store, tree }, id) => {
-      const facts = this.#closure?.get(store)
+    return this.#packages.map(({ name, hash, store, tree, machine }, id) => {
+      const facts = store === null ? undefined : this.#closure?.get(store)
       const places = kept.get(id) ?? []
       return {
         name,
         digest: hash === null ? null : digestOfHash(hash),
         store,
+        machine,
         tree,
         nar: facts?.nar ?? null,
         references: (facts?.references ?? [])
@@ -228,7 +246,7 @@ class Explaining {
   /** Where files of the bundle name packages that have no file in it. */
   #kept(): Map<number, Kept[]> {
     const kept = new Map<number, Kept[]>()
-    const present = this.#graph.packages.length
+    const present = this.#present
     for (const node of this.#graph.files.values()) {
       const from = this.#ids.get(node.path)
       if (from === undefined) continue
@@ -284,6 +302,27 @@ class Explaining {
       ? name
       : name.replace(/[0-9a-df-np-sv-z]{32}/g, hash => (this.#graph.hashes.has(hash) ? 'e'.repeat(32) : hash))
   }
+}
+
+interface Named {
+  readonly name: string
+  readonly hash: string | null
+  /** Null for one of the machine's package manager. */
+  readonly store: SourcePath | null
+  readonly tree: boolean
+}
+
+/** The packages that the machine's package manager has, by name, each with its files. */
+function machinePackages({ owners }: DependencyGraph): { owner: MachinePackage; name: string; files: SourcePath[] }[] {
+  const found = new Map<string, { owner: MachinePackage; name: string; files: SourcePath[] }>()
+  for (const [path, owner] of owners) {
+    const { manager, name, version, arch } = owner
+    const key = [name, version, arch ?? '', manager].join('\0')
+    const known = found.get(key) ?? { owner, name: fromText(`${name}-${version}`), files: [] }
+    known.files.push(path)
+    found.set(key, known)
+  }
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, p]) => p)
 }
 
 /** Equal needs of files that lie in one place are one; sorted. */

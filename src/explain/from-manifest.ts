@@ -90,6 +90,7 @@ class Reading {
       name: fromText(p.name),
       digest: p.digest ?? null,
       store: null,
+      machine: p.machine ?? null,
       tree: p.tree,
       nar: p.nar ?? null,
       references: (p.references ?? []).map(id => this.#package(id)),

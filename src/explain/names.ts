@@ -1,8 +1,8 @@
 /** What a person calls a file or a package of a bundle. Pure. */
 import { digestOfHash } from '../apply/manifest.ts'
-import type { Explained } from '../model/explained.ts'
+import type { Explained, ExplainedPackage } from '../model/explained.ts'
 import { parseName, storePathOf } from '../nix/store-path.ts'
-import { baseName } from '../paths.ts'
+import { baseName, fromText } from '../paths.ts'
 import { globs } from '../references/glob.ts'
 
 /** What a name stands for. */
@@ -31,8 +31,9 @@ export function namesOf(explained: Explained, name: string): Named {
     const ids = idsWhere(explained, (owner, own) => owner !== null && owners.has(owner) && own === part)
     return { packages: [], ids }
   }
-  const isPackage = (own: string): boolean => own === name || parseName(own).name === name
-  const found = packages.flatMap((p, id) => (isPackage(p.name) ? [id] : []))
+  const shortName = (p: ExplainedPackage): string =>
+    p.machine === null ? parseName(p.name).name : fromText(p.machine.name)
+  const found = packages.flatMap((p, id) => (p.name === name || shortName(p) === name ? [id] : []))
   if (found.length > 0) return { packages: found, ids: [] }
   const isGlob = /[*?[\]{}]/.test(name)
   const glob = isGlob ? globs([name]) : () => false

@@ -1,5 +1,6 @@
 /** Package URLs (purl-spec). Never `pkg:generic`: scanners take the name of such a one for an ecosystem. Pure. */
 
+import type { MachinePackage } from '../model/machine.ts'
 import type { Ecosystem } from '../model/sbom.ts'
 
 /**
@@ -8,6 +9,23 @@ import type { Ecosystem } from '../model/sbom.ts'
  */
 export const nixPurl = (pname: string, version: string | null, output: string | null, system: string): string =>
   purl('nix', ['nixpkgs', pname], version, { ...(output !== null && { output }), system })
+
+/** A package of a distribution; scanners find its vulnerabilities by its source (`upstream`) and release (`distro`). */
+export function machinePurl({ manager, name, version, arch, source, distro }: MachinePackage): string {
+  const namespace = distro?.replace(/-[^-]*$/, '') ?? DISTRIBUTIONS[manager]
+  const qualifiers = {
+    ...(arch !== null && { arch }),
+    ...(distro !== null && { distro }),
+    ...(source !== null && { upstream: source }),
+  }
+  return purl(manager, [namespace, name], version, qualifiers)
+}
+
+const DISTRIBUTIONS: Readonly<Record<MachinePackage['manager'], string>> = {
+  deb: 'debian',
+  apk: 'alpine',
+  rpm: 'fedora',
+}
 
 /** @param name as its ecosystem has it: `github.com/a/b`, `@scope/name` */
 export function ecosystemPurl(ecosystem: Ecosystem, name: string, version: string | null): string {

@@ -5,21 +5,25 @@
  */
 import { createHash } from 'node:crypto'
 import type { Explained, ExplainedFile, Need } from '../model/explained.ts'
+import type { MachinePackage } from '../model/machine.ts'
 import type { Component, Contents, Contradiction, Inside, Sbom, SbomOptions } from '../model/sbom.ts'
 import { identityOf } from '../nix/store-path.ts'
-import { type BundlePath, toText } from '../paths.ts'
+import { type BundlePath, baseName, toText } from '../paths.ts'
 import { Chains } from './chains.ts'
 import { cpeOf } from './cpe.ts'
-import { ecosystemPurl, nixPurl } from './purl.ts'
+import { ecosystemPurl, machinePurl, nixPurl } from './purl.ts'
 import { ownerOf } from './why.ts'
 
 const ROOT = 'bundle'
 /** What is made: launchers, tables, `bundle.json`. */
 const MADE = 'made'
 
-/** How sure a name is that stands in a store path, and what a file says itself. CycloneDX has from 0 to 1. */
-const BY_NAME = 0.6
-const BY_CONTENTS = 0.8
+/** How sure it is: what stands in a store path's name, what a file says itself, what a package manager says. From 0 to 1. */
+const CONFIDENCE: Readonly<Record<Method['technique'], number>> = {
+  filename: 0.6,
+  'binary-analysis': 0.8,
+  'manifest-analysis': 1,
+}
 
 export function sbomOf(
   explained: Explained,
@@ -112,8 +116,48 @@ class Listing {
   }
 
   #package(id: number): Component {
-    const { packages, files, subject } = this.#explained
-    const { name, digest, tree } = packages[id]!
+    const { machine } = this.#explained.packages[id]!
+    return machine === null ? this.#storePackage(id) : this.#machinePackage(id, machine)
+  }
+
+  /** One of the machine, by what its package manager says. Whose patches its version has a CPE would not say. */
+  #machinePackage(id: number, machine: MachinePackage): Component {
+    const own = this.#files.get(id)!
+    const { name, version } = machine
+    const ref = this.#refs.get(id)!
+    const purl = machinePurl(machine)
+    const nested = [...this.#insides(ref, own), ...this.#fileComponents(own)]
+    return {
+      type: this.#typeOf(own),
+      'bom-ref': ref,
+      name,
+      version,
+      purl,
+      ...(nested.length > 0 && { components: nested }),
+      evidence: {
+        identity: [identity('purl', purl, [by('manifest-analysis', `${name} ${version}`)])],
+        occurrences: own.map(file => this.#occurrence(file)),
+      },
+      properties: this.#properties(id, 'machine'),
+    }
+  }
+
+  #properties(id: number, origin: 'machine' | 'store'): Component['properties'] & object {
+    const { packages, files } = this.#explained
+    const own = this.#files.get(id)!
+    const bytes = own.reduce((sum, file) => sum + files[file]!.size, 0)
+    return [
+      { name: 'storefree:package', value: toText(packages[id]!.name) },
+      { name: 'storefree:files', value: String(own.filter(file => files[file]!.type === 'file').length) },
+      { name: 'storefree:bytes', value: String(bytes) },
+      { name: 'storefree:shipped', value: packages[id]!.tree ? 'own tree' : 'some files' },
+      { name: 'storefree:origin', value: origin },
+    ]
+  }
+
+  #storePackage(id: number): Component {
+    const { packages, subject } = this.#explained
+    const { name, digest } = packages[id]!
     const own = this.#files.get(id)!
     const full = toText(name)
     const { pname, version: named, output } = identityOf(full)
@@ -125,7 +169,6 @@ class Listing {
     const ref = this.#refs.get(id)!
     const nested = [...this.#insides(ref, own), ...this.#fileComponents(own)]
     const cpe = cpeOf(pname, final)
-    const bytes = own.reduce((sum, file) => sum + files[file]!.size, 0)
     return {
       type: this.#typeOf(own),
       'bom-ref': ref,
@@ -149,13 +192,7 @@ class Listing {
         ],
         occurrences: own.map(file => this.#occurrence(file)),
       },
-      properties: [
-        { name: 'storefree:package', value: full },
-        { name: 'storefree:files', value: String(own.filter(file => files[file]!.type === 'file').length) },
-        { name: 'storefree:bytes', value: String(bytes) },
-        { name: 'storefree:shipped', value: tree ? 'own tree' : 'some files' },
-        { name: 'storefree:origin', value: digest === null ? 'machine' : 'store' },
-      ],
+      properties: this.#properties(id, digest === null ? 'machine' : 'store'),
     }
   }
 
@@ -336,7 +373,8 @@ function fileComponent(at: BundlePath, contents: Contents, isPlain: boolean): Co
       { alg: 'SHA-512', content: sha512 },
     ],
     properties: [
-      { name: 'bsi:component:filename', value: toText(at) },
+      // Its name, not its path.
+      { name: 'bsi:component:filename', value: toText(baseName(at)) },
       { name: 'bsi:component:executable', value: executable ? 'executable' : 'non-executable' },
       { name: 'bsi:component:archive', value: archive ? 'archive' : 'no archive' },
       { name: 'bsi:component:structured', value: 'structured' },
@@ -354,14 +392,14 @@ function named(tool: string): Component {
 }
 
 interface Method {
-  readonly technique: 'filename' | 'binary-analysis'
+  readonly technique: 'filename' | 'binary-analysis' | 'manifest-analysis'
   readonly confidence: number
   readonly value: string
 }
 
 const by = (technique: Method['technique'], value: string): Method => ({
   technique,
-  confidence: technique === 'filename' ? BY_NAME : BY_CONTENTS,
+  confidence: CONFIDENCE[technique],
   value,
 })
 

@@ -6,6 +6,7 @@
 import type { BundlePath, SourcePath } from '../paths.ts'
 import type { Encoding } from '../references/reference.ts'
 import type { Asked, DependencyKind } from './graph.ts'
+import type { MachinePackage } from './machine.ts'
 
 export interface Explained {
   readonly subject: Subject
@@ -38,6 +39,8 @@ export interface ExplainedPackage {
   readonly digest: string | null
   /** Its store path; null in a bundle. */
   readonly store: SourcePath | null
+  /** What the machine's package manager says of it; null in a store, and where none knows it. */
+  readonly machine: MachinePackage | null
   /** Whether its own tree comes along. */
   readonly tree: boolean
   /** Size of all of it as Nix has it, in bytes of its archive format; null where Nix was not asked. */

@@ -11,6 +11,7 @@ import type { SourcePath } from '../paths.ts'
 import type { Encoding, Reference } from '../references/reference.ts'
 import type { ScriptFacts } from '../script/facts.ts'
 import type { Finding } from './findings.ts'
+import type { MachinePackage } from './machine.ts'
 import type { Entry, PackageRoot, Traced } from './target.ts'
 
 export interface DependencyGraph {
@@ -45,6 +46,8 @@ export interface DependencyGraph {
   readonly strips: ReadonlyMap<SourcePath, Strip>
   /** Hashes of the closure, as far as its files show it (scan/hashes.ts) or was told: no bundle may hold them. */
   readonly hashes: ReadonlySet<string>
+  /** Packages of the machine's own files, by its package manager (scan/owners.ts). */
+  readonly owners: ReadonlyMap<SourcePath, MachinePackage>
   readonly findings: readonly Finding[]
 }
 

@@ -38,6 +38,8 @@ export interface PagePackage {
   readonly version: string | null
   readonly purl: string | null
   readonly cpe: string | null
+  /** What says so. */
+  readonly by: string
   /** Files and links of it in the bundle, and their bytes. */
   readonly files: number
   readonly bytes: number

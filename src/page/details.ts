@@ -40,16 +40,17 @@ export class Details {
 
   /** A package, by its index. */
   showPackage(id: number): void {
-    const { label, version, purl, cpe, files, bytes, alone, nar, why, kept, keptCount } = this.#bundle.package(id)
+    const { label, version, purl, cpe, by, files, bytes, alone, nar, why, kept, keptCount } = this.#bundle.package(id)
     const facts: [string, string][] = []
     if (files > 0) facts.push(['in the bundle', `${counted(files, 'file')}, ${bytes.toLocaleString('en')} bytes`])
     else facts.push(['in the bundle', 'nothing of it'])
     if (alone !== null) facts.push(['alone', `${bytesText(alone)}: what the bundle is smaller by without it`])
     if (nar !== null) facts.push(['in Nix', bytesText(nar)])
     if (why !== '') facts.push(['because', why])
-    if (version !== null) facts.push(['version', `${version} (by the name of its store path)`])
-    if (purl !== null) facts.push(['purl', `${purl} (by its name; a draft)`])
-    if (cpe !== null) facts.push(['CPE', `${cpe} (by its name)`])
+    if (version !== null) facts.push(['version', `${version} (by ${by})`])
+    if (purl !== null)
+      facts.push(['purl', purl.startsWith('pkg:nix/') ? `${purl} (by ${by}; a draft)` : `${purl} (by ${by})`])
+    if (cpe !== null) facts.push(['CPE', `${cpe} (by ${by})`])
     const own = this.#bundle.files.filter(file => file.package === id)
     const largest = [...own].sort((a, b) => b.size - a.size).slice(0, FILES_SHOWN)
     this.#box.replaceChildren(

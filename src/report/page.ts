@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { Chains } from '../explain/chains.ts'
 import { cpeOf } from '../explain/cpe.ts'
-import { nixPurl } from '../explain/purl.ts'
+import { machinePurl, nixPurl } from '../explain/purl.ts'
 import { sizeOf } from '../explain/size.ts'
 import { type Explained, FILE_ROLES, NEED_KINDS, type Need } from '../model/explained.ts'
 import type { PageData, PageFile, PageNeed, PagePackage } from '../model/page.ts'
@@ -150,14 +150,16 @@ function needRow(labels: Labels, need: Need): PageNeed {
 
 function packagesOf(explained: Explained, labels: Labels, size: ReturnType<typeof sizeOf>): PagePackage[] {
   const rows = new Map(size.packages.map(row => [row.package, row]))
-  return explained.packages.map(({ name, digest, nar, kept, keptCount }, id) => {
+  return explained.packages.map(({ name, digest, machine, nar, kept, keptCount }, id) => {
     const row = rows.get(id)
     const { pname, version, output } = identityOf(toText(name))
+    const purl = digest === null ? null : nixPurl(pname, version, output, explained.subject.system)
     return {
       label: labels.package(id),
-      version,
-      purl: digest === null ? null : nixPurl(pname, version, output, explained.subject.system),
-      cpe: cpeOf(pname, version),
+      version: machine?.version ?? version,
+      purl: machine === null ? purl : machinePurl(machine),
+      cpe: machine === null ? cpeOf(pname, version) : null,
+      by: machine === null ? 'the name of its store path' : 'the package manager',
       files: row?.files ?? 0,
       bytes: row?.bytes ?? 0,
       alone: row?.alone ?? null,

@@ -118,6 +118,9 @@ function excludeHint(
   labels: Labels,
   { id, package: owner, chains, through }: Match,
 ): string | null {
+  const file = explained.files[id]
+  // --exclude knows paths of the machine, and no packages of it.
+  if (file !== undefined && file.package !== null && explained.packages[file.package]!.machine !== null) return null
   const steps = chains[0]?.needs ?? []
   const last = steps.at(-1)
   if (last === undefined) return null

@@ -3,6 +3,7 @@
  * (dpkg(1), FILES: /var/lib/dpkg/status; deb(5) for its fields; info/*.list has a path a line).
  */
 import { list, readText, stat } from '../io/store.ts'
+import type { MachinePackage } from '../model/machine.ts'
 import { baseName, type SourcePath } from '../paths.ts'
 
 const ADMIN = '/var/lib/dpkg'
@@ -29,7 +30,7 @@ export function dpkgOwned(paths: readonly SourcePath[], admin = ADMIN): Map<Sour
   const owned = new Map<SourcePath, Owned>()
   const info = `${admin}/info`
   const wanted = new Map(
-    paths.filter(path => IN_PACKAGES.test(path)).flatMap(path => namesOf(path).map(n => [n, path])),
+    paths.filter(path => IN_PACKAGES.test(path)).flatMap(path => spellings(path).map(n => [n, path])),
   )
   if (wanted.size === 0 || stat(info)?.type !== 'directory' || stat(`${admin}/status`)?.type !== 'file') return owned
   const lists = list(info).filter(name => name.endsWith('.list'))
@@ -53,13 +54,48 @@ export function dpkgOwned(paths: readonly SourcePath[], admin = ADMIN): Map<Sour
   return owned
 }
 
+/**
+ * The installed package that each of some files is of; those that none has are left out.
+ * @param paths real paths
+ * @param admin dpkg's directory (--admindir)
+ */
+export function dpkgOwners(
+  paths: readonly SourcePath[],
+  admin = ADMIN,
+): Map<SourcePath, Omit<MachinePackage, 'distro'>> {
+  const owners = new Map<SourcePath, Omit<MachinePackage, 'distro'>>()
+  const info = `${admin}/info`
+  if (stat(info)?.type !== 'directory' || stat(`${admin}/status`)?.type !== 'file') return owners
+  const installed = new Map<string, Omit<MachinePackage, 'distro'>>()
+  for (const paragraph of readText(`${admin}/status`).split('\n\n')) {
+    const field = (name: string): string | null => new RegExp(`^${name}: (.*)$`, 'm').exec(paragraph)?.[1] ?? null
+    const [name, version, arch] = [field('Package'), field('Version'), field('Architecture')]
+    if (name === null || version === null || !/^Status: .* installed$/m.test(paragraph)) continue
+    const owner = { manager: 'deb', name, version, arch, source: field('Source')?.split(' ')[0] ?? null } as const
+    installed.set(name, owner)
+    installed.set(`${name}:${arch}`, owner)
+  }
+  const wanted = new Map(paths.flatMap(path => spellings(path).map(s => [s, path] as const)))
+  for (const file of list(info)) {
+    const owner = file.endsWith('.list') ? installed.get(file.slice(0, -'.list'.length)) : undefined
+    if (owner === undefined) continue
+    for (const line of readText(`${info}/${file}`).split('\n')) {
+      const path = wanted.get(line)
+      if (path !== undefined && !owners.has(path)) owners.set(path, owner)
+    }
+  }
+  return owners
+}
+
 /** Where packages have their programs. */
 const IN_PACKAGES = /^\/(?:usr\/(?!local\/)|s?bin\/|opt\/)/
 /** What is made for developing with a package, or for reading of it. */
 const FOR_PEOPLE = /-(?:dev|doc|man|dbg|dbgsym|common-dev|jdk|jdk-headless)$/
 
-/** On a merged /usr packages have files in /bin that lie in /usr/bin. */
-const namesOf = (path: SourcePath): string[] => [...new Set([path, path.replace(/^\/usr\/(?=s?bin\/)/, '/')])]
+/** On a merged /usr packages have files in /bin and /lib that lie in /usr. */
+export const spellings = (path: SourcePath): string[] => [
+  ...new Set([path, path.replace(/^\/usr\/(?=s?bin\/|lib(?:x?32|64)?\/)/, '/')]),
+]
 
 const packageOf = (name: string): string => name.replace(/(?::[^:]+)?\.list$/, '')
 

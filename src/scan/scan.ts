@@ -249,6 +249,7 @@ class Scanner {
       split: this.#reader.split,
       strips: this.#options.strip ? strips(this.#held.files.values(), this.#sources.loaders.keys()) : new Map(),
       hashes: this.#hashes,
+      owners: new Map(),
       findings: [
         ...this.#sources.findings,
         ...this.#reader.findings,

@@ -120,8 +120,12 @@ export class Browser {
     )
   }
 
-  close(): void {
-    this.#process.kill('SIGKILL')
+  /** Ends it with all its processes, of which some write into the profile to the last. */
+  async close(): Promise<void> {
+    const ended = new Promise(resolve => this.#process.once('exit', resolve))
+    this.#session = undefined
+    await this.#ask('Browser.close').catch(() => this.#process.kill('SIGKILL'))
+    await ended
   }
 
   #ask(method: string, params: object = {}): Promise<Readonly<Record<string, unknown>>> {

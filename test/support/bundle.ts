@@ -74,7 +74,7 @@ export const withoutNix = (file: string, args: readonly string[] = [], options: 
 
 const scratch: string[] = []
 afterAll(() => {
-  for (const directory of scratch.splice(0)) rmSync(directory, { recursive: true, force: true })
+  for (const directory of scratch.splice(0)) rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
 })
 
 /** A new directory that is removed after the tests of the file. */
