@@ -1,9 +1,9 @@
 /**
- * Start-up: the original, with the stub, with the shell launcher; and the command itself beside bare Node. Ratios of
+ * Start-up: the original, with the stub, by a sidecar, with the shell launcher; and the command itself beside bare Node. Ratios of
  * medians from interleaved runs: the machine's mood is in all of them.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -40,14 +40,24 @@ try {
         ...[join(repository, 'bin/bundle.js'), store, '-q', '--launcher', launcher],
         ...['-f', 'dir', '-o', join(work, `${attribute}-${launcher}`)],
       ])
-    const [original, stub, shell] = medians(argument, [
+    // What carries data behind its end is entered by a sidecar.
+    const carriers = join(work, `${attribute}-carrier`)
+    mkdirSync(carriers)
+    copyFileSync(join(store, 'bin', program), join(carriers, program))
+    appendFileSync(join(carriers, program), 'payload')
+    execFileSync(process.execPath, [
+      ...[join(repository, 'bin/bundle.js'), join(carriers, program), '-q'],
+      ...['-f', 'dir', '-o', join(work, `${attribute}-sidecar`)],
+    ])
+    const [original, stub, sidecar, shell] = medians(argument, [
       join(store, 'bin', program),
       join(work, `${attribute}-stub`, 'bin', program),
+      join(work, `${attribute}-sidecar`, 'bin', program),
       join(work, `${attribute}-shell`, 'bin', program),
     ])
     const ratio = ns => (ns / original).toFixed(2)
     console.log(
-      `  ${program.padEnd(8)} original ${(original / 1e6).toFixed(2)} ms   stub ${ratio(stub)}x   shell launcher ${ratio(shell)}x`,
+      `  ${program.padEnd(8)} original ${(original / 1e6).toFixed(2)} ms   stub ${ratio(stub)}x   sidecar ${ratio(sidecar)}x   shell launcher ${ratio(shell)}x`,
     )
   }
 
