@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { temporary } from './support/bundle.ts'
 import { output } from './support/elf-tools.ts'
-import { buildFuzzer, fuzz } from './support/stub-fuzz.ts'
+import { buildBootstrapFuzzer, buildFuzzer, fuzz } from './support/stub-fuzz.ts'
 
 const directory = temporary()
 
@@ -14,6 +14,12 @@ test('every start ends in a jump to the right place, or in one line and exit 127
 test('nor does a start by a sidecar end otherwise', async () => {
   const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
   await fuzz(await buildFuzzer(directory, 'sidecar', undefined, 'sidecar'), 10_000, seed)
+})
+
+test('the bootstrap comes to its own sidecar or to one line', async () => {
+  const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
+  const said = await output(await buildBootstrapFuzzer(directory, 'bootstrap'), ['20000', `${seed}`])
+  expect(said).toMatch(/^20000 starts, .* \d{4,} jumps to the sidecar, \d{4,} messages/)
 })
 
 test('a planted defect is found', async () => {

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { temporary } from '../support/bundle.ts'
 import { output } from '../support/elf-tools.ts'
-import { buildFuzzer, type Defect, fuzz } from '../support/stub-fuzz.ts'
+import { buildBootstrapFuzzer, buildFuzzer, type Defect, fuzz } from '../support/stub-fuzz.ts'
 
 const directory = temporary()
 const HOUR = 3_600_000
@@ -11,6 +11,12 @@ test('a million starts', { timeout: HOUR }, async () => {
   const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
   const program = await buildFuzzer(directory, 'fuzz')
   await Promise.all([fuzz(program, 500_000, seed), fuzz(program, 500_000, seed + 1)])
+})
+
+test('a million starts of the bootstrap', { timeout: HOUR }, async () => {
+  const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
+  const program = await buildBootstrapFuzzer(directory, 'bootstrap')
+  expect(await output(program, ['1000000', `${seed}`])).toContain('1000000 starts')
 })
 
 test('a million starts by a sidecar', { timeout: HOUR }, async () => {
@@ -91,5 +97,24 @@ const SIDECAR_DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
 
 test.each(SIDECAR_DEFECTS)('found: %s', { timeout: HOUR }, async (name, defect) => {
   const program = await buildFuzzer(directory, name.replaceAll(/\W/g, '-'), defect, 'sidecar')
+  await expect(output(program, ['50000', '1'])).rejects.toThrow(/start with seed \d+|Sanitizer|runtime error/)
+})
+
+const BOOTSTRAP_DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
+  ['set-uid', ['if (aux[0] == AT_SECURE && aux[1])', 'if (0)']],
+  ['no hash', ['if (digest == config.digest)', 'if (1)']],
+  ['cut short', ['&last, 1, length - 1) == 1', '&last, 1, length - 1) >= 0']],
+  ['a directory too few', ['for (u32 up = config.up; up; up--)', 'for (u32 up = config.up; up > 1; up--)']],
+  ['it stays open', ['call(SYS_close, fd, 0, 0, 0);', '']],
+  ['a link without an end', ['link[n] = 0;', ';']],
+  ['the wrong second place', ['SIDECAR_PATH + 4', 'SIDECAR_PATH']],
+  ['a failed map', ['if (start > 0 || start < -4095)', 'if (1)']],
+  ['a path without an end', ['while (*from && to < end)', 'while (*from)']],
+  ['more is hashed', ['start + config.hashed)', 'start + config.length)']],
+  ['missing', ['if (fd < 0) die(', 'if (0) die(']],
+]
+
+test.each(BOOTSTRAP_DEFECTS)('found in the bootstrap: %s', { timeout: HOUR }, async (name, defect) => {
+  const program = await buildBootstrapFuzzer(directory, `boot-${name.replaceAll(/\W/g, '-')}`, defect)
   await expect(output(program, ['50000', '1'])).rejects.toThrow(/start with seed \d+|Sanitizer|runtime error/)
 })

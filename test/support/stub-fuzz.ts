@@ -54,3 +54,29 @@ export async function fuzz(program: string, starts: number, seed: number): Promi
   for (const count of [statics, again]) expect(Number(count)).toBeGreaterThan(starts / 50)
   expect(Number(aliases)).toBeGreaterThan(starts / 2000)
 }
+
+/** Builds the fuzzer of the bootstrap (bootstrap-fuzz.c): its code without its first instructions and the kernel. */
+export async function buildBootstrapFuzzer(
+  directory: string,
+  name: string,
+  [from, to]: Defect = ['', ''],
+): Promise<string> {
+  const source = join(directory, `${name}.c`)
+  const program = join(directory, name)
+  const text = readFileSync(join(ENTRY, 'bootstrap.c'), 'utf8')
+    .replace('#include "calls.h"\n', '')
+    .replace('#pragma GCC visibility push(hidden)', '')
+    .replaceAll(/__asm__\("\.section[^;]*;/g, '')
+    .replace('extern const struct boot config;', 'extern struct boot made;\n#define config made')
+  expect(text).toContain(from)
+  writeFileSync(
+    source,
+    text.replace(from, () => to),
+  )
+  await output('gcc', [
+    ...['-std=gnu11', '-g', '-O1', '-Wall', '-Wextra', '-Wno-unused', '-fno-builtin', `-DBOOTSTRAP="${source}"`],
+    ...['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-o', program],
+    join(SUPPORT, 'bootstrap-fuzz.c'),
+  ])
+  return program
+}
