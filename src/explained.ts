@@ -1,12 +1,13 @@
 /** What a question is asked of: a target before bundling, a bundle that is there, a file. */
 import { resolve } from 'node:path'
-import { MANIFEST } from './apply/manifest.ts'
-import { open } from './archive/members.ts'
+import { MANIFEST, readManifest as parseManifest } from './apply/manifest.ts'
+import { type Artefact, type Member, open } from './archive/members.ts'
 import { bundle, explainTarget } from './bundle.ts'
 import { BundleError } from './errors.ts'
 import { explainManifest } from './explain/from-manifest.ts'
 import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
-import { stat, withFile } from './io/store.ts'
+import { writeFile } from './io/staging.ts'
+import { readInput, stat, withFile } from './io/store.ts'
 import type { Explained } from './model/explained.ts'
 import type { Finding } from './model/findings.ts'
 import type { Policy } from './model/policy.ts'
@@ -14,20 +15,37 @@ import type { BundleOptions } from './options.ts'
 import { baseName, fromText } from './paths.ts'
 import { type AskedOfSbom, sbomOfBundle, type WrittenSbom } from './sbom.ts'
 import { type Inspection, inspect } from './scan/inspect.ts'
-import { inTemporary } from './try/unpack.ts'
+import { isImage } from './try/image.ts'
+import { fileInSingle, isSingle } from './try/single.ts'
+import { inTemporary, writeMember } from './try/unpack.ts'
 import { partsOf } from './verify/checks/parts.ts'
 import type { Verification } from './verify/verify.ts'
 
+/** Of an image. In bytes. */
+const LAYER_MAX = 16 * 2 ** 30
 /** A `bundle.json` of a hundred thousand files has 40 MB. In bytes. */
 const MANIFEST_MAX = 256 << 20
 
 /**
- * @param word as it was typed: a directory that `bundle` made, or an archive, by the name of its format; else a target
+ * @param word as it was typed: a directory that `bundle` made, or an archive, by the name of its format; `-` for what
+ *   comes in on standard input, a bundle's archive or its `bundle.json`; else a target
  * @throws BundleError as `bundle`, or for a bundle that does not say why its files are there
  */
 export async function explained(word: string, options: BundleOptions): Promise<Explained> {
+  if (word === '-') return explainInput()
   const path = bundlePath(word, options)
   return path === null ? explainTarget([word], options) : explainManifest(await readManifest(path), path)
+}
+
+async function explainInput(): Promise<Explained> {
+  const bytes = readInput()
+  const name = 'standard input'
+  if (bytes[0] === 0x7b /* { */) return explainManifest(bytes, name)
+  return inTemporary(async directory => {
+    const place = `${directory}/input`
+    writeFile(fromText(place), bytes)
+    return explainManifest(await readManifest(fromText(place), name), name)
+  })
 }
 
 /** Where the bundle lies that a word names; null for one that names a target. */
@@ -35,23 +53,66 @@ function bundlePath(word: string, options: BundleOptions): string | null {
   const path = fromText(word.startsWith('/') ? word : `${options.cwd ?? process.cwd()}/${word}`)
   const type = stat(path)?.type
   const isBundle =
-    type === 'directory' ? stat(`${path}/${MANIFEST}`)?.type === 'file' : type === 'file' && ARCHIVE.test(word)
+    type === 'directory'
+      ? stat(`${path}/${MANIFEST}`)?.type === 'file' || stat(`${path}/oci-layout`)?.type === 'file'
+      : type === 'file' && (ARCHIVE.test(word) || (word.includes('/') && isSingle(path)))
   return isBundle ? path : null
 }
 
-const ARCHIVE = /\.(?:tar(?:\.\w+)?|tgz|tzst)$/
+const ARCHIVE = /\.(?:tar(?:\.\w+)?|tgz|tzst|deb)$/
 
-/** The bytes of a bundle's `bundle.json`, and how much lies in the bundle besides. */
-async function readManifest(path: string): Promise<Buffer> {
-  for await (const member of (await open(path)).members()) {
-    if (member.inside !== MANIFEST || member.type !== 'file') continue
-    if (member.size > MANIFEST_MAX)
-      throw new BundleError('unsupported', `a ${MANIFEST} of ${member.size} bytes is not read`, { path })
-    const pieces: Buffer[] = []
-    for await (const piece of member.contents()) pieces.push(Buffer.from(piece))
-    return Buffer.concat(pieces)
+/** The bytes of a bundle's `bundle.json`: of a directory, an archive, a package, an image, a file that unpacks itself. */
+async function readManifest(path: string, name = path): Promise<Buffer> {
+  const found =
+    stat(path)?.type === 'file' && isSingle(path)
+      ? await fileInSingle(path, MANIFEST, MANIFEST_MAX)
+      : await manifestIn(await open(path), path)
+  if (found !== null) return found
+  throw new BundleError('unsupported', `there is no ${MANIFEST} in it: it is no bundle`, { path: name })
+}
+
+async function manifestIn(artefact: Artefact, path: string): Promise<Buffer | null> {
+  const names = new Set<string>()
+  for await (const member of artefact.members()) {
+    names.add(member.name)
+    // In a package it lies where that is installed.
+    const isIt = member.inside === MANIFEST || (artefact.kind === 'deb' && member.inside.endsWith(`/${MANIFEST}`))
+    if (!isIt || member.type !== 'file') continue
+    const bytes = await bytesOf(member, path)
+    if (artefact.kind !== 'deb' || isManifest(bytes)) return bytes
   }
-  throw new BundleError('unsupported', `there is no ${MANIFEST} in it: it is no bundle`, { path })
+  return isImage(names) ? manifestInImage(artefact, path) : null
+}
+
+/** Of an image the one in the last of its layers that has one: layers are what an image has that are archives. */
+async function manifestInImage(artefact: Artefact, path: string): Promise<Buffer | null> {
+  let found: Buffer | null = null
+  await inTemporary(async directory => {
+    for await (const member of artefact.members()) {
+      if (member.type !== 'file' || member.size > LAYER_MAX) continue
+      const place = member.path ?? fromText(`${directory}/layer`)
+      if (member.path === null) await writeMember(member, place)
+      const layer = await open(place)
+      if (layer.kind !== 'tar') continue
+      for await (const inside of layer.members()) {
+        if (!inside.name.endsWith(`/${MANIFEST}`) || inside.type !== 'file') continue
+        const bytes = await bytesOf(inside, path)
+        if (isManifest(bytes)) found = bytes
+      }
+    }
+  })
+  return found
+}
+
+const isManifest = (bytes: Buffer): boolean => 'manifest' in parseManifest(bytes)
+
+/** @throws BundleError('unsupported') for one that is too large */
+async function bytesOf(member: Member, path: string): Promise<Buffer> {
+  if (member.size > MANIFEST_MAX)
+    throw new BundleError('unsupported', `a ${MANIFEST} of ${member.size} bytes is not read`, { path })
+  const pieces: Buffer[] = []
+  for await (const piece of member.contents()) pieces.push(Buffer.from(piece))
+  return Buffer.concat(pieces)
 }
 
 /**
@@ -76,7 +137,16 @@ export async function sbomFor(word: string, asked: AskedOfSbom, options: BundleO
     const manifest = await readManifest(at)
     return sbomOfBundle(at, explainManifest(manifest, at), manifest, asked)
   }
-  if (path !== null) return of(path)
+  if (path !== null) {
+    const isOther =
+      stat(path)?.type === 'file' ? isSingle(path) || path.endsWith('.deb') : stat(`${path}/${MANIFEST}`) === null
+    if (isOther)
+      throw new BundleError('unsupported', 'of a package, an image or a single file there is no bill of materials', {
+        path,
+        hint: 'ask the bundle or the target that it was made of, or make it with --sbom and look into it',
+      })
+    return of(path)
+  }
   return inTemporary(async directory => {
     const output = `${directory}/bundle`
     const report = await bundle([word], { ...options, output, format: 'dir' })

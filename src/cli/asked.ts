@@ -7,7 +7,7 @@ import { parseKinds } from './make.ts'
 import { collect, load, type OutputOptions, type Pipeline, progressFor, withOutput } from './output.ts'
 
 export const SUBJECT =
-  'what bundle makes a bundle of, or a bundle: a directory or an archive, also where there is no Nix'
+  'what bundle makes a bundle of, or a bundle: a directory, an archive, a package, an image, a single file, also where there is no Nix; - for one (or its bundle.json) on standard input'
 
 export type AskedOptions = OutputOptions &
   Pick<

@@ -252,7 +252,7 @@ function linkOrRename(from: Buffer, to: Buffer): void {
  * Writes a file beside the bundle, such as a report: whole, in one rename, over what was there.
  * @throws BundleError('destination-unwritable')
  */
-export function writeFile(path: string, text: string): void {
+export function writeFile(path: string, text: string | Uint8Array): void {
   const partial = `${path}.${process.pid}.partial`
   try {
     fs.writeFileSync(native(partial), text)

@@ -97,6 +97,9 @@ export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
 /** All of a text file, or of a pipe that a person names as one (`<(nix-store -qR ./result)`). */
 export const readText = (path: string): string => reading(path, () => fs.readFileSync(native(path), 'utf8'))
 
+/** All of standard input, whatever it is. */
+export const readInput = (): Buffer => reading('standard input', () => fs.readFileSync(0))
+
 /** Whether two files have the same contents. */
 export function sameContents(a: string, b: string): boolean {
   return withFile(a, x =>

@@ -5,7 +5,7 @@
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Artefact } from '../archive/members.ts'
+import type { Artefact, Member } from '../archive/members.ts'
 import { onEarlyEnd } from '../io/cleanup.ts'
 import { native } from '../io/store.ts'
 
@@ -58,4 +58,17 @@ export async function unpack(artefact: Artefact, to: string): Promise<void> {
 
 function writeAll(fd: number, piece: Buffer): void {
   for (let done = 0; done < piece.length; ) done += fs.writeSync(fd, piece, done)
+}
+
+/**
+ * Writes one member's contents; what is at the place is replaced.
+ * @param place byte string
+ */
+export async function writeMember(member: Member, place: string): Promise<void> {
+  const fd = fs.openSync(native(place), 'w', 0o600)
+  try {
+    for await (const piece of member.contents()) writeAll(fd, piece)
+  } finally {
+    fs.closeSync(fd)
+  }
 }
