@@ -27,28 +27,24 @@
 #define NO_START
 #include "calls.h"
 
-typedef unsigned char u8;
-
 #pragma GCC visibility push(hidden)
 
 /* Behind the code; laid out by sidecar.ts. The config of stub.c follows. */
 struct boot {
-  word digest; /* over the sidecar's code and list */
+  u64 digest; /* over the sidecar's code and list */
   u32 hashed;  /* how long these are, a multiple of 8 bytes */
   u32 length;  /* of the whole file: the programs' own pages are behind them */
   u32 number;  /* the program's in the sidecar's list */
   u32 zero;
   char magic[8];
-  word address, entry;
+  u64 address, entry;
   u32 up;
 };
 extern const struct boot config;
 
 enum { PATH_MAX = 4096, LINKS_MAX = 40, AT_FDCWD = -100, O_CLOEXEC = 02000000, PROT_READ = 1, PROT_EXEC = 4, MAP_PRIVATE = 2 };
-enum { AT_NULL, AT_SECURE = 23, AT_EXECFN = 31 };
 
 #if defined __x86_64__
-enum { SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_pread64 = 17, SYS_exit_group = 231, SYS_openat = 257, SYS_readlinkat = 267 };
 #define SIDECAR_PATH "lib/.entry-x86_64"
 /* rsp and rdx go on as they are. rcx tells the sidecar where this program's struct boot is. */
 __asm__(".section .text.start,\"ax\",@progbits\n"
@@ -65,7 +61,6 @@ __asm__(".section .text.start,\"ax\",@progbits\n"
         "	jmp *%rax\n"
         ".text\n");
 #elif defined __aarch64__
-enum { SYS_openat = 56, SYS_close = 57, SYS_write = 64, SYS_pread64 = 67, SYS_readlinkat = 78, SYS_exit_group = 94, SYS_mmap = 222 };
 #define SIDECAR_PATH "lib/.entry-aarch64"
 /* x0 and sp go on as they are. x2 tells the sidecar where this program's struct boot is. */
 __asm__(".section .text.start,\"ax\",%progbits\n"
@@ -148,13 +143,14 @@ __attribute__((used)) word find(const word *stack) {
   if (fd < 0) die(who, ": the bundle is not complete: there is no ", SIDECAR_PATH);
   /* What is cut short must not be touched behind its end. */
   u8 last;
-  word length = config.length, digest = 0xcbf29ce484222325;
-  long start = call(SYS_pread64, fd, &last, 1, length - 1) == 1
+  u64 digest = 0xcbf29ce484222325;
+  word length = config.length;
+  long start = pread(fd, &last, 1, length - 1) == 1
                    ? call6(SYS_mmap, 0, length, PROT_READ | PROT_EXEC, MAP_PRIVATE, (word)fd, 0)
                    : -1;
   call(SYS_close, fd, 0, 0, 0);
   if (start > 0 || start < -4095) {
-    for (const word *w = (const word *)start; w < (const word *)(start + config.hashed); w++) {
+    for (const u64 *w = (const u64 *)start; w < (const u64 *)(start + config.hashed); w++) {
       digest = (digest ^ *w) * 0x100000001b3;
       digest ^= digest >> 32;
     }

@@ -51,66 +51,11 @@
  *   @  the caller's arguments from argv[1] on
  */
 
-typedef unsigned long word;
+#include "calls.h"
 
-#define NORETURN __attribute__((noreturn))
-
-enum { AT_NULL = 0, AT_SECURE = 23, AT_EXECFN = 31 };
 enum { ENOENT = 2, E2BIG = 7, ENOEXEC = 8, ENOMEM = 12, EACCES = 13, ENOTDIR = 20, ENAMETOOLONG = 36, ELOOP = 40 };
 enum { AT_FDCWD = -100, O_CLOEXEC = 02000000, O_PATH = 010000000 };
 enum { PATH_SIZE = 4096 /* PATH_MAX, with the NUL */, LINKS = 40 /* as the kernel follows */ };
-
-/* ---- The two CPUs ------------------------------------------------------------------------------------------------ */
-
-#if defined __x86_64__
-
-enum {
-  SYS_writev = 20, SYS_execve = 59, SYS_getcwd = 79, SYS_chdir = 80, SYS_fchdir = 81, SYS_exit_group = 231,
-  SYS_openat = 257, SYS_readlinkat = 267
-};
-
-__asm__(".globl _start\n_start:\n"
-        "xor %ebp, %ebp\n"
-        "mov %rsp, %rdi\n"
-        "and $-16, %rsp\n"
-        "call launch\n");
-
-static long call(long number, word a, word b, word c, word d) {
-  long result;
-  register word fourth __asm__("r10") = d;
-  __asm__ volatile("syscall"
-                   : "=a"(result)
-                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
-                   : "rcx", "r11", "memory");
-  return result;
-}
-
-#elif defined __aarch64__
-
-enum {
-  SYS_getcwd = 17, SYS_chdir = 49, SYS_fchdir = 50, SYS_openat = 56, SYS_writev = 66, SYS_readlinkat = 78,
-  SYS_exit_group = 94, SYS_execve = 221
-};
-
-__asm__(".globl _start\n_start:\n"
-        "mov x29, #0\n"
-        "mov x30, #0\n"
-        "mov x0, sp\n"
-        "b launch\n");
-
-static long call(long number, word a, word b, word c, word d) {
-  register long x8 __asm__("x8") = number;
-  register word x0 __asm__("x0") = a;
-  register word x1 __asm__("x1") = b;
-  register word x2 __asm__("x2") = c;
-  register word x3 __asm__("x3") = d;
-  __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
-  return (long)x0;
-}
-
-#else
-#error "no system calls known for this CPU"
-#endif
 
 /* ---- Strings ----------------------------------------------------------------------------------------------------- */
 
@@ -271,23 +216,14 @@ static void fail_if_copied(char *started, int components) {
 
 /* ---- The configuration ------------------------------------------------------------------------------------------- */
 
-struct elf_header {
-  char before[32];
-  word program_headers;
-};
-struct elf_segment {
-  int type, flags;
-  word offset, address, physical, size;
-};
-
 /* Where the linker put the ELF header: at the beginning of the one segment. */
-extern const struct elf_header __ehdr_start __attribute__((visibility("hidden")));
+extern const struct ehdr __ehdr_start __attribute__((visibility("hidden")));
 
 /* The last four bytes of the segment say how many bytes before them are the configuration. */
 static const char *configuration(void) {
   const char *image = (const char *)&__ehdr_start;
-  const struct elf_segment *segment = (const struct elf_segment *)(image + __ehdr_start.program_headers);
-  const char *end = image + segment->size - 4;
+  const struct phdr *segment = (const struct phdr *)(image + __ehdr_start.phoff);
+  const char *end = image + segment->filesz - 4;
   return end - *(const unsigned int *)end;
 }
 
@@ -415,7 +351,7 @@ static void put_into_list(char *list, int is_set, int code, const char *separato
 
 /* ---- The start --------------------------------------------------------------------------------------------------- */
 
-__attribute__((used)) NORETURN void launch(word *stack) {
+__attribute__((used)) NORETURN void run(word *stack) {
   word count = *stack;
   char **arguments = (char **)(stack + 1);
   char **variables = arguments + count + 1;

@@ -28,28 +28,11 @@
 
 #include "calls.h"
 
-enum { AT_NULL = 0, AT_SECURE = 23, AT_EXECFN = 31 };
 enum { EEXIST = 17, ENOENT = 2, ELOOP = 40, ENOTDIR = 20, EACCES = 13, EPERM = 1, EROFS = 30, ENOSPC = 28, EDQUOT = 122 };
 enum { AT_FDCWD = -100, AT_REMOVEDIR = 0x200, LOCK_EX = 2 };
 enum { O_WRONLY = 1, O_CREAT = 0100, O_EXCL = 0200, O_NONBLOCK = 04000, O_CLOEXEC = 02000000 };
 enum { PROT_READ = 1, PROT_WRITE = 2, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20 };
 enum { PATH_SIZE = 4096, S_IFMT = 0170000, S_IFREG = 0100000 };
-
-/* ---- The two CPUs ------------------------------------------------------------------------------------------------ */
-
-#if defined __x86_64__
-enum {
-  SYS_write = 1, SYS_close = 3, SYS_fstat = 5, SYS_mmap = 9, SYS_munmap = 11, SYS_flock = 73, SYS_fsync = 74,
-  SYS_fchmod = 91, SYS_fchown = 93, SYS_getdents64 = 217, SYS_exit_group = 231, SYS_openat = 257, SYS_mkdirat = 258,
-  SYS_unlinkat = 263, SYS_renameat = 264, SYS_readlinkat = 267
-};
-#else
-enum {
-  SYS_flock = 32, SYS_mkdirat = 34, SYS_unlinkat = 35, SYS_renameat = 38, SYS_fchmod = 52, SYS_fchown = 55,
-  SYS_openat = 56, SYS_close = 57, SYS_getdents64 = 61, SYS_write = 64, SYS_readlinkat = 78, SYS_fstat = 80,
-  SYS_fsync = 82, SYS_exit_group = 94, SYS_munmap = 215, SYS_mmap = 222
-};
-#endif
 
 /* ---- Bytes ------------------------------------------------------------------------------------------------------- */
 
@@ -308,7 +291,7 @@ static int is_plain(unsigned char c) {
 static const char DIRECTORY[] = ".relocating";
 
 struct entry {
-  word inode, offset;
+  u64 inode, offset;
   unsigned short size;
   unsigned char type;
   char name[];

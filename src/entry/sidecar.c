@@ -59,46 +59,42 @@ enum { BOOT_MAX = 8192, DT_RPATH = 15, DT_RUNPATH = 29, DT_STRTAB = 5 };
 enum { MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2 };
 #ifdef HOST_TEST
 enum { SYS_mremap = SYS_fchmod + 1 };
-#elif defined __x86_64__
-enum { SYS_mremap = 25 };
-#elif defined __aarch64__
-enum { SYS_mremap = 216 };
 #endif
 
 /* Puts the program's own pages back. */
-static void restore(const char *who, const struct original *o, u64 bias, u64 page)
+static void restore(const char *who, const struct original *o, word bias, word page)
 {
-	u64 first = o->address & -page, last = (o->address + o->covered + page - 1) & -page;
-	u64 from = (u64)sidecar + o->offset;
-	if (hash(SEED, (const u64 *)from, o->length / 8) != o->digest)
+	word first = o->address & -page, last = (o->address + o->covered + page - 1) & -page;
+	word from = (word)sidecar + o->offset;
+	if (hash(SEED, (const halves *)from, o->length / 8) != o->digest)
 		die(who, ": damaged: the code of this program in its bundle's lib/.entry", "");
 	if (sys(SYS_mremap, from + first - o->first, last - first, last - first, MREMAP_MAYMOVE | MREMAP_FIXED, bias + first, 0) != (long)(bias + first))
 		die(who, ": the kernel does not let its code be mapped; bundle it with --prefix", "");
 }
 
 /* A dynamic section as the file's, in memory that can be written to, with this search path. */
-static u64 with_rpath(const char *who, const struct phdr *headers, u64 count, u64 bias, const char *rpath, u64 page)
+static word with_rpath(const char *who, const struct phdr *headers, word count, word bias, const char *rpath, word page)
 {
 	const struct dynamic *old = 0;
-	for (u64 i = 0; i < count; i++)
+	for (word i = 0; i < count; i++)
 		if (headers[i].type == PT_DYNAMIC)
 			old = (const struct dynamic *)(bias + headers[i].vaddr);
 	if (!old)
 		return 0;
-	u64 entries = 2, length = 1, strings = 0;
+	word entries = 2, length = 1, strings = 0;
 	for (const struct dynamic *d = old; d->tag != DT_NULL; d++, entries++)
 		if (d->tag == DT_STRTAB)
 			strings = bias + d->value;
 	while (rpath[length - 1])
 		length++;
-	u64 at = map(0, (entries * sizeof *old + length + page - 1) & -page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	word at = map(0, (entries * sizeof *old + length + page - 1) & -page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (failed(at))
 		die(who, ": out of memory", "");
 	struct dynamic *new = (struct dynamic *)at;
 	char *text = (char *)&new[entries];
-	copy((u64)text, rpath, length);
+	copy((word)text, rpath, length);
 	new->tag = DT_RPATH;
-	new->value = (u64)text - strings;
+	new->value = (word)text - strings;
 	for (new++; old->tag != DT_NULL; old++)
 		if (old->tag != DT_RPATH && old->tag != DT_RUNPATH) {
 			new->tag = old->tag;
@@ -109,17 +105,18 @@ static u64 with_rpath(const char *who, const struct phdr *headers, u64 count, u6
 }
 
 /* Returns where to jump. */
-__attribute__((used)) u64 start(u64 *stack, u64 exit_function, const struct boot *boot)
+__attribute__((used)) word start(word *stack, word exit_function, const struct boot *boot)
 {
-	u64 kept[BOOT_MAX / 8], *aux[AT_MAX];
+	u64 kept[BOOT_MAX / 8];
+	word *aux[AT_MAX];
 	const char *who = stack[0] ? (const char *)stack[1] : "";
 	find_aux(stack, aux);
-	u64 page = aux[AT_PAGESZ] ? *aux[AT_PAGESZ] : 4096;
-	struct program program = { (const struct config *)kept, (u64)&boot->config - boot->config.address, 0, 0 };
+	word page = aux[AT_PAGESZ] ? *aux[AT_PAGESZ] : 4096;
+	struct program program = { (const struct config *)kept, (word)&boot->config - boot->config.address, 0, 0 };
 	const struct original *o = &originals.original[boot->number];
 	program.first = program.bias + o->address;
 	/* What the digest was right for is as sidecar.ts made it, and no longer than there is room. */
-	copy((u64)kept, (const char *)&boot->config, program.first + o->covered - (u64)&boot->config);
+	copy((word)kept, (const char *)&boot->config, program.first + o->covered - (word)&boot->config);
 	restore(who, o, program.bias, page);
 
 	const char *rpath = program.config->loader;

@@ -28,28 +28,11 @@
 
 #include "calls.h"
 
-enum { AT_NULL = 0, AT_SECURE = 23 };
 enum { EPERM = 1, ENOENT = 2, ENOEXEC = 8, EACCES = 13, EEXIST = 17, ENOTDIR = 20, ENOSPC = 28, EROFS = 30, ELOOP = 40, EDQUOT = 122 };
 enum { AT_FDCWD = -100, AT_REMOVEDIR = 0x200, AT_SYMLINK_NOFOLLOW = 0x100, LOCK_EX = 2 };
 enum { O_RDWR = 2, O_WRONLY = 1, O_CREAT = 0100, O_EXCL = 0200, O_CLOEXEC = 02000000 };
 enum { PROT_READ = 1, PROT_WRITE = 2, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20 };
 enum { PATH_SIZE = 4096, S_IFMT = 0170000, S_IFDIR = 0040000, PROGRAM = 256, TRAILER = 8 + 8 + 8 + 16 + PROGRAM };
-
-/* ---- The two CPUs ------------------------------------------------------------------------------------------------ */
-
-#if defined __x86_64__
-enum {
-  SYS_write = 1, SYS_close = 3, SYS_fstat = 5, SYS_mmap = 9, SYS_execve = 59, SYS_flock = 73, SYS_fchmod = 91,
-  SYS_getuid = 102, SYS_geteuid = 107, SYS_getdents64 = 217, SYS_exit_group = 231, SYS_openat = 257, SYS_mkdirat = 258,
-  SYS_unlinkat = 263, SYS_renameat = 264, SYS_symlinkat = 266, SYS_faccessat = 269, SYS_utimensat = 280
-};
-#else
-enum {
-  SYS_flock = 32, SYS_mkdirat = 34, SYS_unlinkat = 35, SYS_symlinkat = 36, SYS_renameat = 38, SYS_faccessat = 48,
-  SYS_fchmod = 52, SYS_openat = 56, SYS_close = 57, SYS_getdents64 = 61, SYS_write = 64, SYS_fstat = 80,
-  SYS_utimensat = 88, SYS_exit_group = 94, SYS_getuid = 174, SYS_geteuid = 175, SYS_execve = 221, SYS_mmap = 222
-};
-#endif
 
 /* ---- Bytes and words --------------------------------------------------------------------------------------------- */
 
@@ -375,7 +358,7 @@ static void inflate(void) {
 /* ---- Directories ------------------------------------------------------------------------------------------------- */
 
 struct entry {
-  word inode, offset;
+  u64 inode, offset;
   unsigned short size;
   unsigned char type;
   char name[];
@@ -417,7 +400,7 @@ static long own_directory(const char *path, int made_by_us) {
 
 struct trailer {
   char magic[8];
-  word at, size;
+  u64 at, size;
   char digest[16], program[PROGRAM];
 };
 
@@ -449,12 +432,6 @@ static void open_self(void) {
 static const char *relocate_of(char *path, const char *place) {
   return join(path, place, "/relocate", "", "") && call(SYS_faccessat, AT_FDCWD, path, 1, 0) == 0 ? path : 0;
 }
-
-#if defined __x86_64__
-enum { SYS_clone = 56, SYS_wait4 = 61, SYS_dup3 = 292 };
-#else
-enum { SYS_clone = 220, SYS_wait4 = 260, SYS_dup3 = 24 };
-#endif
 
 static void relocate(const char *place, char **environment) {
   char path[PATH_SIZE];

@@ -99,10 +99,7 @@
  * linker script refuses anything else. Behind the blob follows a struct config, filled in by inject.ts.
  */
 
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef unsigned long u64;
+#include "cpu.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -128,30 +125,14 @@ extern const char _loaded[], _mapped[];
 /* A program that is being started. */
 struct program {
 	const struct config *config;
-	u64 bias;    /* what is added to the file's addresses */
-	u64 first;   /* its first instruction, which e_entry names */
-	u64 dynamic; /* the dynamic section that ld.so gets in the place of the file's; 0: the file's */
+	word bias;    /* what is added to the file's addresses */
+	word first;   /* its first instruction, which e_entry names */
+	word dynamic; /* the dynamic section that ld.so gets in the place of the file's; 0: the file's */
 };
 
-/* elf(5) */
-struct ehdr {
-	u8 ident[16];
-	u16 type, machine;
-	u32 version;
-	u64 entry, phoff, shoff;
-	u32 flags;
-	u16 ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
-};
-struct phdr {
-	u32 type, flags;
-	u64 offset, vaddr, paddr, filesz, memsz, align;
-};
-struct dynamic {
-	u64 tag, value;
-};
 /* link.h */
 struct link_map {
-	u64 address;
+	word address;
 	const char *name;
 	const struct dynamic *dynamic;
 	const struct link_map *next, *previous;
@@ -159,179 +140,22 @@ struct link_map {
 struct debug {
 	int version;
 	const struct link_map *map;
-	u64 call;
+	word call;
 	int state;
-	u64 loader;
+	word loader;
 	const struct debug *next; /* of version 2 */
 };
-enum { DT_NULL, DT_DEBUG = 21 };
-enum { ET_DYN = 3, EM_X86_64 = 62, EM_AARCH64 = 183 };
-enum { PT_NULL, PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_PHDR = 6, PT_GNU_RELRO = 0x6474e552 };
-enum { PF_X = 1, PF_W = 2, PF_R = 4 };
-enum { AT_NULL, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_ENTRY = 9, AT_EUID = 12, AT_SECURE = 23, AT_EXECFN = 31, AT_MAX };
 
-enum { PATH_MAX = 4096, LINKS_MAX = 40, PHDRS_MAX = 64, SPACE_BITS = 40 };
+enum { PATH_MAX = 4096, LINKS_MAX = 40, PHDRS_MAX = 64 };
 enum { PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 4 };
 enum { MAP_PRIVATE = 2, MAP_FIXED = 16, MAP_ANONYMOUS = 32, MAP_NORESERVE = 0x4000 };
 enum { O_RDONLY_CLOEXEC = 02000000, O_RDWR_CLOEXEC = 02000002, AT_FDCWD = -100, ENOENT = 2, EFAULT = 14, EINVAL = 22, CLOCK_MONOTONIC = 1 };
 enum { O_NOATIME = 01000000, AT_EMPTY_PATH = 0x1000, S_ISVTX = 01000, NOT_OTHERS = 022, ALIAS_MODE = 0711 };
 
-#ifdef HOST_TEST
-/* Built as part of a test program: system calls and the config are the test's. */
-long sys(long nr, long a, long b, long c, long d, long e, long f);
-enum { MACHINE = EM_X86_64 };
-enum { SYS_read, SYS_write, SYS_close, SYS_mmap, SYS_mprotect, SYS_munmap, SYS_pread64, SYS_getcwd, SYS_exit_group, SYS_openat, SYS_readlinkat, SYS_pwrite64, SYS_clock_gettime, SYS_newfstatat, SYS_mkdirat, SYS_symlinkat, SYS_fchmod };
-enum { O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000, STAT_MODE = 6, STAT_UID = 7 };
-#elif defined __x86_64__
-enum { MACHINE = EM_X86_64 };
-enum { SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_mprotect = 10, SYS_munmap = 11, SYS_pread64 = 17, SYS_pwrite64 = 18, SYS_getcwd = 79, SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_openat = 257, SYS_mkdirat = 258, SYS_newfstatat = 262, SYS_symlinkat = 266, SYS_readlinkat = 267, SYS_fchmod = 91 };
-enum { O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000, STAT_MODE = 6, STAT_UID = 7 };
-static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-	__asm__ volatile("syscall" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-	return nr;
-}
-/* What the bootstrap has left in rcx is the sidecar's third argument. On aarch64 it is in its place already. */
-#ifdef SIDECAR
-#define BOOTSTRAP "	mov %rcx, %rdx\n"
-#else
-#define BOOTSTRAP
-#endif
-/* rsp and rdx go on as the kernel set them; nothing else is promised by the ABI, so nothing else leaks. */
-__asm__(".section .text.start,\"ax\",@progbits\n"
-	".globl _start\n"
-	"_start:\n"
-	"	lea start(%rip), %rax\n"
-	"1:	mov %rsp, %rdi\n"
-	"	mov %rdx, %rsi\n"
-	"	mov %rsp, %rbx\n"
-	"	mov %rdx, %rbp\n"
-	BOOTSTRAP
-	"	and $-16, %rsp\n"
-	"	call *%rax\n"
-	"	mov %rbx, %rsp\n"
-	"	mov %rbp, %rdx\n"
-	"	xor %ebx, %ebx\n"
-	"	xor %ebp, %ebp\n"
-	"	xor %ecx, %ecx\n"
-	"	xor %esi, %esi\n"
-	"	xor %edi, %edi\n"
-	"	xor %r8d, %r8d\n"
-	"	xor %r9d, %r9d\n"
-	"	xor %r10d, %r10d\n"
-	"	xor %r11d, %r11d\n"
-	"	jmp *%rax\n"
-	".globl _loaded\n"
-	"_loaded:\n"
-	"	endbr64\n"
-	"	lea loaded(%rip), %rax\n"
-	"	jmp 1b\n"
-	/*
-	 * In the place of a function that does nothing: its caller may know that it does not, so every register is kept.
-	 * The C code here is compiled without vector registers.
-	 */
-	".globl _mapped\n"
-	"_mapped:\n"
-	"	endbr64\n"
-	"	push %rbp\n"
-	"	mov %rsp, %rbp\n"
-	"	push %rcx\n"
-	"	push %rdx\n"
-	"	push %rsi\n"
-	"	push %rdi\n"
-	"	push %r8\n"
-	"	push %r9\n"
-	"	push %r10\n"
-	"	push %r11\n"
-	"	and $-16, %rsp\n"
-	"	mov %rax, %rdi\n"
-	"	call relocate_libraries\n"
-	"	lea -64(%rbp), %rsp\n"
-	"	pop %r11\n"
-	"	pop %r10\n"
-	"	pop %r9\n"
-	"	pop %r8\n"
-	"	pop %rdi\n"
-	"	pop %rsi\n"
-	"	pop %rdx\n"
-	"	pop %rcx\n"
-	"	pop %rbp\n"
-	"	ret\n"
-	".text\n");
-#elif defined __aarch64__
-enum { MACHINE = EM_AARCH64 };
-enum { SYS_getcwd = 17, SYS_mkdirat = 34, SYS_symlinkat = 36, SYS_fchmod = 52, SYS_openat = 56, SYS_close = 57, SYS_write = 64, SYS_pread64 = 67, SYS_pwrite64 = 68, SYS_readlinkat = 78, SYS_newfstatat = 79, SYS_exit_group = 94, SYS_clock_gettime = 113, SYS_munmap = 215, SYS_mmap = 222, SYS_mprotect = 226 };
-enum { O_DIRECTORY = 040000, O_NOFOLLOW = 0100000, STAT_MODE = 4, STAT_UID = 6 };
-static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
-{
-	register long x8 __asm__("x8") = nr, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
-	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-	return x0;
-}
-/* x0 and sp go on as the kernel set them. The first instruction is a landing pad, the last jump uses x16: both as
- * branch target identification wants it. */
-__asm__(".section .text.start,\"ax\",%progbits\n"
-	".globl _start\n"
-	"_start:\n"
-	"	hint 34\n" /* bti c */
-	"	adr x9, start\n"
-	"1:	mov x19, sp\n"
-	"	mov x20, x0\n"
-	"	mov x1, x0\n"
-	"	mov x0, sp\n"
-	"	blr x9\n"
-	"	mov x16, x0\n"
-	"	mov sp, x19\n"
-	"	mov x0, x20\n"
-	"	mov x19, xzr\n"
-	"	mov x20, xzr\n"
-	"	mov x29, xzr\n"
-	"	mov x30, xzr\n"
-	"	br x16\n"
-	".globl _loaded\n"
-	"_loaded:\n"
-	"	hint 38\n" /* bti jc */
-	"	adr x9, loaded\n"
-	"	b 1b\n"
-	/* As on x86_64. x16 and x17 are any call's to change. */
-	".globl _mapped\n"
-	"_mapped:\n"
-	"	hint 34\n"
-	"	stp x29, x30, [sp, #-160]!\n"
-	"	mov x29, sp\n"
-	"	stp x0, x1, [sp, #16]\n"
-	"	stp x2, x3, [sp, #32]\n"
-	"	stp x4, x5, [sp, #48]\n"
-	"	stp x6, x7, [sp, #64]\n"
-	"	stp x8, x9, [sp, #80]\n"
-	"	stp x10, x11, [sp, #96]\n"
-	"	stp x12, x13, [sp, #112]\n"
-	"	stp x14, x15, [sp, #128]\n"
-	"	str x18, [sp, #144]\n"
-	"	mov x0, x17\n"
-	"	bl relocate_libraries\n"
-	"	ldp x0, x1, [sp, #16]\n"
-	"	ldp x2, x3, [sp, #32]\n"
-	"	ldp x4, x5, [sp, #48]\n"
-	"	ldp x6, x7, [sp, #64]\n"
-	"	ldp x8, x9, [sp, #80]\n"
-	"	ldp x10, x11, [sp, #96]\n"
-	"	ldp x12, x13, [sp, #112]\n"
-	"	ldp x14, x15, [sp, #128]\n"
-	"	ldr x18, [sp, #144]\n"
-	"	ldp x29, x30, [sp], #160\n"
-	"	ret\n"
-	".text\n");
-#else
-#error "no stub for this CPU"
-#endif
-
 /* ---- Text ---- */
 
 /* Writes a number before `end`. */
-static const char *decimal(char *end, u64 number)
+static const char *decimal(char *end, word number)
 {
 	*--end = 0;
 	do
@@ -418,9 +242,9 @@ static int failed(long result)
 	return result < 0 && result > -4096;
 }
 
-static u64 map(u64 at, u64 length, int protection, int flags, long fd, u64 offset)
+static word map(word at, word length, int protection, int flags, long fd, word offset)
 {
-	return sys(SYS_mmap, at, length, protection, flags, fd, offset);
+	return sys(SYS_mmap, at, length, protection, flags, fd, offset >> MMAP_SHIFT);
 }
 
 static int protection(const struct phdr *p)
@@ -446,18 +270,18 @@ enum { TABLE_MAX = 64 << 20, ADDRESS_BITS = 40, HASHED = 43, PLACEHOLDER = 44, F
 
 /* What the second and later arrivals need to know, in a read-only mapping; the root and the table follow. */
 struct state {
-	u64 mapped; /* _mapped; first, for on x86_64 the jump to it goes by way of this word */
-	u64 entry;  /* the program's original */
-	u64 page, bias, count;
+	word mapped; /* _mapped; first, for on x86_64 the jump to it goes by way of this word */
+	word entry;  /* the program's original */
+	word page, bias, count;
 	const struct phdr *headers;
 	const struct file *program;        /* its own sites, if there are any */
 	const struct debug *const *debug;  /* where ld.so puts the address of its list of libraries */
 	const struct table *table;
-	u64 root_length;
+	word root_length;
 	char root[];
 };
 
-static u64 hash(u64 value, const u64 *words, u64 count)
+static u64 hash(u64 value, const halves *words, word count)
 {
 	for (; count; count--) {
 		value = (value ^ *words++) * 0x100000001b3;
@@ -470,12 +294,12 @@ static u64 hash(u64 value, const u64 *words, u64 count)
 static u64 key_of(const struct ehdr *e, const struct phdr *table)
 {
 	u64 words[2] = { e->entry, e->type | (u64)e->machine << 16 | (u64)e->phnum << 32 };
-	return hash(hash(SEED, words, 2), (const u64 *)table, e->phnum * sizeof *table / 8) | 1ul << 63;
+	return hash(hash(SEED, words, 2), (const halves *)table, e->phnum * sizeof *table / 8) | 1ull << 63;
 }
 
 static const struct file *find(const struct table *t, u64 key)
 {
-	for (u64 i = 0; i < t->files; i++)
+	for (word i = 0; i < t->files; i++)
 		if (t->file[i].key == key)
 			return &t->file[i];
 	return 0;
@@ -485,9 +309,9 @@ static const struct file *find(const struct table *t, u64 key)
  * Makes the HASHED bytes that a store path begins with in this bundle. The link's number is written from its end, slashes
  * fill what is left.
  */
-static void compose(char *to, const struct state *s, u64 link)
+static void compose(char *to, const struct state *s, word link)
 {
-	u64 i = 0;
+	word i = 0;
 	for (; i < s->root_length; i++)
 		to[i] = s->root[i];
 	char *at = to + HASHED;
@@ -502,7 +326,7 @@ static void compose(char *to, const struct state *s, u64 link)
 }
 
 /* Eight bytes anywhere. */
-struct word {
+struct eight {
 	u64 value;
 } __attribute__((packed));
 
@@ -510,49 +334,49 @@ struct word {
  * Whether a placeholder is at a site, and there is room for what is to be there. Within the segment all is readable. A
  * table for another file does no harm: with another name behind the number there is no such link.
  */
-static int placeholder(const struct state *s, const struct phdr *p, u64 bias, u64 address, u64 link)
+static int placeholder(const struct state *s, const struct phdr *p, word bias, word address, word link)
 {
-	u64 digits = 1;
+	word digits = 1;
 	while (link >>= 4)
 		digits++;
 	if (s->root_length + 3 + digits > HASHED || address < p->vaddr || p->memsz < PLACEHOLDER ||
 	    address - p->vaddr > p->memsz - PLACEHOLDER)
 		return 0;
 	const char *text = (const char *)(bias + address), *wanted = "/var/empty/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-";
-	for (u64 i = 0; i < PLACEHOLDER; i += 8) {
-		u64 n = i < PLACEHOLDER - 8 ? i : PLACEHOLDER - 8;
-		if (((const struct word *)(text + n))->value != ((const struct word *)(wanted + n))->value)
+	for (word i = 0; i < PLACEHOLDER; i += 8) {
+		word n = i < PLACEHOLDER - 8 ? i : PLACEHOLDER - 8;
+		if (((const struct eight *)(text + n))->value != ((const struct eight *)(wanted + n))->value)
 			return 0;
 	}
 	return 1;
 }
 
-static int by_mem(int *mem, u64 at, const char *from, u64 length)
+static int by_mem(int *mem, word at, const char *from, word length)
 {
 	if (*mem == -1)
 		*mem = (int)sys(SYS_openat, AT_FDCWD, (long)"/proc/self/mem", O_RDWR_CLOEXEC, 0, 0, 0);
-	return *mem >= 0 && sys(SYS_pwrite64, *mem, (long)from, length, at, 0, 0) == (long)length;
+	return *mem >= 0 && pwrite(*mem, from, length, at) == (long)length;
 }
 
-static void copy(u64 at, const char *from, u64 length)
+static void copy(word at, const char *from, word length)
 {
-	u64 i = 0;
+	word i = 0;
 	for (; i + 8 <= length; i += 8)
-		((volatile struct word *)(at + i))->value = ((const struct word *)(from + i))->value;
+		((volatile struct eight *)(at + i))->value = ((const struct eight *)(from + i))->value;
 	for (; i < length; i++)
 		((volatile char *)at)[i] = from[i];
 }
 
-static int protect(u64 first, u64 last, int protection)
+static int protect(word first, word last, int protection)
 {
 	return sys(SYS_mprotect, first, last - first, protection, 0, 0, 0) == 0;
 }
 
 /* Whether the kernel can write at `at`: 1, 0, or -1 when it does not say. It is put back what is overwritten. */
-static int writable(u64 at)
+static int writable(word at)
 {
 	char kept[16];
-	copy((u64)kept, (const char *)at, sizeof kept);
+	copy((word)kept, (const char *)at, sizeof kept);
 	long result = sys(SYS_clock_gettime, CLOCK_MONOTONIC, at, 0, 0, 0, 0);
 	if (result == 0)
 		copy(at, kept, sizeof kept);
@@ -560,30 +384,30 @@ static int writable(u64 at)
 }
 
 /* Writes to the sites of one file, mapped with these program headers. */
-static void relocate(const struct state *s, const struct file *f, u64 bias, const struct phdr *headers, u64 count)
+static void relocate(const struct state *s, const struct file *f, word bias, const struct phdr *headers, word count)
 {
 	const struct table *t = s->table;
 	if (f->count > t->sites || f->first > t->sites - f->count)
 		return;
 	const u64 *sites = (const u64 *)&t->file[t->files] + f->first;
-	u64 page = s->page, relro = 1, relro_end = 0;
+	word page = s->page, relro = 1, relro_end = 0;
 	int mem = -1;
-	for (u64 i = 0; i < count; i++)
+	for (word i = 0; i < count; i++)
 		if (headers[i].type == PT_GNU_RELRO) {
 			relro = (bias + headers[i].vaddr) & -page;
 			relro_end = (bias + headers[i].vaddr + headers[i].memsz) & -page;
 		}
-	for (u64 i = 0; i < count; i++) {
+	for (word i = 0; i < count; i++) {
 		const struct phdr *p = &headers[i];
 		if (p->type != PT_LOAD || !(p->flags & PF_R))
 			continue;
 		/* First what is to be done, then that. */
-		u64 low = -1, high = 0;
+		word low = -1, high = 0;
 		int open = 0;
 		for (int doing = 0; doing < 2; doing++) {
-			for (u64 n = 0; n < f->count; n++) {
-				u64 address = sites[n] & ((1ul << ADDRESS_BITS) - 1), link = sites[n] >> ADDRESS_BITS;
-				u64 at = bias + address, end = at + HASHED;
+			for (word n = 0; n < f->count; n++) {
+				word address = (word)(sites[n] & ((1ull << ADDRESS_BITS) - 1)), link = (word)(sites[n] >> ADDRESS_BITS);
+				word at = bias + address, end = at + HASHED;
 				if (!placeholder(s, p, bias, address, link))
 					continue;
 				if (!doing) {
@@ -597,7 +421,7 @@ static void relocate(const struct state *s, const struct file *f, u64 bias, cons
 					copy(at, text, HASHED);
 				} else if (p->flags & PF_W) {
 					/* The part of it that ld.so makes read-only. */
-					u64 first = at < relro ? relro : at & -page, last = (end + page - 1) & -page;
+					word first = at < relro ? relro : at & -page, last = (end + page - 1) & -page;
 					last = last > relro_end ? relro_end : last;
 					int can = writable(at < relro ? relro : at);
 					if (can == 1) {
@@ -611,7 +435,7 @@ static void relocate(const struct state *s, const struct file *f, u64 bias, cons
 				} else if (open) {
 					copy(at, text, HASHED);
 				} else if (!by_mem(&mem, at, text, HASHED) && p->flags & PF_X) {
-					u64 first = at & -page, last = (end + page - 1) & -page;
+					word first = at & -page, last = (end + page - 1) & -page;
 					if (protect(first, last, protection(p) | PROT_WRITE)) {
 						copy(at, text, HASHED);
 						protect(first, last, protection(p));
@@ -638,17 +462,17 @@ static void relocate(const struct state *s, const struct file *f, u64 bias, cons
 static void relocate_library(const struct state *s, const struct link_map *m)
 {
 	const struct table *t = s->table;
-	u64 dynamic = (u64)m->dynamic - m->address, known = 0;
+	word dynamic = (word)m->dynamic - m->address, known = 0;
 	/* At 0 an ET_EXEC has nothing, nor need the program have its header where its addresses begin. */
 	if (!m->address || m->address == s->bias || !m->dynamic)
 		return;
-	for (u64 i = 0; i < t->files && !known; i++)
+	for (word i = 0; i < t->files && !known; i++)
 		known = t->file[i].dynamic == dynamic && t->file[i].key >> 63 && t->file[i].count;
 	if (!known)
 		return;
 	const struct ehdr *e = (const struct ehdr *)m->address;
 	if (*(const u32 *)e->ident != 0x464c457f || e->phentsize != sizeof(struct phdr) || e->phnum > PHDRS_MAX ||
-	    e->phoff % 8 || e->phoff > FIRST_PAGE || e->phoff + e->phnum * sizeof(struct phdr) > FIRST_PAGE)
+	    e->phoff % sizeof(word) || e->phoff > FIRST_PAGE || e->phoff + e->phnum * sizeof(struct phdr) > FIRST_PAGE)
 		return;
 	const struct phdr *headers = (const struct phdr *)(m->address + e->phoff);
 	const struct file *f = find(t, key_of(e, headers));
@@ -667,93 +491,24 @@ __attribute__((used)) void relocate_libraries(const struct state *s)
 		relocate(s, s->program, s->bias, s->headers, s->count);
 }
 
-#ifdef __x86_64__
-/* The function that does nothing, [endbr64] ret, and where in it the jump goes: movabs $state, %rax; jmp *(%rax). */
-enum { JUMP = 12, ROOM = JUMP };
-static u64 jump_place(u64 at)
-{
-	const u8 *code = (const u8 *)at;
-	if (code[0] == 0xf3 && code[1] == 0x0f && code[2] == 0x1e && code[3] == 0xfa)
-		code += 4;
-	return *code == 0xc3 ? at : 0;
-}
-
-static int make_jump(const struct state *s, u64 at, char *jump)
-{
-	(void)at;
-	jump[0] = 0x48;
-	jump[1] = (char)0xb8;
-	for (int n = 0; n < 8; n++)
-		jump[2 + n] = (char)((u64)s >> 8 * n);
-	jump[10] = (char)0xff;
-	jump[11] = 0x20;
-	return 1;
-}
-
-static void clean(u64 at, u64 length)
-{
-	(void)at, (void)length;
-}
-#else
-/* [bti c] ret: the branch goes over the ret. */
-enum { JUMP = 4, ROOM = 8, REACH = 1 << 27 };
-static u64 jump_place(u64 at)
-{
-	const u32 *code = (const u32 *)at;
-	code += *code == 0xd503245f;
-	return at % 4 == 0 && *code == 0xd65f03c0 ? (u64)code : 0;
-}
-
-/* Makes the processor see code that was written as data: the caches of aarch64 do not do so by themselves. */
-static void clean(u64 at, u64 length)
-{
-	u64 type;
-	__asm__("mrs %0, ctr_el0" : "=r"(type));
-	u64 data = 4ul << (type >> 16 & 15), code = 4ul << (type & 15);
-	for (u64 line = at & -data; line < at + length; line += data)
-		__asm__ volatile("dc cvau, %0" : : "r"(line) : "memory");
-	__asm__ volatile("dsb ish" : : : "memory");
-	for (u64 line = at & -code; line < at + length; line += code)
-		__asm__ volatile("ic ivau, %0" : : "r"(line) : "memory");
-	__asm__ volatile("dsb ish\n\tisb" : : : "memory");
-}
-
-/* A branch from `at` to a page of its own: ldr x16, =_mapped; ldr x17, =state; br x16. It is never writable as code. */
-static int make_jump(const struct state *s, u64 at, char *jump)
-{
-	u64 page = map(0, s->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (failed(page))
-		return 0;
-	u64 way = page - at;
-	*(u64 *)page = 0x580000b158000090;
-	*(u64 *)(page + 8) = 0xd503201fd61f0200;
-	*(u64 *)(page + 16) = (u64)_mapped;
-	*(u64 *)(page + 24) = (u64)s;
-	if (way + REACH >= 2ul * REACH || !protect(page, page + s->page, PROT_READ | PROT_EXEC)) {
-		sys(SYS_munmap, page, s->page, 0, 0, 0, 0);
-		return 0;
-	}
-	clean(page, 16);
-	*(u32 *)jump = 0x14000000 | (u32)(way >> 2 & 0x3ffffff);
-	return 1;
-}
-#endif
+/* How the program begins, and the jump into ld.so. */
+#include CPU_STUB
 
 /*
  * Puts the jump into ld.so. The bundler has seen what is there; it is looked at again, for a file may be another's.
  */
-static void hook(const struct state *s, const struct file *f, u64 base, const struct phdr *headers, u64 count)
+static void hook(const struct state *s, const struct file *f, word base, const struct phdr *headers, word count)
 {
-	for (u64 i = 0; i < count && f->hook; i++) {
+	for (word i = 0; i < count && f->hook; i++) {
 		const struct phdr *p = &headers[i];
 		if (p->type != PT_LOAD || (p->flags & (PF_R | PF_X)) != (PF_R | PF_X) || f->hook < p->vaddr ||
 		    p->filesz < ROOM || f->hook - p->vaddr > p->filesz - ROOM)
 			continue;
 		_Alignas(4) char jump[JUMP];
-		u64 at = jump_place(base + f->hook);
+		word at = jump_place(base + f->hook);
 		if (!at || !make_jump(s, at, jump))
 			return;
-		u64 first = at & -s->page, last = (at + JUMP + s->page - 1) & -s->page;
+		word first = at & -s->page, last = (at + JUMP + s->page - 1) & -s->page;
 		int mem = -1;
 		if (!by_mem(&mem, at, jump, JUMP) && protect(first, last, protection(p) | PROT_WRITE)) {
 			copy(at, jump, JUMP);
@@ -766,20 +521,14 @@ static void hook(const struct state *s, const struct file *f, u64 base, const st
 	}
 }
 
-/* struct stat: st_dev and st_ino come first, and tell one file from another. */
-struct stat {
-	u64 device, inode;
-	u32 rest[36];
-};
-
-static int status(long fd, const char *path, struct stat *stat, long flags)
+static int status(long fd, const char *path, struct status *status, long flags)
 {
-	return sys(SYS_newfstatat, fd, (long)path, (long)stat, flags, 0, 0) == 0;
+	return sys(SYS_newfstatat, fd, (long)path, (long)status, flags, 0, 0) == 0;
 }
 
-static int is_root(long fd, const char *path, const struct stat *root)
+static int is_root(long fd, const char *path, const struct status *root)
 {
-	struct stat found;
+	struct status found;
 	return status(fd, path, &found, 0) && found.device == root->device && found.inode == root->inode;
 }
 
@@ -787,11 +536,11 @@ static int is_root(long fd, const char *path, const struct stat *root)
  * The length of the shortest way to the root that AT_EXECFN begins with; it goes to `to`. 0 if there is none of at most
  * `limit` bytes.
  */
-static u64 shorter_root(char *to, const char *execfn, const struct stat *root, u64 limit)
+static word shorter_root(char *to, const char *execfn, const struct status *root, word limit)
 {
 	if (!execfn || *execfn != '/')
 		return 0;
-	for (u64 i = 0; execfn[i] && i <= limit; i++) {
+	for (word i = 0; execfn[i] && i <= limit; i++) {
 		if (i && execfn[i] == '/') {
 			to[i] = 0;
 			if (is_root(AT_FDCWD, to, root))
@@ -803,17 +552,16 @@ static u64 shorter_root(char *to, const char *execfn, const struct stat *root, u
 }
 
 /* Whether only the user can change what is in a directory; root can everything, and owns it with `roots`. */
-static int is_guarded(const struct stat *stat, u64 euid, int roots)
+static int is_guarded(const struct status *status, word euid, int roots)
 {
-	const u32 *words = (const u32 *)stat;
-	u32 mode = words[STAT_MODE], owner = words[STAT_UID];
+	u32 mode = status->mode, owner = status->uid;
 	return (owner == euid || (roots && owner == 0)) && (!(mode & NOT_OTHERS) || (roots && mode & S_ISVTX));
 }
 
 /* Opens the user's directory for aliases, which is made if it is not there; at most -1 where it cannot be trusted. */
-static long alias_directory(char *path, u64 euid)
+static long alias_directory(char *path, word euid)
 {
-	struct stat stat;
+	struct status stat;
 	char *name = last_slash(path);
 	*name = 0;
 	int good = status(AT_FDCWD, path, &stat, 0) && is_guarded(&stat, euid, 1);
@@ -854,7 +602,7 @@ static long is_alias(long fd, const char *name, const char *root)
 enum { ALIAS_MAX = 36, ALIAS_DIGITS = 12, ALIAS_TRIES = 16 };
 
 /* The length of an alias of the root, which goes to `to`, of at most `limit` bytes; 0 where there is no place for one. */
-static u64 alias_of(char *to, const char *root, const struct stat *stat, u64 euid, u64 limit)
+static word alias_of(char *to, const char *root, const struct status *stat, word euid, word limit)
 {
 	u64 hashed = SEED;
 	for (const char *c = root; *c; c++) {
@@ -871,14 +619,14 @@ static u64 alias_of(char *to, const char *root, const struct stat *stat, u64 eui
 				*at++ = *form;
 		}
 		*at = 0;
-		u64 length = at - path + 1 + ALIAS_DIGITS;
+		word length = at - path + 1 + ALIAS_DIGITS;
 		long fd = length <= limit ? alias_directory(path, euid) : -1;
 		if (fd < 0)
 			continue;
 		*at++ = '/';
 		at[ALIAS_DIGITS] = 0;
 		long found = 0;
-		for (u64 tries = 0; !found && tries < ALIAS_TRIES; tries++) {
+		for (word tries = 0; !found && tries < ALIAS_TRIES; tries++) {
 			u64 number = hashed + tries;
 			for (int i = ALIAS_DIGITS; i--; number >>= 4)
 				at[i] = "0123456789abcdef"[number & 15];
@@ -887,14 +635,14 @@ static u64 alias_of(char *to, const char *root, const struct stat *stat, u64 eui
 		int good = found > 0 && is_root(fd, at, stat);
 		sys(SYS_close, fd, 0, 0, 0, 0, 0);
 		if (good) {
-			copy((u64)to, path, length);
+			copy((word)to, path, length);
 			return length;
 		}
 	}
 	return 0;
 }
 
-static __attribute__((noreturn, noinline)) void too_deep(const char *who, u64 length, u64 limit)
+static __attribute__((noreturn, noinline)) void too_deep(const char *who, word length, word limit)
 {
 	char text[128], digits[24];
 	const char *stop = text + sizeof text - 1;
@@ -915,7 +663,7 @@ static __attribute__((noreturn, noinline)) void too_deep(const char *who, u64 le
 static void die_if_copied(const char *who, const char *execfn, u32 place)
 {
 	char path[PATH_MAX];
-	struct stat stat;
+	struct status stat;
 	own_path(path, execfn);
 	for (u32 up = 0; *path; up++) {
 		char *end = last_slash(path);
@@ -934,11 +682,11 @@ static void die_if_copied(const char *who, const char *execfn, u32 place)
  * arrivals need; 0 without a table, and when there are none.
  */
 static const struct state *relocate_program(const char *who, const char *execfn, char *path, char *end, const char *limit,
-					    u64 *const *aux, const struct program *program, const struct phdr *headers,
-					    u64 count, u64 page)
+					    word *const *aux, const struct program *program, const struct phdr *headers,
+					    word count, word page)
 {
 	const struct config *c = program->config;
-	u64 bias = program->bias;
+	word bias = program->bias;
 	struct table head;
 	char *name_end = append(end, limit, "/.relocations");
 	if (name_end == limit)
@@ -951,26 +699,26 @@ static const struct state *relocate_program(const char *who, const char *execfn,
 	if (failed(fd))
 		return 0;
 	struct state *s = 0;
-	if (sys(SYS_pread64, fd, (long)&head, sizeof head, 0, 0, 0) != sizeof head || *(u64 *)head.magic != 0x32434f4c45524653)
+	if (pread(fd, &head, sizeof head, 0) != sizeof head || *(u64 *)head.magic != 0x32434f4c45524653)
 		goto close;
-	u64 size = sizeof head + head.files * sizeof *head.file + head.sites * 8ul;
-	u64 root = end - path;
-	u64 before = (sizeof *s + root + 1 + 7) & -8ul;
+	u64 size = sizeof head + (u64)head.files * sizeof *head.file + head.sites * 8ull;
+	word root = end - path;
+	word before = (sizeof *s + root + 1 + 7) & -8ul;
 	if (size > TABLE_MAX)
 		goto close;
-	u64 room = (before + size + page - 1) & -page;
-	u64 at = map(0, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	word room = (before + size + page - 1) & -page;
+	word at = map(0, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (failed(at))
 		goto close;
 	struct table *t = (struct table *)(at + before);
 	/* The header once more, with the rest: it is one file that is checked. */
-	if (sys(SYS_pread64, fd, (long)t, size, 0, 0, 0) != (long)size || t->files != head.files ||
+	if (pread(fd, t, size, 0) != (long)size || t->files != head.files ||
 	    t->sites != head.sites || hash(SEED, (u64 *)t + 2, size / 8 - 2) != t->checksum) {
 		sys(SYS_munmap, at, room, 0, 0, 0, 0);
 		goto close;
 	}
 	s = (struct state *)at;
-	s->mapped = (u64)_mapped;
+	s->mapped = (word)_mapped;
 	s->entry = bias + c->entry;
 	s->page = page;
 	s->bias = bias;
@@ -979,7 +727,7 @@ static const struct state *relocate_program(const char *who, const char *execfn,
 	s->table = t;
 	s->root_length = root;
 	if (t->sites && root > t->limit) {
-		struct stat stat;
+		struct status stat;
 		s->root_length = 0;
 		if (status(AT_FDCWD, path, &stat, 0)) {
 			s->root_length = shorter_root(s->root, execfn, &stat, t->limit);
@@ -989,10 +737,10 @@ static const struct state *relocate_program(const char *who, const char *execfn,
 		if (!s->root_length)
 			too_deep(who, root, t->limit);
 	} else {
-		copy((u64)s->root, path, root);
+		copy((word)s->root, path, root);
 	}
 	const struct dynamic *d = (const struct dynamic *)program->dynamic;
-	for (u64 i = 0; i < count && !d; i++)
+	for (word i = 0; i < count && !d; i++)
 		if (headers[i].type == PT_DYNAMIC)
 			d = (const struct dynamic *)(bias + headers[i].vaddr);
 	for (; d && d->tag != DT_NULL; d++)
@@ -1017,7 +765,7 @@ close:
 /* ---- Mapping ld.so ---- */
 
 /* Maps the loader as the kernel's load_elf_interp does. Returns its entry point; its load address goes to *base. */
-static u64 map_loader(const char *who, const char *execfn, u32 up, const char *path, u64 page, u64 *base, const struct state *state)
+static word map_loader(const char *who, const char *execfn, u32 up, const char *path, word page, word *base, const struct state *state)
 {
 	struct ehdr e;
 	struct phdr table[PHDRS_MAX];
@@ -1028,15 +776,15 @@ static u64 map_loader(const char *who, const char *execfn, u32 up, const char *p
 	}
 	if (fd < 0)
 		die(who, ": cannot open ", path);
-	if (sys(SYS_pread64, fd, (long)&e, sizeof e, 0, 0, 0) != sizeof e || *(u32 *)e.ident != 0x464c457f ||
-	    e.ident[4] != 2 || e.type != ET_DYN || e.machine != MACHINE || e.phentsize != sizeof *table || e.phnum == 0 ||
+	if (pread(fd, &e, sizeof e, 0) != sizeof e || *(u32 *)e.ident != 0x464c457f ||
+	    e.ident[4] != CLASS || e.type != ET_DYN || e.machine != MACHINE || e.phentsize != sizeof *table || e.phnum == 0 ||
 	    e.phnum > PHDRS_MAX)
 		die(who, ": no loader: ", path);
 	long size = e.phnum * sizeof *table;
-	if (sys(SYS_pread64, fd, (long)table, size, e.phoff, 0, 0) != size)
+	if (pread(fd, table, size, e.phoff) != size)
 		die(who, ": no loader: ", path);
 
-	u64 low = -1, high = 0, align = page;
+	word low = -1, high = 0, align = page;
 	for (int i = 0; i < e.phnum; i++) {
 		const struct phdr *p = &table[i];
 		if (p->type != PT_LOAD)
@@ -1048,7 +796,7 @@ static u64 map_loader(const char *who, const char *execfn, u32 up, const char *p
 		u8 last;
 		if ((p->vaddr | p->memsz | p->offset) >> SPACE_BITS || p->filesz > p->memsz ||
 		    (p->filesz && ((p->vaddr ^ p->offset) & (page - 1) ||
-				   sys(SYS_pread64, fd, (long)&last, 1, p->offset + p->filesz - 1, 0, 0) != 1)))
+				   pread(fd, &last, 1, p->offset + p->filesz - 1) != 1)))
 			die(who, ": no loader: ", path);
 		if (p->vaddr < low)
 			low = p->vaddr;
@@ -1060,25 +808,25 @@ static u64 map_loader(const char *who, const char *execfn, u32 up, const char *p
 	if (low >= high || e.entry < low || e.entry >= high || align > 1ul << 30 || align & (align - 1))
 		die(who, ": no loader: ", path);
 	low &= -page;
-	u64 span = (high - low + page - 1) & -page;
+	word span = (high - low + page - 1) & -page;
 
 	/* Room for all of it with slack, so that the start can be aligned; the slack is given back. */
-	u64 room = map(0, span + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	word room = map(0, span + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (failed(room))
 		goto no_memory;
-	u64 start = ((room - low + align - 1) & -align) + low;
+	word start = ((room - low + align - 1) & -align) + low;
 	if (start > room)
 		sys(SYS_munmap, room, start - room, 0, 0, 0, 0);
 	if (room + align > start)
 		sys(SYS_munmap, start + span, room + align - start, 0, 0, 0, 0);
-	u64 bias = start - low;
+	word bias = start - low;
 
 	for (int i = 0; i < e.phnum; i++) {
 		const struct phdr *p = &table[i];
 		if (p->type != PT_LOAD)
 			continue;
-		u64 first = (bias + p->vaddr) & -page, in_file = bias + p->vaddr + p->filesz;
-		u64 file_end = (in_file + page - 1) & -page, end = (bias + p->vaddr + p->memsz + page - 1) & -page;
+		word first = (bias + p->vaddr) & -page, in_file = bias + p->vaddr + p->filesz;
+		word file_end = (in_file + page - 1) & -page, end = (bias + p->vaddr + p->memsz + page - 1) & -page;
 		if (p->filesz == 0)
 			file_end = first;
 		else if (map(first, file_end - first, protection(p), MAP_PRIVATE | MAP_FIXED, fd, p->offset & -page) != first)
@@ -1120,32 +868,33 @@ static int is_own_segment(const struct program *program, const struct phdr *p)
 }
 
 /* Makes the table in a page of its own, which ld.so cannot tell from the kernel's. Returns how many entries it has. */
-static u64 make_headers(const char *who, const struct phdr *old, u64 count, const struct program *program, const char *loader, u64 page, const struct state *state, struct phdr **table)
+static word make_headers(const char *who, const struct phdr *old, word count, const struct program *program, const char *loader, word page, const struct state *state, struct phdr **table)
 {
-	u64 length = 0, bias = program->bias;
+	word length = 0, bias = program->bias;
 	while (loader[length++])
 		;
-	u64 size = ((count + 2) * sizeof *old + length + page - 1) & -page;
-	u64 at = map(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	word size = ((count + 2) * sizeof *old + length + page - 1) & -page;
+	word at = map(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (failed(at))
 		die(who, ": out of memory", "");
 	struct phdr *new = (struct phdr *)at, *next = new + 2;
-	for (u64 i = 0; i < count; i++) {
+	for (word i = 0; i < count; i++) {
 		const struct phdr *p = &old[i];
 		int ours = p->type == PT_LOAD && is_own_segment(program, p);
 		int kept = p->type != PT_NULL && p->type != PT_PHDR && p->type != PT_INTERP && !ours;
 		if (kept) /* word by word: a struct assignment would call memcpy */
-			for (u64 word = 0; word < sizeof *p / 8; word++)
-				((u64 *)next)[word] = ((const u64 *)p)[word];
+			for (word i = 0; i < sizeof *p / sizeof i; i++)
+				((word *)next)[i] = ((const word *)p)[i];
 		if (kept && p->type == PT_DYNAMIC && program->dynamic)
 			next->vaddr = program->dynamic - bias;
 		next += kept;
 	}
-	u64 entries = next - new;
+	word entries = next - new;
 	char *name = append((char *)next, (char *)next + length, loader) - length + 1;
-	*new = (struct phdr){ PT_PHDR, PF_R, 0, at - bias, (u64)state, entries * sizeof *new, entries * sizeof *new, 8 };
+	word bytes = entries * sizeof *new;
+	*new = (struct phdr){ .type = PT_PHDR, .flags = PF_R, .offset = 0, .vaddr = at - bias, .paddr = (word)state, .filesz = bytes, .memsz = bytes, .align = sizeof(word) };
 	/* These addresses wrap around: ld.so adds the bias, and gets the page. */
-	new[1] = (struct phdr){ PT_INTERP, PF_R, 0, (u64)name - bias, (u64)name - bias, length, length, 1 };
+	new[1] = (struct phdr){ .type = PT_INTERP, .flags = PF_R, .offset = 0, .vaddr = (word)name - bias, .paddr = (word)name - bias, .filesz = length, .memsz = length, .align = 1 };
 	sys(SYS_mprotect, at, size, PROT_READ, 0, 0, 0);
 	*table = new;
 	return entries;
@@ -1154,27 +903,27 @@ static u64 make_headers(const char *who, const struct phdr *old, u64 count, cons
 /* ---- Start ---- */
 
 /* Where the auxiliary vector has the value of each type, 0 for what it does not have. */
-static void find_aux(u64 *stack, u64 **aux)
+static void find_aux(word *stack, word **aux)
 {
-	u64 *at = stack + 1 + stack[0] + 1; /* past argc and argv */
+	word *at = stack + 1 + stack[0] + 1; /* past argc and argv */
 	while (*at++)
 		; /* past envp */
 	for (int i = 0; i < AT_MAX; i++)
-		*(u64 *volatile *)&aux[i] = 0;
+		*(word *volatile *)&aux[i] = 0;
 	for (; at[0] != AT_NULL; at += 2)
 		if (at[0] < AT_MAX)
 			aux[at[0]] = &at[1];
 }
 
 /* Returns where to jump. `exit_function` is what the ABI has in rdx or x0 at a program's entry. */
-static u64 begin(const struct program *program, u64 *stack, u64 exit_function)
+static word begin(const struct program *program, word *stack, word exit_function)
 {
 	const struct config *c = program->config;
-	u64 entry = program->bias + c->entry;
+	word entry = program->bias + c->entry;
 	if (exit_function != 0)
 		return entry;
 
-	u64 *aux[AT_MAX];
+	word *aux[AT_MAX];
 	find_aux(stack, aux);
 	if (aux[AT_ENTRY] && *aux[AT_ENTRY] != program->first)
 		return entry;
@@ -1184,7 +933,7 @@ static u64 begin(const struct program *program, u64 *stack, u64 exit_function)
 		die(who, ": a relocatable program cannot be set-uid or have capabilities; bundle it with --prefix", "");
 	if (!aux[AT_PHDR] || !aux[AT_PHNUM] || !aux[AT_BASE] || !aux[AT_ENTRY])
 		die(who, ": the kernel passes no program headers", "");
-	u64 page = aux[AT_PAGESZ] ? *aux[AT_PAGESZ] : 4096;
+	word page = aux[AT_PAGESZ] ? *aux[AT_PAGESZ] : 4096;
 
 	char path[PATH_MAX];
 	const char *limit = path + PATH_MAX - 1;
@@ -1207,7 +956,7 @@ static u64 begin(const struct program *program, u64 *stack, u64 exit_function)
 		}
 	}
 	const struct phdr *headers = (const struct phdr *)*aux[AT_PHDR];
-	u64 count = *aux[AT_PHNUM];
+	word count = *aux[AT_PHNUM];
 	const struct state *state = 0;
 	if (c->number != NO_TABLE && end < limit)
 		state = relocate_program(who, execfn, path, end, limit, aux, program, headers, count, page);
@@ -1218,28 +967,28 @@ static u64 begin(const struct program *program, u64 *stack, u64 exit_function)
 		die(who, ": its path is too long", "");
 	*end = 0;
 
-	u64 base;
-	u64 loader_entry = map_loader(who, execfn, c->up, path, page, &base, state);
+	word base;
+	word loader_entry = map_loader(who, execfn, c->up, path, page, &base, state);
 	struct phdr *table;
 	*aux[AT_PHNUM] = make_headers(who, headers, count, program, path, page, state, &table);
-	*aux[AT_PHDR] = (u64)table;
+	*aux[AT_PHDR] = (word)table;
 	*aux[AT_BASE] = base;
-	*aux[AT_ENTRY] = state ? (u64)_loaded : entry;
+	*aux[AT_ENTRY] = state ? (word)_loaded : entry;
 	return loader_entry;
 }
 
 #ifndef SIDECAR
-u64 start(u64 *stack, u64 exit_function)
+word start(word *stack, word exit_function)
 {
-	struct program program = { &config, (u64)&config - config.address, (u64)_start, 0 };
+	struct program program = { &config, (word)&config - config.address, (word)_start, 0 };
 	return begin(&program, stack, exit_function);
 }
 #endif
 
 /* ld.so is done. Returns where to jump. */
-__attribute__((used)) u64 loaded(u64 *stack)
+__attribute__((used)) word loaded(word *stack)
 {
-	u64 *at = stack + 1 + stack[0] + 1, *entry = 0;
+	word *at = stack + 1 + stack[0] + 1, *entry = 0;
 	while (*at++)
 		;
 	const struct state *state = 0;

@@ -31,6 +31,8 @@ export async function buildFuzzer(
   )
   await output('gcc', [
     ...(what === 'sidecar' ? ['-DSIDECAR'] : []),
+    // Not -I: elf.h there is not the system's.
+    ...['-iquote', ENTRY, '-iquote', SUPPORT],
     ...['-std=gnu11', '-g', '-O1', '-Wall', '-Wextra', '-fno-builtin', '-DHOST_TEST', '-D_start=stub_start'],
     // A defect may leave something unused.
     ...(from === '' ? ['-Werror'] : []),
