@@ -42,7 +42,7 @@ const DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
   ['RELRO early read-only', ['if (can == 1) {', 'if (can == 1 && !protect(first, last, PROT_READ)) {']],
   [
     'RELRO left writable',
-    ['copy(at, text, length);\n\t\t\t\t\t\tprotect(first, last, PROT_READ);', 'copy(at, text, length);'],
+    ['copy(at, text, HASHED);\n\t\t\t\t\t\tprotect(first, last, PROT_READ);', 'copy(at, text, HASHED);'],
   ],
   ['RELRO to its last byte', ['headers[i].memsz) & -page;', 'headers[i].memsz + page - 1) & -page;']],
   ['RELRO from the string on', ['writable(at < relro ? relro : at)', 'writable(at)']],
