@@ -14,7 +14,7 @@ import { disallowed } from './explain/why.ts'
 import { type Progress, silent } from './io/progress.ts'
 import { push, registryRef } from './io/registry.ts'
 import { assertFree, Staging, writeFile } from './io/staging.ts'
-import { sameContents, stat, withFile } from './io/store.ts'
+import { realPath, sameContents, stat, withFile } from './io/store.ts'
 import { isMachOProgram } from './macho/facts.ts'
 import type { Explained } from './model/explained.ts'
 import type { Finding } from './model/findings.ts'
@@ -36,6 +36,7 @@ import { type WrittenImage, writeImage } from './pack/oci.ts'
 import { baseName, fromText, type SourcePath, toText } from './paths.ts'
 import { withoutRelocation } from './plan/accounts.ts'
 import { plan as makePlan } from './plan/plan.ts'
+import { leftOut, Spared, spareOf, type Unmade } from './plan/spare.ts'
 import { planFiles } from './plan/steps.ts'
 import { readPolicy } from './policy.ts'
 import { type BundleReport, plannedFiles, reportOn, type Title } from './report/bundle.ts'
@@ -61,8 +62,7 @@ export async function bundle(
   const progress = options.progress ?? silent
   const cwd = options.cwd ?? process.cwd()
   const format = formatOf(options)
-  const image = imageOptions(options, format)
-  const registry = image?.push === undefined ? null : registryRef(image.push)
+  imageOptions(options, format)
   // What cannot be made is said before Nix builds for an hour.
   planOptions(options, format)
   const { output, force = false } = options
@@ -74,7 +74,28 @@ export async function bundle(
     })
 
   const policy = options.policy === undefined ? null : readPolicy(options.policy, cwd)
-  const { target, graph, made, title, how, closure } = await prepare(targets, options, progress)
+  for (let known = await prepare(targets, options, progress); ; ) {
+    const made = await write(known, options, policy, progress)
+    if (!('unmade' in made)) return made
+    known = await known.without(made.unmade)
+  }
+}
+
+/**
+ * The second half of the pipeline: from the plan to what is published.
+ * @returns the report; or files that cannot be edited as planned, where the bundle does without them, and nothing is written
+ */
+async function write(
+  { target, graph, made, title, how, closure }: Prepared,
+  options: BundleOptions,
+  policy: Policy | null,
+  progress: Progress,
+): Promise<BundleReport | { readonly unmade: ReadonlyMap<SourcePath, Unmade> }> {
+  const cwd = options.cwd ?? process.cwd()
+  const format = formatOf(options)
+  const image = imageOptions(options, format)
+  const registry = image?.push === undefined ? null : registryRef(image.push)
+  const { force = false } = options
   const judgedBy = (findings: readonly Finding[]): readonly Finding[] =>
     policy === null ? findings : judged(policy, findings)
   const unwanted = unwantedIn(title, graph, made, options.disallow ?? [], policy)
@@ -103,7 +124,10 @@ export async function bundle(
   const destination = destinationOf(title, options, format, cwd)
   const staging = new Staging(destination, force)
   try {
-    const written = await apply(planned, graph, how, options.jobs ?? availableParallelism(), staging, progress)
+    const spared = new Spared(graph)
+    const jobs = options.jobs ?? availableParallelism()
+    const written = await apply(planned, graph, how, jobs, staging, progress, (file, error) => spared.add(file, error))
+    if (written === null) return { unmade: spared.unmade }
     // Staging holds exactly the plan's steps.
     const plan = { ...planned, accounts: withoutRelocation(planned.accounts, written.refused, graph) }
     const report = reportOf(plan)
@@ -169,6 +193,8 @@ interface Prepared {
   readonly how: PlanOptions
   /** What is known of Nix's closure: its size, and what Nix's database says of its paths. */
   readonly closure: Promise<{ readonly size: number; readonly paths: ClosureFacts['paths'] | null } | null>
+  /** The same of a bundle that does without these files too. */
+  without(unmade: ReadonlyMap<SourcePath, Unmade>): Promise<Prepared>
 }
 
 /** The first half of the pipeline: from what was typed to the plan. */
@@ -198,12 +224,20 @@ async function prepare(
       : Promise.resolve(told.size === null ? null : { size: told.size, paths: null })
   const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
   // All that is run of the target has run.
-  const scanned = scan(target.entries, target.roots, scanOptions(options, how, seen.traced, told?.paths), progress)
-  const owners = await ownersOf([...scanned.files.keys(), ...scanned.links.keys()])
-  const graph = { ...scanned, owners, findings: [...seen.findings, ...scanned.findings] }
-  // No input is read for facts after this point.
-  const made = makePlan(graph, how, sameContents)
-  return { target, graph, made, title: titleOf(target, graph, options.name), how, closure }
+  const wanted = scanOptions(options, how, seen.traced, told?.paths)
+  const without = async (unmade: ReadonlyMap<SourcePath, Unmade>): Promise<Prepared> => {
+    const entries = target.entries.filter(({ source }) => !unmade.has(realPath(source)))
+    const scanned = scan(entries, target.roots, { ...wanted, without: new Set(unmade.keys()) }, progress)
+    const owners = await ownersOf([...scanned.files.keys(), ...scanned.links.keys()])
+    const graph = { ...scanned, owners, findings: [...seen.findings, ...leftOut(unmade), ...scanned.findings] }
+    // No input is read for facts after this point.
+    const made = makePlan(graph, how, sameContents)
+    const payloads = spareOf(graph, made.findings)
+    if (payloads.size > 0) return without(new Map([...unmade, ...payloads]))
+    const title = titleOf(target, graph, options.name)
+    return { target, graph, made, title, how, closure, without: more => without(new Map([...unmade, ...more])) }
+  }
+  return without(new Map())
 }
 
 /**

@@ -41,6 +41,8 @@ interface ErrorDetails {
 /** We cannot go on: one is thrown, with a code for machines, the file, the reason and the next thing to do. */
 export class BundleError extends Error {
   readonly code: ErrorCode
+  /** Without the file that it is about. */
+  readonly reason: string
   readonly path: string | undefined
   readonly hint: string | undefined
 
@@ -48,10 +50,14 @@ export class BundleError extends Error {
     super(details.path === undefined ? reason : `${toText(details.path)}: ${reason}`, { cause: details.cause })
     this.name = 'BundleError'
     this.code = code
+    this.reason = reason
     this.path = details.path
     this.hint = details.hint
   }
 }
+
+/** What to do about a file that nobody can edit. */
+export const LEAVE_OUT = 'leave the file out with --exclude, if the program does without it'
 
 /** The errno of what Node's fs threw, such as ENOENT; undefined for anything else. */
 export const errno = (error: unknown): string | undefined =>

@@ -147,6 +147,7 @@ export const scanOptions = (
   data,
   include: include.map(fromText),
   exclude: exclude.map(fromText),
+  without: new Set(),
   launchers: prefix === null,
 })
 

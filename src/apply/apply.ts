@@ -12,7 +12,7 @@ import { type PatchelfJob, patchelf } from '../elf/patchelf.ts'
 import { injectStub, STUB_ARCH } from '../entry/inject.ts'
 import { PREBUILT } from '../entry/prebuilt.ts'
 import { RELOCATIONS_PATH } from '../entry/relocations.ts'
-import { BundleError } from '../errors.ts'
+import { BundleError, LEAVE_OUT } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
 import type { Progress } from '../io/progress.ts'
 import type { Staging } from '../io/staging.ts'
@@ -21,7 +21,7 @@ import type { MachOFacts } from '../macho/facts.ts'
 import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph } from '../model/graph.ts'
 import type { BundlePlan, Edit, PlanOptions, Step } from '../model/plan.ts'
-import type { BundlePath } from '../paths.ts'
+import type { BundlePath, SourcePath } from '../paths.ts'
 import { containerKindOf, rewriteContainer } from '../references/containers.ts'
 import { isSignedPhar } from '../references/phar.ts'
 import { enterBySidecars } from './enter.ts'
@@ -47,8 +47,9 @@ export interface WrittenFile {
 
 /**
  * Writes the planned tree into staging.
+ * @param unmade is told of files that cannot be edited as planned, and throws where the bundle is nothing without them
  * @returns what was written, in the plan's order, the objects whose strings cannot relocate themselves after all, and
- * the differences from the plan
+ * the differences from the plan; null when some file was told of: then all of it is of no use
  */
 export async function apply(
   plan: BundlePlan,
@@ -57,14 +58,26 @@ export async function apply(
   jobs: number,
   staging: Staging,
   progress: Progress,
-): Promise<{ files: WrittenFile[]; refused: ReadonlySet<BundlePath>; findings: Finding[] }> {
+  unmade: (file: SourcePath, error: BundleError) => void,
+): Promise<{ files: WrittenFile[]; refused: ReadonlySet<BundlePath>; findings: Finding[] } | null> {
   const files: WrittenFile[] = new Array(plan.steps.length)
   const patches: PatchelfJob[] = []
   const patched: { index: number; at: BundlePath; scratch: string }[] = []
   const grown = new Set<number>()
   const findings: Finding[] = []
 
-  await eachWithJobs(plan.steps, jobs, async (step, index) => {
+  let isWhole = true
+  const unlessUnmade = async (step: Step, edit: () => Promise<void>): Promise<void> => {
+    try {
+      await edit()
+    } catch (error) {
+      if (step.do !== 'copy' || !(error instanceof BundleError) || error.code !== 'edit-refused') throw error
+      unmade(step.from, error)
+      isWhole = false
+    }
+  }
+
+  const write = async (step: Step, index: number): Promise<void> => {
     progress.update(`writing ${index + 1} of ${plan.steps.length} files`)
     staging.makeParents(step.at)
     if (step.do === 'symlink') {
@@ -126,7 +139,9 @@ export async function apply(
       target: null,
       ...(grown.has(index) && digestOf(staging.path(step.at))),
     }
-  })
+  }
+  await eachWithJobs(plan.steps, jobs, (step, index) => unlessUnmade(step, () => write(step, index)))
+  if (!isWhole) return null
 
   for (const { at, scratch } of patched) staging.move(staging.path(at), scratch)
   await patchelf(patches)
@@ -143,9 +158,12 @@ export async function apply(
   for (const [index, step] of plan.steps.entries()) {
     if (step.do !== 'copy' || !step.edits.some(e => e.op === 'sign')) continue
     const facts = graph.files.get(step.from)!.facts as MachOFacts
-    findings.push(...(await editAndSign(step, facts, options, staging)))
-    files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
+    await unlessUnmade(step, async () => {
+      findings.push(...(await editAndSign(step, facts, options, staging)))
+      files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
+    })
   }
+  if (!isWhole) return null
 
   // Last: growing and patchelf move what the stub has to know.
   for (const [index, step] of plan.steps.entries()) {
@@ -220,7 +238,7 @@ async function* editedPieces(
   if (step.edits.length > 0 && withFile(step.from, isSignedPhar))
     throw new BundleError('edit-refused', 'a store path in it cannot be changed: a change would break its signature', {
       path: step.from,
-      hint: 'leave the file out with --exclude, if the program does without it',
+      hint: LEAVE_OUT,
     })
   const repack = step.edits.find(e => e.op === 'repack')
   if (repack) {

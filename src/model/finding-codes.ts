@@ -17,6 +17,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
   'interp-unresolved': true,
   'interpreter-host': true,
   'interpreter-unreachable': true,
+  'left-out': true,
   'library-missing': true,
   'licence-missing': true,
   'link-broken': true,

@@ -41,6 +41,16 @@ export type Finding = FindingBase &
     | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
     | { readonly code: 'interpreter-host'; readonly interpreter: string }
     | { readonly code: 'payload' }
+    | {
+        /** Files that cannot be made as the bundle needs them, and that it does without. */
+        readonly code: 'left-out'
+        readonly files: readonly string[]
+        /** Null: they carry a payload. */
+        readonly reason: string | null
+        readonly hint: string | null
+        /** Files that name them. */
+        readonly users: readonly string[]
+      }
     | { readonly code: 'stub-refused'; readonly refusal: StubRefusal; readonly arch: string }
     /** Of a static program, with the number of store paths in it that would have relocated themselves. */
     | { readonly code: 'static-refused'; readonly refusal: StubRefusal; readonly count: number }

@@ -210,6 +210,8 @@ export interface ScanOptions {
   /** Globs on paths without store directory and hash: `glibc-2.36/lib/gconv/*`. Byte strings. */
   readonly include: readonly string[]
   readonly exclude: readonly string[]
+  /** Files that cannot be made as the bundle needs them (plan/spare.ts): they stay out as what is excluded does. */
+  readonly without: ReadonlySet<SourcePath>
   /** Whether licence texts are gathered. */
   readonly licenses: boolean
   /** Data that is brought by kind. */

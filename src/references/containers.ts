@@ -11,7 +11,7 @@
  * meaning. What stands in a container outside of its members (a zip's names, its `#!` line) is left to a plain
  * overwrite of the result at equal length.
  */
-import { BundleError } from '../errors.ts'
+import { BundleError, LEAVE_OUT } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
 import { readGzip, readZlib, remakeStream, type Stream } from './gzip.ts'
 import { Budget, type ContainerLimits, LIMITS, type Problem, type ProblemCode, problem } from './inflate.ts'
@@ -271,7 +271,7 @@ class Rewrite {
     const where = names.length === 0 ? '' : `${names.join(' > ')}: `
     throw new BundleError('edit-refused', `a store path in it cannot be overwritten: ${where}${reason}`, {
       ...(this.#path === undefined ? {} : { path: this.#path }),
-      hint: 'leave the file out with --exclude, if the program does without it',
+      hint: LEAVE_OUT,
     })
   }
 }

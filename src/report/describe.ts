@@ -34,6 +34,8 @@ export function describe(finding: Finding): string {
       return `its #! line leaves its interpreter to the machine where it runs (${t(finding.interpreter)})`
     case 'payload':
       return 'carries data behind its end that it reads from its own file (a self-extractor, PyInstaller, Bun, .NET single file): behind a launcher it would not find it; bundle it with --prefix'
+    case 'left-out':
+      return `is left out${finding.files.length === 1 ? '' : ` (and ${some(finding.files.slice(1).map(unhashed))})`}: ${finding.reason ?? 'it reads data behind its own end, which a relocatable bundle cannot give it'}; ${finding.users.length === 0 ? 'no file of the bundle is seen to name it' : `${some(finding.users.map(unhashed))} will not find it`}${finding.hint === null ? '' : ` (to have it: ${finding.hint})`}`
     case 'stub-refused':
       return finding.refusal === 'cpu'
         ? `there is no stub for ${finding.arch}: it starts through a /bin/sh launcher`
@@ -146,7 +148,8 @@ const some = (names: readonly string[]): string =>
   names.slice(0, OTHERS_SHOWN).map(t).join(', ') +
   (names.length > OTHERS_SHOWN ? ` and ${names.length - OTHERS_SHOWN} more` : '')
 const alsoIn = ([, ...rest]: readonly string[]): string =>
-  rest.length === 0 ? '' : `, also in ${some(rest.map(file => file.replace(HASHED, '')))}`
+  rest.length === 0 ? '' : `, also in ${some(rest.map(unhashed))}`
+const unhashed = (path: string): string => path.replace(HASHED, '')
 const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
 const HASHED = /^\/nix\/store\/[^/]{32}-/
 /** A path in a binary may go on with strings that are none of it. */

@@ -112,7 +112,7 @@ export class Holdings {
     const owner = storePathOf(target)?.root as SourcePath | undefined
     if (owner !== undefined && owner !== target && this.trees.has(owner)) return // the tree brings it
     if (directory) this.addTree(target, undefined, isNamed)
-    else if (stat(target)?.type === 'file') this.addFile(target, isNamed)
+    else if (stat(target)?.type === 'file' && !this.#bounds.excluded(target)) this.addFile(target, isNamed)
   }
 
   /** Adds a link, and nothing of what it leads to; null for one that leads nowhere that a bundle has. */

@@ -104,7 +104,7 @@ class Scanner {
     this.#options = options
     this.#progress = progress
     const matches = globs(options.exclude)
-    this.#excluded = path => matches(withoutHash(path))
+    this.#excluded = path => options.without.has(path as SourcePath) || matches(withoutHash(path))
     this.#verdicts = new Verdicts(this.#sources, options.data, this.#excluded)
     this.#reader = new Files(this.#sources, this.#verdicts)
     const trees = roots.filter(({ tree }) => tree).map(({ root }) => root)

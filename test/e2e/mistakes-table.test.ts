@@ -170,6 +170,11 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
     execFileSync('mkfifo', [join(inputs, 'tree/fifo')])
     return here([join(inputs, 'tree'), '-f', 'dir', '-o', 'out'])
   },
+  'A signed archive of a package that would change': () => {
+    file('tree/bin/app', SCRIPT)
+    file('tree/share/x.phar', `${fixture('bash')}/bin/bash __HALT_COMPILER(); ?>${'x'.repeat(40)}GBMB`)
+    return here([join(inputs, 'tree'), '-f', 'dir', '-o', 'out'])
+  },
   'A program with data behind its end, behind a shell launcher': () => {
     const program = readFileSync(`${fixture('bash')}/bin/bash`)
     return here([
