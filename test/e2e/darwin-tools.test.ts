@@ -69,9 +69,11 @@ describe('--patcher install_name_tool', () => {
       const out = join(temporary(), 'out')
       const options = ['--prefix', `/opt/${'x'.repeat(length)}`, '--patcher', 'install_name_tool']
       const result = bundle([tight(), '-f', 'dir', '-o', out, ...options], { env: llvm() })
-      expect(result).toMatchObject({ code: 2, stdout: '' })
       expect(existsSync(out)).toBe(false)
-      expect(result.stderr).toMatch(/^error: .*bin\/tight: install_name_tool broke it/)
+      // What is written over may be the signature's command, of which nobody asks that it is right.
+      const [code, words] = [result.code, /^error: .*bin\/tight: (install_name_tool broke it|editing it changed)/m]
+      expect([[1, 2].includes(code!), result.stdout]).toEqual([true, ''])
+      expect(result.stderr).toMatch(words)
     }
   })
 
