@@ -249,6 +249,29 @@ test('several programs of a bundle have one sidecar; equal inputs give equal byt
     })
 })
 
+test.each([
+  ['fixed', ['-no-pie', '-fno-pie']],
+  ['pie', ['-fPIE', '-pie']],
+])('segments that are not in order: %s', (kind, flags) => {
+  const c = storePath('libc-1.0', Object.fromEntries(Object.entries(GLIBC.libc).map(([n, from]) => [`lib/${n}`, from])))
+  const program = join(storePath(`unordered-${kind}-1.0`), 'bin/unordered')
+  const text = '#include <stdio.h>\nint main(int argc, char **argv) { puts("it runs"); return 3; }'
+  compile('gcc', text, program, [...flags, `-Wl,-rpath,${c}/lib,--dynamic-linker,${c}/lib/${GLIBC.loader}`])
+  const bytes = readFileSync(program)
+  const table = Number(bytes.readBigUInt64LE(32))
+  const headers = Array.from({ length: bytes.readUInt16LE(56) }, (_, i) => table + i * 56)
+  const [one, other] = headers.filter(at => bytes.readUInt32LE(at) === 1).slice(1, 3) as [number, number]
+  const kept = Buffer.from(bytes.subarray(one, one + 56))
+  bytes.copy(bytes, one, other, other + 56)
+  kept.copy(bytes, other)
+  writeFileSync(program, bytes)
+  expect(run(program, [])).toMatchObject({ code: 3, stdout: 'it runs\n' })
+  const place = join(directory, `unordered ${kind}`)
+  mustBundle([program, '-f', 'dir', '-o', place])
+  expect(readFileSync(join(place, 'bundle.json'), 'utf8')).toContain('"lib/.entry-x86_64"')
+  expect(new EmptyRoot(place, '/b').run('bin/unordered')).toMatchObject({ code: 3, stdout: 'it runs\n', stderr: '' })
+})
+
 test('on aarch64 too', () => {
   const program = carrier(AARCH64, 'pie')
   const place = join(directory, 'arm')
