@@ -1,16 +1,18 @@
 /** What a question is asked of: a target before bundling, a bundle that is there, a file. */
 import { resolve } from 'node:path'
-import { MANIFEST, readManifest as parseManifest } from './apply/manifest.ts'
+import { digestOfHash, MANIFEST, readManifest as parseManifest } from './apply/manifest.ts'
 import { type Artefact, type Member, open } from './archive/members.ts'
 import { bundle, explainTarget } from './bundle.ts'
 import { BundleError } from './errors.ts'
 import { explainManifest } from './explain/from-manifest.ts'
 import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
 import { writeFile } from './io/staging.ts'
-import { readInput, stat, withFile } from './io/store.ts'
+import { readInput, readText, stat, withFile } from './io/store.ts'
 import type { Explained } from './model/explained.ts'
 import type { Finding } from './model/findings.ts'
 import type { Policy } from './model/policy.ts'
+import type { Provenance } from './nix/derivation.ts'
+import { provenancesOf } from './nix/provenance.ts'
 import type { BundleOptions } from './options.ts'
 import { baseName, fromText } from './paths.ts'
 import { type AskedOfSbom, sbomOfBundle, type WrittenSbom } from './sbom.ts'
@@ -133,9 +135,9 @@ export function inspectFile(word: string): { inspection: Inspection; partAt: (of
  */
 export async function sbomFor(word: string, asked: AskedOfSbom, options: BundleOptions): Promise<WrittenSbom> {
   const path = bundlePath(word, options)
-  const of = async (at: string): Promise<WrittenSbom> => {
+  const of = async (at: string, provenance?: ReadonlyMap<string, Provenance>): Promise<WrittenSbom> => {
     const manifest = await readManifest(at)
-    return sbomOfBundle(at, explainManifest(manifest, at), manifest, asked)
+    return sbomOfBundle(at, explainManifest(manifest, at), manifest, asked, provenance)
   }
   if (path !== null) {
     const isOther =
@@ -149,12 +151,19 @@ export async function sbomFor(word: string, asked: AskedOfSbom, options: BundleO
   }
   return inTemporary(async directory => {
     const output = `${directory}/bundle`
-    const report = await bundle([word], { ...options, output, format: 'dir' })
+    const account = `${directory}/account.json`
+    const report = await bundle([word], { ...options, output, report: account, format: 'dir' })
     if (report.output === null)
       throw new BundleError('unsupported', `no bundle can be made of ${word}`, {
         hint: `bundle ${word} --dry-run says why`,
       })
-    return of(fromText(output))
+    const { packages } = JSON.parse(readText(fromText(account))) as {
+      packages: { root: string; hash: string | null }[]
+    }
+    const stored = packages.filter(p => p.hash !== null)
+    const made = await provenancesOf(stored.map(p => fromText(p.root)))
+    const digests = new Map(stored.map(p => [fromText(p.root), digestOfHash(p.hash!)]))
+    return of(fromText(output), new Map([...made].map(([root, told]) => [digests.get(root)!, told])))
   })
 }
 

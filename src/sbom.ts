@@ -12,6 +12,7 @@ import { sbomOf, sbomText } from './explain/sbom.ts'
 import type { Staging } from './io/staging.ts'
 import type { Explained } from './model/explained.ts'
 import type { Contents, Contradiction, Sbom, SbomOptions } from './model/sbom.ts'
+import type { Provenance } from './nix/derivation.ts'
 import { identityOf } from './nix/store-path.ts'
 import { fromText, toText } from './paths.ts'
 import { throughLinks } from './plan/steps.ts'
@@ -67,6 +68,7 @@ export async function addSbom(
 /**
  * That of a bundle that anybody made: its files have to be those that it lists.
  * @param manifest bytes of its `bundle.json`
+ * @param provenance what derivations say of its packages, by the digests of these
  * @throws BundleError('unsupported')
  */
 export async function sbomOfBundle(
@@ -74,10 +76,17 @@ export async function sbomOfBundle(
   explained: Explained,
   manifest: Buffer,
   asked: AskedOfSbom,
+  provenance?: ReadonlyMap<string, Provenance>,
 ): Promise<WrittenSbom> {
   const read = readManifest(manifest)
   if ('reason' in read) throw new BundleError('unsupported', read.reason, { path })
-  const options = { ...asked, maker: read.manifest.tool, tool: `storefree ${VERSION}`, timestamp: timestamp() }
+  const options = {
+    ...asked,
+    provenance,
+    maker: read.manifest.tool,
+    tool: `storefree ${VERSION}`,
+    timestamp: timestamp(),
+  }
   const { contents, links } = await contentsOf(path, explained)
   for (const file of read.manifest.files) {
     const at = pathBytes(file)

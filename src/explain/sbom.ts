@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import type { Explained, ExplainedFile, Need } from '../model/explained.ts'
 import type { MachinePackage } from '../model/machine.ts'
 import type { Component, Contents, Contradiction, Inside, Sbom, SbomOptions } from '../model/sbom.ts'
+import type { Provenance } from '../nix/derivation.ts'
 import { identityOf } from '../nix/store-path.ts'
 import { type BundlePath, baseName, toText } from '../paths.ts'
 import { Chains } from './chains.ts'
@@ -160,7 +161,14 @@ class Listing {
     const { name, digest } = packages[id]!
     const own = this.#files.get(id)!
     const full = toText(name)
-    const { pname, version: named, output } = identityOf(full)
+    const byName = identityOf(full)
+    const made = digest === null ? undefined : this.#options.provenance?.get(digest)
+    // A derivation's name and version are those that its store path's name was made of.
+    const pname = made?.pname ?? byName.pname
+    const named = made?.version ?? byName.version
+    const { output } = byName
+    const how = (value: string): Method =>
+      made?.version == null ? by('filename', full) : by('manifest-analysis', value)
     const said = this.#saidVersion(own)
     const version = said === null || named === null || covers(named, said.version) ? named : said.version
     const final = version ?? said?.version ?? null
@@ -177,15 +185,17 @@ class Listing {
       ...(cpe !== null && { cpe }),
       // What lies outside a store is nobody's package that we know.
       ...(digest !== null && { purl: nixPurl(pname, final, output, subject.system) }),
+      ...(made?.source && { externalReferences: [sourceReference(made.source)] }),
+      ...(made && made.patches.length > 0 && { pedigree: { patches: made.patches.map(patch) } }),
       ...(nested.length > 0 && { components: nested }),
       evidence: {
         identity: [
-          identity('name', pname, [by('filename', full)]),
+          identity('name', pname, [made?.pname == null ? by('filename', full) : by('manifest-analysis', pname)]),
           ...(final === null
             ? []
             : [
                 identity('version', final, [
-                  ...(named === null ? [] : [by('filename', named)]),
+                  ...(named === null ? [] : [how(named)]),
                   ...(said === null ? [] : [by('binary-analysis', said.version)]),
                 ]),
               ]),
@@ -379,6 +389,22 @@ function fileComponent(at: BundlePath, contents: Contents, isPlain: boolean): Co
       { name: 'bsi:component:archive', value: archive ? 'archive' : 'no archive' },
       { name: 'bsi:component:structured', value: 'structured' },
     ],
+  }
+}
+
+const sourceReference = ({ url, algorithm, digest }: NonNullable<Provenance['source']>): object => ({
+  type: 'source-distribution',
+  url,
+  ...(digest !== null && { hashes: [{ alg: algorithm === 'sha512' ? 'SHA-512' : 'SHA-256', content: digest }] }),
+})
+
+/** nixpkgs names patches after what they mend. */
+function patch(name: string): object {
+  const ids = [...new Set([...name.matchAll(/CVE-\d{4}-\d{4,}/gi)].map(([id]) => id.toUpperCase()))]
+  return {
+    type: ids.length > 0 ? 'backport' : 'unofficial',
+    diff: { text: { contentType: 'text/plain', content: name } },
+    ...(ids.length > 0 && { resolves: ids.map(id => ({ type: 'security', id, name: id })) }),
   }
 }
 

@@ -1,4 +1,5 @@
 /** A bill of materials, types only: what is asked, what is learnt of files for it, and the parts of CycloneDX that it has. */
+import type { Provenance } from '../nix/derivation.ts'
 import type { BundlePath } from '../paths.ts'
 
 export type Ecosystem = 'golang' | 'cargo' | 'pypi' | 'npm'
@@ -32,6 +33,8 @@ export interface SbomOptions {
   readonly files: (typeof FILES)[number]
   /** Who makes the document: a URL or a mail address. */
   readonly creator?: string | undefined
+  /** What derivations say of packages, by the digests of these; of a bundle that is there nothing is known. */
+  readonly provenance?: ReadonlyMap<string, Provenance> | undefined
   /** RFC 3339 */
   readonly timestamp: string
   /** What made the bundle, `storefree 0.1.0`, and what makes the document. */
@@ -48,6 +51,8 @@ export interface Component {
   readonly cpe?: string
   readonly purl?: string
   readonly components?: readonly Component[]
+  readonly externalReferences?: readonly object[]
+  readonly pedigree?: object
   readonly evidence?: object
   readonly properties?: readonly Property[]
 }

@@ -1,5 +1,6 @@
 /** `bundle sbom`, `bundle --sbom`: checked by the official schemas, and by sha512sum, find and readers of their own. */
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import {
   appendFileSync,
   copyFileSync,
@@ -238,4 +239,49 @@ test('what no package manager knows is told', () => {
   const { code, stderr } = bundle(['sbom', own])
   expect(code).toBe(0)
   expect(stderr).toMatch(/^warning: of 1 files of a machine it does not say what package they are of: /m)
+})
+
+test('an attribute: its sources, its patches and what they mend, by its derivation; of its bundle alone neither', () => {
+  const nix = join(temporary(), 'tool.nix')
+  writeFileSync(
+    nix,
+    `{ tool = derivation {
+      name = "odd-name"; pname = "tool"; version = "1.2"; system = "x86_64-linux"; builder = "/bin/sh";
+      src = derivation {
+        name = "tool-1.2.tar.gz"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo hello > $out" ];
+        url = "https://example.org/tool-1.2.tar.gz";
+        outputHashAlgo = "sha256"; outputHashMode = "flat"; outputHash = builtins.hashString "sha256" "hello\\n";
+      };
+      patches = [ (builtins.toFile "CVE-2023-12345.patch" "x") (builtins.toFile "fix-build.patch" "y") ];
+      args = [ "-c" "PATH=/bin:/usr/bin; mkdir -p $out/bin; printf '#!/bin/sh\\n' > $out/bin/tool; chmod +x $out/bin/tool" ];
+    }; }`,
+  )
+  const document = mustBundle(['sbom', 'tool', '--file', nix]).stdout
+  expect(validator('1.6')(document)).toBeNull()
+  const tool = (JSON.parse(document) as Document).components.find(c => c.name === 'tool')
+  expect(tool).toMatchObject({
+    version: '1.2',
+    externalReferences: [
+      {
+        type: 'source-distribution',
+        url: 'https://example.org/tool-1.2.tar.gz',
+        hashes: [{ alg: 'SHA-256', content: createHash('sha256').update('hello\n').digest('hex') }],
+      },
+    ],
+    pedigree: {
+      patches: [
+        { type: 'backport', resolves: [{ type: 'security', id: 'CVE-2023-12345' }] },
+        { type: 'unofficial', diff: { text: { content: 'fix-build.patch' } } },
+      ],
+    },
+  })
+  expect(document).not.toMatch(/\/nix\/store|[0-9a-df-np-sv-z]{32}-/)
+  expect(mustBundle(['sbom', 'tool', '--file', nix]).stdout).toBe(document)
+  const output = join(temporary(), 'out')
+  mustBundle(['tool', '--file', nix, '-f', 'dir', '-o', output, '-q'])
+  const after = JSON.parse(bundle(['sbom', output]).stdout) as Document
+  expect(after.components.map(c => [c.name, 'pedigree' in c])).toEqual([
+    ['odd-name', false],
+    ['storefree', false],
+  ])
 })
