@@ -44,7 +44,7 @@ function listed(
   return result[0]!.slice(2)
 }
 
-describe.each(['x86_64', 'aarch64'] as const)('%s', (arch: Arch) => {
+describe.each(['x86_64', 'aarch64', 'riscv64'] as const)('%s', (arch: Arch) => {
   test('argv and environment pass through to the byte', () => {
     const path = lab.launcher(lab.root(), PLAIN, arch)
     const argv = ['any name', '', ' ', 'a\nb', '\xff\xfe\x80', '\'"$`\\', '']

@@ -42,10 +42,11 @@ beforeAll(async () => {
 const BLOBS = (['stub', 'bootstrap', 'sidecar'] as const).flatMap(name => [
   { name, cpu: 'x86_64', prefix: '' },
   { name, cpu: 'aarch64', prefix: 'aarch64-linux-gnu-' },
+  ...(name === 'stub' ? [{ name, cpu: 'riscv64', prefix: 'riscv64-linux-gnu-' }] : []),
 ])
 
 describe.each(BLOBS)('the $name of $cpu', ({ name, cpu, prefix }) => {
-  const blob = Buffer.from(PREBUILT[cpu]![name], 'base64')
+  const blob = Buffer.from(PREBUILT[cpu]![name]!, 'base64')
   const elf = join(low, `${name}-${prefix}objcopy.elf`)
 
   test('no larger than it may be', () => {

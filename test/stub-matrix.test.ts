@@ -115,6 +115,7 @@ interface Libc {
 
 const HOST = '/lib/x86_64-linux-gnu'
 const CROSS = '/usr/aarch64-linux-gnu'
+const RISCV = '/usr/riscv64-linux-gnu'
 const LIBCS: readonly Libc[] = [
   {
     name: 'glibc x86_64',
@@ -152,6 +153,21 @@ const LIBCS: readonly Libc[] = [
     },
     defines: ['-DIFUNC'],
     strip: 'aarch64-linux-gnu-strip',
+  },
+  {
+    name: 'glibc riscv64',
+    cc: 'riscv64-linux-gnu-gcc',
+    loader: `${RISCV}/lib/ld-linux-riscv64-lp64d.so.1`,
+    libraries: ['libc.so.6', 'libm.so.6', 'libgcc_s.so.1'].map(name => `${RISCV}/lib/${name}`),
+    // gold does not know it, and Debian's lld not what its start files need.
+    linkers: ['bfd'],
+    cxx: false,
+    emulator: {
+      original: ['qemu-riscv64-static', '-L', RISCV],
+      binary: '/usr/bin/qemu-riscv64-static',
+    },
+    defines: ['-DIFUNC'],
+    strip: 'riscv64-linux-gnu-strip',
   },
 ]
 
@@ -203,7 +219,7 @@ describe.each(LIBCS)('$name', libc => {
 
   const original = (copy: string, program = join(copy, 'bin/prog')) => {
     const [command = program, ...args] = libc.emulator ? [...libc.emulator.original, program] : []
-    const interp = libc.emulator ? '/lib/ld-linux-aarch64.so.1' : libc.loader
+    const interp = libc.emulator ? `/lib/${loader}` : libc.loader
     return say(command, [...args, 'x', ''], { ...env, EXPECT_INTERP: interp })
   }
   const injected = (copy: string) => {

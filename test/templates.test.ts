@@ -67,6 +67,7 @@ describe('the table', () => {
 describe.each([
   { cpu: 'x86_64', runner: [] },
   { cpu: 'aarch64', runner: ['qemu-aarch64-static'] },
+  { cpu: 'riscv64', runner: ['qemu-riscv64-static'] },
 ] as const)('relocate on $cpu', ({ cpu, runner }) => {
   let root: string
   const at = (file: string): string => join(root, file)

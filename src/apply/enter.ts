@@ -74,4 +74,4 @@ export function enterBySidecars(
   return { programs: [...byCpu.values()].flatMap(list => list.map(p => p.index)), sidecars, findings }
 }
 
-const blobOf = (cpu: string, name: 'bootstrap' | 'sidecar'): Buffer => Buffer.from(PREBUILT[cpu]![name], 'base64')
+const blobOf = (cpu: string, name: 'bootstrap' | 'sidecar'): Buffer => Buffer.from(PREBUILT[cpu]![name]!, 'base64')

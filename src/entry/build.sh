@@ -3,7 +3,7 @@
 #
 #     src/entry/build.sh > src/entry/prebuilt.ts     (a test compares the two)
 #
-# Packages: gcc, gcc-aarch64-linux-gnu and the binutils of both.
+# Packages: gcc, gcc-aarch64-linux-gnu, gcc-riscv64-linux-gnu and the binutils of each.
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")"
 out=$(mktemp -d)
@@ -35,10 +35,14 @@ program() { # source compiler flags...
 cat << 'HEAD'
 /** Made by build.sh from the sources beside it; do not edit. */
 
+/** What only CPUs have where programs can be entered by a sidecar. */
+type Entry = 'bootstrap' | 'sidecar'
 export type Blob = 'stub' | 'bootstrap' | 'sidecar' | 'launcher' | 'relocate' | 'single'
 
 /** The blobs of each CPU, in base64. */
-export const PREBUILT: Readonly<Record<string, Readonly<Record<Blob, string>>>> = {
+export const PREBUILT: Readonly<
+  Record<string, Readonly<Record<Exclude<Blob, Entry>, string> & Partial<Record<Entry, string>>>>
+> = {
 HEAD
 echo "  x86_64: {"
 made_by=(gcc objcopy -march=x86-64 -mgeneral-regs-only -mno-red-zone -fcf-protection=none)
@@ -58,5 +62,14 @@ echo "    sidecar: '$(blob sidecar.c "${made_by[@]}")',"
 echo "    launcher: '$(program launcher.c aarch64-linux-gnu-gcc)',"
 echo "    relocate: '$(program relocate.c aarch64-linux-gnu-gcc)',"
 echo "    single: '$(program single.c aarch64-linux-gnu-gcc)',"
+echo "  },"
+echo "  riscv64: {"
+# What a linker relaxes is relative to a register that nobody sets; a header for attributes is one too many.
+made_by=(riscv64-linux-gnu-gcc -march=rv64imac -mabi=lp64 -mcmodel=medany -mno-relax -msmall-data-limit=0
+  -mno-riscv-attribute -Wa,-mno-arch-attr -Wl,--no-relax)
+echo "    stub: '$(blob stub.c "${made_by[0]}" riscv64-linux-gnu-objcopy "${made_by[@]:1}")',"
+for name in launcher relocate single; do
+  echo "    $name: '$(program "$name.c" "${made_by[@]}")',"
+done
 echo "  },"
 echo "}"

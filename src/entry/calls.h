@@ -13,3 +13,13 @@ PROGRAM_START;
 
 #define call(number, a, b, c, d) sys4(number, (long)(a), (long)(b), (long)(c), (long)(d))
 #define call6(number, a, b, c, d, e, f) sys(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+#ifdef __riscv
+/* gcc copies structures by calling it. */
+void *memcpy(void *to, const void *from, word n);
+void *memcpy(void *to, const void *from, word n) {
+  const char *at = from;
+  for (char *c = to; n; n--) *c++ = *at++;
+  return to;
+}
+#endif

@@ -26,6 +26,9 @@ typedef u64 __attribute__((aligned(4))) halves;
 #elif defined __aarch64__
 #include "cpu/aarch64.h"
 #define CPU_STUB "cpu/aarch64-stub.h"
+#elif defined __riscv && __riscv_xlen == 64
+#include "cpu/riscv64.h"
+#define CPU_STUB "cpu/riscv64-stub.h"
 #else
 #error "nothing is known of this CPU"
 #endif

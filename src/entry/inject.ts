@@ -37,8 +37,8 @@ const PHENT = 56
 const SHENT = 64
 
 /** The page size that a segment's place has to suit, by e_machine: the largest that the CPU's kernels use. */
-export const PAGE: Readonly<Record<number, number>> = { 62: 0x1000, 183: 0x10000 }
-export const STUB_ARCH: Readonly<Record<number, string>> = { 62: 'x86_64', 183: 'aarch64' }
+export const PAGE: Readonly<Record<number, number>> = { 62: 0x1000, 183: 0x10000, 243: 0x1000 }
+export const STUB_ARCH: Readonly<Record<number, string>> = { 62: 'x86_64', 183: 'aarch64', 243: 'riscv64' }
 
 const SECTION_NAME = '.ldstub'
 const SHF = { alloc: 2, exec: 4, infoLink: 0x40 } as const

@@ -40,6 +40,7 @@ import { BOOT, BOOT_MAGIC, BOOT_MAX } from '../elf/stub.ts'
 import { roundUp } from '../elf/words.ts'
 import type { ByteSource } from '../io/bytes.ts'
 import { config, PAGE, type ProgramRelocations, STUB_ARCH, type StubRefusal } from './inject.ts'
+import { PREBUILT } from './prebuilt.ts'
 import { hashWords } from './relocations.ts'
 
 /** Where the sidecar lies in the bundle (SIDECAR_PATH in bootstrap.c), by the CPU's name. */
@@ -66,7 +67,8 @@ export interface Place {
 /** Whether a program that cannot take the stub for this reason is entered by a sidecar. */
 export function takesSidecar(source: ByteSource, facts: ElfFacts, refusal: StubRefusal): boolean {
   if (refusal === 'cpu' || refusal === 'no-interpreter') return false
-  if (facts.class !== 64 || !facts.little || STUB_ARCH[facts.machine] === undefined) return false
+  if (facts.class !== 64 || !facts.little || PREBUILT[STUB_ARCH[facts.machine] ?? '']?.sidecar === undefined)
+    return false
   return placeOf(source, facts, ROOM) !== null
 }
 

@@ -21,9 +21,13 @@ export const TRAILER = { magic: MAGIC, size: MAGIC.length + 8 + 8 + 16 + PROGRAM
 export function singleFor(system: string): Buffer {
   const blob = system.endsWith('-linux') ? PREBUILT[system.slice(0, -'-linux'.length)]?.single : undefined
   if (blob !== undefined) return Buffer.from(blob, 'base64')
-  throw new BundleError('unsupported', `no single file for ${system}: there is one for x86_64 and aarch64 Linux`, {
-    hint: 'choose another format with -f',
-  })
+  throw new BundleError(
+    'unsupported',
+    `no single file for ${system}: there is one for x86_64, aarch64 and riscv64 Linux`,
+    {
+      hint: 'choose another format with -f',
+    },
+  )
 }
 
 /**

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type LaunchTemplate, nativeLauncher } from '../../src/entry/launcher.ts'
 
-export type Arch = 'x86_64' | 'aarch64'
+export type Arch = 'x86_64' | 'aarch64' | 'riscv64'
 
 const SOURCE = 'src/entry/launcher.c'
 
@@ -19,11 +19,19 @@ export function compileLauncher(arch: Arch, directory: string): Buffer {
   const [, ...flags] = command.replaceAll('\n *', ' ').split(/\s+/)
   const output = join(directory, `launcher-${arch}`)
   flags.splice(flags.indexOf('-o'), 2)
-  execFileSync(compiler(arch), [...flags, '-o', output, SOURCE])
+  // gcc knows some of its flags on x86 only.
+  const known = arch === 'riscv64' ? [...RISCV, ...flags.filter(flag => !flag.startsWith('-fcf-'))] : flags
+  execFileSync(compiler(arch), [...known, '-o', output, SOURCE])
   return readFileSync(output)
 }
 
-const compiler = (arch: Arch): string => (arch === 'x86_64' ? 'gcc' : 'aarch64-linux-gnu-gcc')
+const compiler = (arch: Arch): string => (arch === 'x86_64' ? 'gcc' : `${arch}-linux-gnu-gcc`)
+/** As build.sh has them. */
+const RISCV = ['-march=rv64imac', '-mabi=lp64', '-mcmodel=medany', '-mno-relax', '-msmall-data-limit=0'].concat([
+  '-mno-riscv-attribute',
+  '-Wa,-mno-arch-attr',
+  '-Wl,--no-relax',
+])
 
 /** What a program was given, as byte strings; the environment in order. */
 export interface Given {
@@ -103,7 +111,7 @@ export class Laboratory {
   /** Executes a file by path, without PATH, through the emulator for another CPU. */
   run(path: string, { argv = [path], environment = [], directory = '/' }: Call = {}, arch: Arch = 'x86_64'): Outcome {
     // The emulator takes argv[0] as an option.
-    const emulator = '/usr/bin/qemu-aarch64-static'
+    const emulator = `/usr/bin/qemu-${arch}-static`
     const [file, all] =
       arch === 'x86_64' ? [path, argv] : [emulator, [emulator, '-0', argv[0]!, path, ...argv.slice(1)]]
     const { status, signal, stdout, stderr, error } = spawnSync(this.#caller, [], {
