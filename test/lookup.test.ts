@@ -33,6 +33,18 @@ const CASES: readonly [text: string, byBehind: Partial<Record<Behind, string[]>>
   ['/bin/de', { delimiter: ['doubtful'], nul: ['/bin/d'], anything: ['/bin/d'] }],
   ['/lib/labext', { delimiter: ['/lib/labext.conf', '/lib/labext.so'], nul: ['/lib/labext.conf', '/lib/labext.so'] }],
   ['/lib/labextAll', { delimiter: ['missing'], anything: ['/lib/labext.conf', '/lib/labext.so'] }],
+  [
+    '/lib/lab%s.so',
+    {
+      delimiter: ['/lib/labext.so', '/lib/labextra.so'],
+      nul: ['/lib/labext.so', '/lib/labextra.so'],
+      // The string may go on with another.
+      anything: ['/lib/lab', '/lib/labext.conf', '/lib/labext.so', '/lib/labextra.so'],
+    },
+  ],
+  ['/lib/%s.conf', { delimiter: ['/lib/labext.conf'], nul: ['/lib/labext.conf'], anything: ['/lib'] }],
+  ['/lib/%s', { delimiter: ['/lib'], nul: ['/lib'] }],
+  ['/lib/other%d.so', { delimiter: ['/lib'], nul: ['/lib'] }],
   ['/share/%s/a.conf', { delimiter: ['/share'], nul: ['/share'], anything: ['/share'] }],
   [`/bin/dep${RUST}`, { delimiter: ['/bin/dep'], nul: ['/bin/dep'], anything: ['/bin/dep'] }],
   [`/share/dep${RUST}`, { delimiter: ['missing'], nul: ['/share/dep'], anything: ['/share/dep'] }],

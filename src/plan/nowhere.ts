@@ -7,13 +7,17 @@ import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph, FileNode } from '../model/graph.ts'
 import type { Account } from '../model/plan.ts'
 import { storePathOf } from '../nix/store-path.ts'
-import type { SourcePath } from '../paths.ts'
+import { directoryOf, type SourcePath } from '../paths.ts'
 import { pycSource } from '../script/pyc.ts'
 
 /** One finding for all paths that lead nowhere, one for all hashes that stand alone in a text. */
 export function nowhere(graph: DependencyGraph, accounts: readonly Account[]): Finding[] {
   const trees = new Set<string>(graph.packages.filter(p => p.tree).map(p => p.root))
+  const directories = new Set([...graph.files.keys(), ...graph.links.keys()].map(directoryOf))
   const lost = accounts.filter(account => {
+    const { rule, target } = account.verdict
+    // Libraries of a directory come by their names, and then they do.
+    if (rule === 'libraries' && target !== null && directories.has(target)) return false
     const root = rootOf(account)
     return root !== null && !trees.has(root) && isLookedAt(graph, account)
   })
@@ -60,14 +64,17 @@ function hashFinding(graph: DependencyGraph, bare: readonly Account[]): Finding[
  */
 function rootOf({ verdict: { rule, target, missing } }: Account): SourcePath | null {
   if (rule === 'absent') return missing?.doubtful ? missing.root : null
+  if (rule === 'libraries') return target && (storePathOf(target)?.root as SourcePath)
   return rule === 'other-tree' ? target : null
 }
 
-/** Whether a program may read the reference and go on from it: it is in memory, in a script, or in a text. */
+/** Whether a program may read the reference and go on from it: it is in memory, in a script, in a text, or packed. */
 function isLookedAt(graph: DependencyGraph, { file, reference, inside, outcome }: Account): boolean {
   const node = graph.files.get(file)
-  if (!node || inside !== null || outcome === 'stripped' || outcome === 'loader') return false
+  if (!node || outcome === 'stripped' || outcome === 'loader') return false
   const { facts } = node
+  // What is packed in programs and libraries is debug information.
+  if (inside !== null) return facts.format === 'data' || facts.format === 'script'
   if (facts.format === 'macho') return true
   if (facts.format !== 'elf') return node.text && !isCompiled(graph, node)
   // What looks like a path may be pieces of several (scan/contents.ts).

@@ -66,17 +66,32 @@ export function lookUp(text: string, behind: Behind): Named | null {
     const isDirectory = stat(path)?.type === 'directory'
     if (!isDirectory || (behind !== 'delimiter' && OTHER_PATH.test(parts.slice(i).join('/')))) return at(path)
     const names = list(path)
-    const found = namesFor(part, names, i === parts.length - 1, behind)
+    const isLast = i === parts.length - 1
+    const fit = isLast && LIBRARIES.test(path.slice(root.length)) ? fitting(part, names, behind) : []
+    const found = fit.length > 0 ? fit : namesFor(part, names, isLast, behind)
     if (found.length > 0) return at(...found.map(n => `${path}/${n}`))
     // A pattern stands for whatever the directory holds.
     if (PATTERN.test(part) && path !== root) return { ...at(path), type: 'directory' }
     // The string may be the directory alone, or what is added to it may be no ending.
-    return missing(path, behind === 'anything' || (i === parts.length - 1 && names.some(n => n.startsWith(part))))
+    return missing(path, behind === 'anything' || (isLast && names.some(n => n.startsWith(part))))
   }
   return at(path)
 }
 
 const PATTERN = /[%*?@]/
+/** Directories that do not come as a whole when they are named (references/follow.ts, `libraries`). */
+const LIBRARIES = /^\/lib(?:32|64)?$/
+
+/** What stands for other text in a pattern: of printf, a shell, autoconf. */
+const PLACEHOLDER = /%[-+ #0-9.*]*[A-Za-z]|[*?]+|@\w+@/
+
+/** The names that have the fixed parts of a pattern, where it has any; behind the first of them another string may stand. */
+function fitting(pattern: string, names: readonly string[], behind: Behind): string[] {
+  const [first = '', ...rest] = pattern.split(PLACEHOLDER).map(text => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  if (rest.length === 0 || (first === '' && (behind === 'anything' || rest.every(text => text === '')))) return []
+  const expression = behind === 'anything' ? new RegExp(`^${first}`) : new RegExp(`^${[first, ...rest].join('.*')}$`)
+  return names.filter(name => expression.test(name))
+}
 /** What another path begins with that stands behind: sources of Rust's library, which its programs are full of. */
 const OTHER_PATH = /^(?:rustc\/[0-9a-f]{40}|nix\/store|usr|proc|dev)(?:\/|$)/
 

@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { mustBundle, run, temporary, withoutNix } from '../support/bundle.ts'
 import { compile, GLIBC, storePath } from '../support/store-lab.ts'
@@ -232,6 +233,25 @@ describe('a path into a package that is there, which leads nowhere, is told', ()
 
   test('where it is the root of another package', () => {
     expect(said([hdep, `${hdep}/lib/mod_`])).toContain('names 2 paths into 1 package that lead to nothing')
+  })
+
+  test('where it is a directory of libraries of which none comes; but what a pattern in it means does', () => {
+    const root = asker('asker-1.0', [`${hdep}/lib`])
+    const out = join(temporary(), 'b')
+    expect(mustBundle([root, '-o', out, '-f', 'dir']).stderr).toContain('hdep-1.0 (hdep-1.0/lib)')
+    const patterned = asker('asker-1.0', [`${hdep}/lib/mod_%s.so`])
+    const other = join(temporary(), 'b')
+    expect(mustBundle([patterned, '-o', other, '-f', 'dir']).stderr).toBe('')
+    expect(existsSync(join(other, 'pkg/hdep-1.0/lib/mod_a.so'))).toBe(true)
+  })
+
+  test('where it is packed in a file that a program may unpack', () => {
+    const packed = gzipSync(`dir=${hdep}\n`)
+    const root = asker('asker-1.0', [])
+    writeFileSync(join(root, 'share.gz'), packed)
+    expect(mustBundle([root, '-o', join(temporary(), 'b')]).stderr).toMatch(
+      /share\.gz: names 1 path into 1 package that leads to nothing in the bundle: hdep-1\.0/,
+    )
   })
 
   test('and not where nothing is there in the store either: the original finds nothing too', () => {
