@@ -735,3 +735,21 @@ test('1 GB of zeros in a tiny gzip: memory stays flat', async () => {
   expect(result.bytes).toBe(size)
   expect(most - before).toBeLessThan(200 << 20)
 })
+
+test('a file with several names is told by each, as each name says what it is', async () => {
+  const root = `${work}/linked`
+  fs.mkdirSync(root)
+  fs.writeFileSync(`${root}/a`, `x ${STORE}\0`)
+  fs.writeFileSync(`${root}/pages`, Buffer.from([0x1b, 0x03, 0, 0xf8, 0xff]))
+  for (const name of ['b', `${'c'.repeat(64)}`]) fs.linkSync(`${root}/a`, `${root}/${name}`)
+  fs.linkSync(`${root}/pages`, `${root}/pages.br`)
+  const verification = await verify(root)
+  expect(told(verification)).toEqual([
+    'error store-reference a (contents)',
+    'error store-reference b (contents)',
+    `error store-reference ${'c'.repeat(64)} (contents)`,
+    'note manifest-missing bundle.json',
+    'warning container-unread pages.br',
+  ])
+  expect(verification.files).toBe(5)
+})

@@ -21,6 +21,8 @@ export interface Member extends ArchiveMember {
   readonly inside: string
   /** Where its contents can be read at random; null inside an archive. */
   readonly path: string | null
+  /** Equal for names of one file on disk (hard links); null where there are no others, and in archives. */
+  readonly inode: string | null
   /** Why its contents cannot be read; null when they can. */
   readonly problem: Problem | null
   /** Pieces are valid until the next one is asked for. */
@@ -73,6 +75,7 @@ async function* directoryMembers(root: string): AsyncGenerator<Member> {
         name,
         inside: name,
         path,
+        inode: status.inode,
         problem: null,
         type: status.type,
         mode: status.mode & 0o7777,
@@ -92,6 +95,7 @@ async function* fileMembers(path: string, { size, mode }: { size: number; mode: 
     name,
     inside: name,
     path,
+    inode: null,
     problem: null,
     type: 'file',
     mode: mode & 0o7777,
@@ -155,7 +159,7 @@ function isZero(source: ByteSource, from: number, end = source.size): boolean {
   return true
 }
 
-type Raw = Omit<Member, 'inside' | 'path' | 'problem'> & { readonly problem?: Problem | null }
+type Raw = Omit<Member, 'inside' | 'path' | 'inode' | 'problem'> & { readonly problem?: Problem | null }
 
 async function* tarMembers(path: string, part?: ArMember): AsyncGenerator<Raw> {
   const { stream, checkEnd, close } = openArchive(path, part)
@@ -180,7 +184,7 @@ async function* debMembers(path: string): AsyncGenerator<Member> {
         if (member.name === '' || member.name === '.') continue
         const name = below + member.name
         const contents = (): AsyncGenerator<Buffer> => readable(member.contents(), path)
-        yield { ...member, name, inside: name, path: null, problem: null, contents }
+        yield { ...member, name, inside: name, path: null, inode: null, problem: null, contents }
       }
     }
   } catch (error) {
@@ -253,6 +257,7 @@ async function* belowRoot(archive: AsyncGenerator<Raw>, path: string): AsyncGene
         ...member,
         inside,
         path: null,
+        inode: null,
         problem: member.problem ?? null,
         contents: () => readable(member.contents(), path),
       }

@@ -15,6 +15,8 @@ export interface Status {
   /** In bytes. */
   readonly size: number
   readonly mode: number
+  /** What tells a file that has several names (hard links) from all others; null for one that has one. */
+  readonly inode: string | null
 }
 
 /** A byte string as Node's fs takes it. */
@@ -30,7 +32,8 @@ function status(path: string, call: (path: Buffer) => fs.Stats): Status | null {
   try {
     const s = call(native(path))
     const type = s.isFile() ? 'file' : s.isDirectory() ? 'directory' : s.isSymbolicLink() ? 'link' : 'special'
-    return { type, size: s.size, mode: s.mode }
+    const inode = type === 'file' && s.nlink > 1 ? `${s.dev}:${s.ino}` : null
+    return { type, size: s.size, mode: s.mode, inode }
   } catch (error) {
     const code = errno(error)
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP' || code === 'ENAMETOOLONG') return null

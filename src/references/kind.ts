@@ -145,11 +145,11 @@ function weakKind(head: Buffer, size: number): 'zlib' | 'lzma' | null {
 
 /** As xz(1) tells .lzma: the usual properties, a dictionary of 2^n or 2^n + 2^(n-1) bytes, a size that may be. */
 function isLzmaHead(head: Buffer): boolean {
+  if (head[0] !== 0x5d) return false
   const dictionary = head.readUInt32LE(1)
   const high = 2 ** Math.floor(Math.log2(Math.max(1, dictionary)))
   const size = head.readBigUInt64LE(5)
   return (
-    head[0] === 0x5d &&
     dictionary >= 0x1000 &&
     (dictionary === high || dictionary === high + high / 2) &&
     (size === 0xffffffffffffffffn || size < 1n << 38n)

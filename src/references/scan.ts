@@ -76,6 +76,10 @@ for (let k = 0; k < STEP; k++) {
 }
 for (const pair of ESCAPED_PAIRS) if (PAIRS[pair] === 0) PAIRS[pair] = ESCAPED
 
+/** The pairs that are looked for: without hashes, those that may begin one are none. */
+const ALL_PAIRS = PAIRS.map(pair => pair & (NUMBER | ESCAPED | WIDE_STORE | WIDE_HASH))
+const STORE_PAIRS = PAIRS.map(pair => pair & (NUMBER | ESCAPED | WIDE_STORE))
+
 const EMPTY = Buffer.alloc(0)
 /** A window that no scanner uses: the next one need not make its own. */
 let spare: Buffer = EMPTY
@@ -86,6 +90,8 @@ export class ReferenceScanner {
   readonly #emit: (reference: Reference) => void
   /** Grows to WINDOW, as most of what is scanned are names of a few bytes; or is the one of a scanner that has ended. */
   #window: Buffer
+  /** The window, for both bytes of a pair in one load. */
+  #view: DataView
   /** Bytes in the window. */
   #length = 0
   /** Bytes at the window's start in which no reference begins that was not emitted yet. */
@@ -105,6 +111,7 @@ export class ReferenceScanner {
     this.#filter = hashes && filterOf(hashes)
     this.#emit = emit
     this.#window = spare
+    this.#view = viewOf(spare)
     spare = EMPTY
   }
 
@@ -135,6 +142,7 @@ export class ReferenceScanner {
     if (this.#length < WINDOW) {
       const size = Math.min(WINDOW, Math.max(this.#length + wanted, 2 * this.#length))
       this.#window = Buffer.concat([this.#window.subarray(0, this.#length)], size)
+      this.#view = viewOf(this.#window)
       return
     }
     const limit = this.#length - LOOKAHEAD
@@ -150,11 +158,12 @@ export class ReferenceScanner {
   #scan(limit: number): void {
     const bytes = this.#window.subarray(0, this.#length)
     const from = this.#done
-    const wanted = NUMBER | ESCAPED | WIDE_STORE | (this.#filter === null ? 0 : WIDE_HASH)
+    const pairs = this.#filter === null ? STORE_PAIRS : ALL_PAIRS
     // The last of the first nine characters of what begins before `limit`, in UTF-32.
     const end = Math.min(bytes.length - 1, limit + (STEP - 1) * 4)
-    for (let at = nextPair(bytes, from, end, wanted); at < end; at = nextPair(bytes, at + STEP, end, wanted)) {
-      const pair = PAIRS[bytes[at]! | (bytes[at + 1]! << 8)]! & wanted
+    const view = this.#view
+    for (let at = nextPair(view, from, end, pairs); at < end; at = nextPair(view, at + STEP, end, pairs)) {
+      const pair = pairs[view.getUint16(at, true)]!
       if ((pair & (WIDE_STORE | WIDE_HASH)) !== 0) {
         this.#compareWide(bytes, at, from, limit)
         continue
@@ -261,10 +270,22 @@ export function scanReferences(pieces: Iterable<Buffer>, hashes: HashSet | null)
   return references.sort((a, b) => a.offset - b.offset)
 }
 
-/** The next place of a wanted pair in steps of nine bytes; `end` or what is behind it when there is none. */
-function nextPair(bytes: Buffer, from: number, end: number, wanted: number): number {
+const viewOf = (bytes: Buffer): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+
+/** The next place of one of these pairs in steps of nine bytes; `end` or what is behind it when there is none. */
+function nextPair(view: DataView, from: number, end: number, pairs: Uint8Array): number {
   let at = from
-  while (at < end && (PAIRS[bytes[at]! | (bytes[at + 1]! << 8)]! & wanted) === 0) at += STEP
+  // Most places have none: four are asked about at once.
+  for (const last = end - 3 * STEP; at < last; at += 4 * STEP)
+    if (
+      (pairs[view.getUint16(at, true)]! |
+        pairs[view.getUint16(at + STEP, true)]! |
+        pairs[view.getUint16(at + 2 * STEP, true)]! |
+        pairs[view.getUint16(at + 3 * STEP, true)]!) !==
+      0
+    )
+      break
+  while (at < end && pairs[view.getUint16(at, true)] === 0) at += STEP
   return at
 }
 

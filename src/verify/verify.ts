@@ -20,7 +20,7 @@ import { checkBelow, checkEntry, checkPlace } from './checks/entries.ts'
 import { checkImages, type ImageFile, isLayer, mayBeDocument } from './checks/images.ts'
 import { checkManifest, type Seen } from './checks/manifest.ts'
 import { checkBlob } from './checks/oci.ts'
-import { lookInto } from './checks/packed.ts'
+import { type Looked, lookInto, type Wanted } from './checks/packed.ts'
 import { checkNames, type Forbidden } from './checks/references.ts'
 
 export interface VerifyOptions {
@@ -92,6 +92,8 @@ class Reading {
   readonly #filled = new Map<string, Buffer>()
   readonly #keeps: ReadonlySet<string>
   readonly #ofImages = new Map<string, ImageFile>()
+  /** Files with several names, by what tells them apart. */
+  readonly #linked = new Map<string, { readonly name: string; readonly looked: Looked }>()
   #bytes = 0
   /** That was met on the way. */
   manifest: Manifest | null = null
@@ -155,7 +157,7 @@ class Reading {
       const read = await this.#kept(member, name)
       const json = isOfImage && mayBeDocument(name, member.size) ? await bytesOf(read) : null
       const whole = json === null ? read : { ...read, contents: () => once(json) }
-      const looked = await lookInto(whole, name, this.#forbidden, wanted)
+      const looked = await this.#lookOnce(whole, name, wanted)
       if (isOfImage) this.#ofImages.set(name, { size: member.size, sha256: looked.sha256, diffId: looked.diffId, json })
       this.#findings.push(...looked.findings, ...(blob?.(looked.sha256) ?? []))
       sha256 = looked.sha256
@@ -169,6 +171,16 @@ class Reading {
       sha256,
       target: member.target,
     })
+  }
+
+  /** A file with several names (hard links) is read once, unless a name itself says what is in it. */
+  async #lookOnce(member: Member, name: string, wanted: Wanted): Promise<Looked> {
+    const key = member.inode && `${member.inode} ${isLayer(name)} ${/\.\w*$/.exec(name)?.[0]}`
+    const known = key === null ? undefined : this.#linked.get(key)
+    if (known !== undefined) return { ...known.looked, findings: known.looked.findings.map(renamed(known.name, name)) }
+    const looked = await lookInto(member, name, this.#forbidden, wanted)
+    if (key !== null) this.#linked.set(key, { name, looked })
+    return looked
   }
 
   /** A member that `relocate` may change is kept: what is in it then has to be what its template says. */
@@ -234,6 +246,11 @@ class Reading {
     return { findings: findings.sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0)), allowed }
   }
 }
+
+/** A finding in a file, told of another name of it. */
+const renamed =
+  (from: string, to: string) =>
+  (finding: Finding): Finding => ({ ...finding, file: to + finding.file.slice(from.length) })
 
 const programsOf = (manifest: Manifest): BundledProgram[] =>
   manifest.programs.flatMap(p =>

@@ -64,6 +64,7 @@ export class References {
 }
 
 function referencesIn(bytes: Buffer, forbidden: Forbidden): Reference[] {
+  if (bytes.length === 0) return []
   const references = new References(forbidden)
   references.push(bytes)
   return references.end()
