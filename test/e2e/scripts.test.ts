@@ -52,6 +52,7 @@ function programs(): Record<string, string> {
     // Store paths in #! lines.
     'perl-modules': `#!${perl} -I${lib} -w\nuse Foo; print Foo::hi(), " $^W\\n";\n`,
     'perl-many-modules': `#!${perl} ${long.map(m => `-I${m}/lib/perl5/site_perl`).join(' ')} -w\nuse M0; use M1; use M2; use M3; print "all $^W\\n";\n`,
+    // As patchShebangs writes it (nixpkgs#378221).
     'env-split': `#!${env} -S ${bash} -e\necho "$-"; false; echo no\n`,
     'env-with-more': `#!${env} -S -i A=b ${bash} -e\necho "$A \${HOME-none} $-"\n`,
     'host-env-split': `#!/usr/bin/env -S ${bash} -e\necho "$-"\n`,

@@ -2,7 +2,7 @@
  * Constants that share their bytes with a store path. `"1"`, `"2.1"`, `"-end-2.1"` are ends of
  * `"/nix/store/...-end-2.1"`, and linkers keep such strings once: clang -Os and gcc -Os with GNU ld, lld at -O2, gcc -O2
  * for aarch64, musl. What is written in a store path's place leaves the bytes behind its hash alone, or `setenv("X", "1")`
- * sets something else (conda-build#3986, spack#32253). The original beside the bundle, relocatable and for one place.
+ * sets something else (conda-build#3986, spack#32253, rattler#2342). The original beside the bundle, relocatable and for one place.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -11,6 +11,23 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { mustBundle, temporary } from '../support/bundle.ts'
 import { EmptyRoot } from '../support/root.ts'
 import { compile, storePath } from '../support/store-lab.ts'
+
+test.each([
+  ['relocatable', []],
+  ['for one place', ['--prefix', '/srv/x']],
+] as const)('a slice of as many bytes as were compiled in has no NUL in it (rattler#2342), %s', (_, options) => {
+  const dep = storePath('slice-2.1', { 'share/data': 'data of slice\n' })
+  const app = storePath('slicing-1.0')
+  const text = `#include <stdio.h>
+static const char path[] = "${dep}/share/data";
+int main(void) { const char *volatile p = path; fwrite(p, 1, sizeof path - 1, stdout); return 0; }`
+  compile('gcc', text, join(app, 'bin/slicing'), ['-static'])
+  const out = join(temporary(), 'bundle')
+  mustBundle([app, '-f', 'dir', '-o', out, ...options])
+  const { stdout } = new EmptyRoot(out, '/srv/x').run('bin/slicing')
+  expect(stdout).toMatch(/^\/srv\/x\/+p\/0-slice-2\.1\/share\/data$/)
+  expect(stdout).toHaveLength(`${dep}/share/data`.length)
+})
 
 /** Prints the text that lies below a store path; strings of wchar_t and of char16_t. */
 const PRINT = `
