@@ -11,7 +11,8 @@ import { readInput, readText, stat, withFile } from './io/store.ts'
 import type { Explained } from './model/explained.ts'
 import type { Finding } from './model/findings.ts'
 import type { Policy } from './model/policy.ts'
-import type { Provenance } from './nix/derivation.ts'
+import type { SbomOptions } from './model/sbom.ts'
+import { metaOf } from './nix/meta.ts'
 import { provenancesOf } from './nix/provenance.ts'
 import type { BundleOptions } from './options.ts'
 import { baseName, fromText } from './paths.ts'
@@ -135,9 +136,9 @@ export function inspectFile(word: string): { inspection: Inspection; partAt: (of
  */
 export async function sbomFor(word: string, asked: AskedOfSbom, options: BundleOptions): Promise<WrittenSbom> {
   const path = bundlePath(word, options)
-  const of = async (at: string, provenance?: ReadonlyMap<string, Provenance>): Promise<WrittenSbom> => {
+  const of = async (at: string, told?: Pick<SbomOptions, 'provenance' | 'meta'>): Promise<WrittenSbom> => {
     const manifest = await readManifest(at)
-    return sbomOfBundle(at, explainManifest(manifest, at), manifest, asked, provenance)
+    return sbomOfBundle(at, explainManifest(manifest, at), manifest, asked, told)
   }
   if (path !== null) {
     const isOther =
@@ -163,7 +164,12 @@ export async function sbomFor(word: string, asked: AskedOfSbom, options: BundleO
     const stored = packages.filter(p => p.hash !== null)
     const made = await provenancesOf(stored.map(p => fromText(p.root)))
     const digests = new Map(stored.map(p => [fromText(p.root), digestOfHash(p.hash!)]))
-    return of(fromText(output), new Map([...made].map(([root, told]) => [digests.get(root)!, told])))
+    const { file = null, system = null, nixArg: args = [], cwd = process.cwd() } = options
+    const meta = await metaOf(word, { file, system, args, cwd, shown: false })
+    return of(fromText(output), {
+      provenance: new Map([...made].map(([root, told]) => [digests.get(root)!, told])),
+      meta,
+    })
   })
 }
 

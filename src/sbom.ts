@@ -12,7 +12,6 @@ import { sbomOf, sbomText } from './explain/sbom.ts'
 import type { Staging } from './io/staging.ts'
 import type { Explained } from './model/explained.ts'
 import type { Contents, Contradiction, Sbom, SbomOptions } from './model/sbom.ts'
-import type { Provenance } from './nix/derivation.ts'
 import { identityOf } from './nix/store-path.ts'
 import { fromText, toText } from './paths.ts'
 import { throughLinks } from './plan/steps.ts'
@@ -68,7 +67,7 @@ export async function addSbom(
 /**
  * That of a bundle that anybody made: its files have to be those that it lists.
  * @param manifest bytes of its `bundle.json`
- * @param provenance what derivations say of its packages, by the digests of these
+ * @param told what Nix says of its packages
  * @throws BundleError('unsupported')
  */
 export async function sbomOfBundle(
@@ -76,13 +75,13 @@ export async function sbomOfBundle(
   explained: Explained,
   manifest: Buffer,
   asked: AskedOfSbom,
-  provenance?: ReadonlyMap<string, Provenance>,
+  told?: Pick<SbomOptions, 'provenance' | 'meta'>,
 ): Promise<WrittenSbom> {
   const read = readManifest(manifest)
   if ('reason' in read) throw new BundleError('unsupported', read.reason, { path })
   const options = {
     ...asked,
-    provenance,
+    ...told,
     maker: read.manifest.tool,
     tool: `storefree ${VERSION}`,
     timestamp: timestamp(),

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseDerivation, provenanceOf } from '../src/nix/derivation.ts'
+import { licenceOf } from '../src/nix/meta.ts'
 
 const hash = 'a'.repeat(32)
 const drv = (outputs: string, inputs: string, env: string): string =>
@@ -11,7 +12,7 @@ const source = (algorithm: string, digest: string, ...env: string[]): string =>
   drv(`("out","${SOURCE}","${algorithm}","${digest}")`, '', env.join(','))
 const tool = (...env: string[]): string =>
   drv(`("out","/nix/store/${hash}-tool-1.2","","")`, `("/nix/store/${hash}-src.drv",["out"])`, env.join(','))
-const told = (text: string, made: string) => provenanceOf(parseDerivation(text)!, () => parseDerivation(made))
+const told = (text: string, made: string) => provenanceOf('x.drv', parseDerivation(text)!, () => parseDerivation(made))
 
 test('texts with escapes, outputs, inputs', () => {
   const read = parseDerivation(tool('("script","a\\nb\\t\\"c\\\\d")', '("pname","tool")'))!
@@ -27,6 +28,7 @@ describe('what it says of its package', () => {
   const digest = '5'.repeat(64)
   const patches = `/nix/store/${hash}-CVE-2023-1234.patch /nix/store/${hash}-fix.patch`
   const expected = {
+    derivation: 'x.drv',
     pname: 'tool',
     version: '1.2',
     patches: ['CVE-2023-1234.patch', 'fix.patch'],
@@ -59,6 +61,7 @@ describe('what it says of its package', () => {
     })
     expect(told(tool(...env), source('', '')).source).toBeNull()
     expect(told(tool('("name","tool-1.2")'), source('', ''))).toEqual({
+      derivation: 'x.drv',
       pname: null,
       version: null,
       patches: [],
@@ -85,4 +88,18 @@ test('what is none says nothing', () => {
     }),
     { seed: 1, numRuns: 500 },
   )
+})
+
+test.each([
+  [{ spdxId: 'MIT', fullName: 'MIT License' }, { expression: 'MIT' }],
+  [[{ spdxId: 'GPL-2.0-or-later' }], { expression: 'GPL-2.0-or-later' }],
+  [[{ spdxId: 'MIT' }, { spdxId: 'Apache-2.0' }], { names: ['MIT', 'Apache-2.0'] }],
+  [{ fullName: 'Unfree', free: false }, { names: ['Unfree'] }],
+  ['BSD', { names: ['BSD'] }],
+  [{ spdxId: 'not an id"' }, { names: ['not an id"'] }],
+  [{ licenseType: 'compound' }, null],
+  [[null, 1, {}, ''], null],
+  [null, null],
+])('a licence as nixpkgs has it: %j', (value, expected) => {
+  expect(licenceOf(value)).toEqual(expected)
 })

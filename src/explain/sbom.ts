@@ -8,6 +8,7 @@ import type { Explained, ExplainedFile, Need } from '../model/explained.ts'
 import type { MachinePackage } from '../model/machine.ts'
 import type { Component, Contents, Contradiction, Inside, Sbom, SbomOptions } from '../model/sbom.ts'
 import type { Provenance } from '../nix/derivation.ts'
+import type { Licence } from '../nix/meta.ts'
 import { identityOf } from '../nix/store-path.ts'
 import { type BundlePath, baseName, toText } from '../paths.ts'
 import { Chains } from './chains.ts'
@@ -167,6 +168,8 @@ class Listing {
     const pname = made?.pname ?? byName.pname
     const named = made?.version ?? byName.version
     const { output } = byName
+    const { meta } = this.#options
+    const told = meta && made?.derivation === meta.derivation ? meta : null
     const how = (value: string): Method =>
       made?.version == null ? by('filename', full) : by('manifest-analysis', value)
     const said = this.#saidVersion(own)
@@ -176,16 +179,22 @@ class Listing {
       this.#contradictions.push({ package: full, path: named, files: said.version, at: said.at })
     const ref = this.#refs.get(id)!
     const nested = [...this.#insides(ref, own), ...this.#fileComponents(own)]
-    const cpe = cpeOf(pname, final)
+    const cpe = told?.cpe ?? cpeOf(pname, final)
+    const references = [
+      ...(told?.homepage ? [{ type: 'website', url: told.homepage }] : []),
+      ...(made?.source ? [sourceReference(made.source)] : []),
+    ]
     return {
       type: this.#typeOf(own),
       'bom-ref': ref,
       name: pname,
       ...(final !== null && { version: final }),
+      ...(told?.description && { description: told.description }),
+      ...(told?.licence && { licenses: licencesOf(told.licence) }),
       ...(cpe !== null && { cpe }),
       // What lies outside a store is nobody's package that we know.
       ...(digest !== null && { purl: nixPurl(pname, final, output, subject.system) }),
-      ...(made?.source && { externalReferences: [sourceReference(made.source)] }),
+      ...(references.length > 0 && { externalReferences: references }),
       ...(made && made.patches.length > 0 && { pedigree: { patches: made.patches.map(patch) } }),
       ...(nested.length > 0 && { components: nested }),
       evidence: {
@@ -397,6 +406,12 @@ const sourceReference = ({ url, algorithm, digest }: NonNullable<Provenance['sou
   url,
   ...(digest !== null && { hashes: [{ alg: algorithm === 'sha512' ? 'SHA-512' : 'SHA-256', content: digest }] }),
 })
+
+/** As its authors say it; of several names it does not say whether all of them hold. */
+const licencesOf = (licence: Licence): object[] =>
+  'expression' in licence
+    ? [{ expression: licence.expression, acknowledgement: 'declared' }]
+    : licence.names.map(name => ({ license: { name, acknowledgement: 'declared' } }))
 
 /** nixpkgs names patches after what they mend. */
 function patch(name: string): object {

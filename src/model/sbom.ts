@@ -1,5 +1,6 @@
 /** A bill of materials, types only: what is asked, what is learnt of files for it, and the parts of CycloneDX that it has. */
 import type { Provenance } from '../nix/derivation.ts'
+import type { Meta } from '../nix/meta.ts'
 import type { BundlePath } from '../paths.ts'
 
 export type Ecosystem = 'golang' | 'cargo' | 'pypi' | 'npm'
@@ -35,6 +36,8 @@ export interface SbomOptions {
   readonly creator?: string | undefined
   /** What derivations say of packages, by the digests of these; of a bundle that is there nothing is known. */
   readonly provenance?: ReadonlyMap<string, Provenance> | undefined
+  /** What the expression says of the target's own package. */
+  readonly meta?: Meta | null | undefined
   /** RFC 3339 */
   readonly timestamp: string
   /** What made the bundle, `storefree 0.1.0`, and what makes the document. */
@@ -51,6 +54,8 @@ export interface Component {
   readonly cpe?: string
   readonly purl?: string
   readonly components?: readonly Component[]
+  readonly description?: string
+  readonly licenses?: readonly object[]
   readonly externalReferences?: readonly object[]
   readonly pedigree?: object
   readonly evidence?: object

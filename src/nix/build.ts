@@ -43,7 +43,7 @@ export const isAttribute = (word: string): boolean => ATTRIBUTE.test(word.split(
 export const isFlake = (word: string): boolean => word.includes('#') || FLAKE_SCHEME.test(word)
 
 /** Splits `nginx^bin,out`. The outputs are null where none are named, `*` for all. */
-function outputsOf(word: string): { what: string; outputs: readonly string[] | '*' | null } {
+export function outputsOf(word: string): { what: string; outputs: readonly string[] | '*' | null } {
   const caret = word.lastIndexOf('^')
   if (caret < 0 || word.indexOf('#', caret) >= 0) return { what: word, outputs: null }
   const list = word.slice(caret + 1)
@@ -95,7 +95,7 @@ export async function buildFlake(word: string, options: NixOptions): Promise<str
 }
 
 /** Who types a flake reference wants flakes, whatever nix.conf says. */
-const FLAKES = ['--extra-experimental-features', 'nix-command flakes', '--no-write-lock-file']
+export const FLAKES = ['--extra-experimental-features', 'nix-command flakes', '--no-write-lock-file']
 
 /** Nix, asked about one word of the command line. */
 class Nix {

@@ -109,6 +109,8 @@ class Terms {
 
 /** What a derivation says of its package, without store paths. */
 export interface Provenance {
+  /** The derivation itself, by its store path. */
+  readonly derivation: string
   readonly pname: string | null
   readonly version: string | null
   /** Names of the patches that nixpkgs' builder applies. */
@@ -116,14 +118,22 @@ export interface Provenance {
   readonly source: { readonly url: string; readonly algorithm: string | null; readonly digest: string | null } | null
 }
 
-/** @param read another derivation, of which it is an input; null where it is not there */
-export function provenanceOf({ env, inputs }: Derivation, read: (path: string) => Derivation | null): Provenance {
+/**
+ * @param derivation its store path
+ * @param read another derivation, of which it is an input; null where it is not there
+ */
+export function provenanceOf(
+  derivation: string,
+  { env, inputs }: Derivation,
+  read: (path: string) => Derivation | null,
+): Provenance {
   const attributes = structured(env)
   const field = (name: string): string | null => attributes.get(name) ?? null
   const words = (name: string): string[] => (field(name) ?? '').split(/\s+/).filter(word => word !== '')
   const [src = ''] = words('src')
   const made = src === '' ? undefined : inputs.map(read).find(drv => drv?.outputs.some(o => o.path === src))
   return {
+    derivation,
     pname: field('pname'),
     version: field('version'),
     patches: words('patches').map(path => storePathOf(fromText(path))?.name ?? baseName(path)),

@@ -26,7 +26,7 @@ export async function provenancesOf(roots: readonly string[]): Promise<Map<strin
       const derivation = code === 0 ? read(stdout.trim()) : null
       // Of several that could have made it any is named: it has to be one that did.
       if (derivation?.outputs.some(output => output.path === toText(root)))
-        found.set(root, provenanceOf(derivation, read))
+        found.set(root, provenanceOf(stdout.trim(), derivation, read))
     }
   } catch (error) {
     if (!(error instanceof BundleError) || error.code !== 'tool-missing') throw error

@@ -245,7 +245,12 @@ test('an attribute: its sources, its patches and what they mend, by its derivati
   const nix = join(temporary(), 'tool.nix')
   writeFileSync(
     nix,
-    `{ tool = derivation {
+    `{ tool = (x: x // {
+      meta = {
+        license = { spdxId = "MIT"; fullName = "MIT License"; }; homepage = "https://example.org/tool";
+        description = throw "no"; identifiers.cpe = "cpe:2.3:a:example:tool:1.2:*:*:*:*:*:*:*";
+      };
+    }) (derivation {
       name = "odd-name"; pname = "tool"; version = "1.2"; system = "x86_64-linux"; builder = "/bin/sh";
       src = derivation {
         name = "tool-1.2.tar.gz"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo hello > $out" ];
@@ -254,14 +259,17 @@ test('an attribute: its sources, its patches and what they mend, by its derivati
       };
       patches = [ (builtins.toFile "CVE-2023-12345.patch" "x") (builtins.toFile "fix-build.patch" "y") ];
       args = [ "-c" "PATH=/bin:/usr/bin; mkdir -p $out/bin; printf '#!/bin/sh\\n' > $out/bin/tool; chmod +x $out/bin/tool" ];
-    }; }`,
+    }); }`,
   )
   const document = mustBundle(['sbom', 'tool', '--file', nix]).stdout
   expect(validator('1.6')(document)).toBeNull()
   const tool = (JSON.parse(document) as Document).components.find(c => c.name === 'tool')
   expect(tool).toMatchObject({
     version: '1.2',
+    licenses: [{ expression: 'MIT', acknowledgement: 'declared' }],
+    cpe: 'cpe:2.3:a:example:tool:1.2:*:*:*:*:*:*:*',
     externalReferences: [
+      { type: 'website', url: 'https://example.org/tool' },
       {
         type: 'source-distribution',
         url: 'https://example.org/tool-1.2.tar.gz',
