@@ -175,7 +175,10 @@ async function write(
         : format === 'deb'
           ? await packDeb(staging, files, title, graph, how.prefix!, options, cwd)
           : await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format]))
-    const pushed = made && registry && (await push(registry, made.blobs, made.manifest, text => progress.update(text)))
+    const pushed =
+      made &&
+      registry &&
+      (await push(registry, made.blobs, made.manifest, made.referrer, text => progress.update(text)))
     staging.publish({ scratch: 'archive', executable: format === 'exe' }, force)
     return { ...report(destination, findings, written.files, packed, known?.size), pushed }
   } finally {

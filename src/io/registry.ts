@@ -2,6 +2,7 @@
  * Pushing an image to a registry (OCI distribution-spec, "Push"): which blobs are there is asked first, what is missing is
  * uploaded, and the manifest comes last, so that nobody ever sees half an image.
  */
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -23,6 +24,14 @@ export interface PushedBlob {
   readonly size: number
   /** The file (byte string) that it is read of, or the bytes themselves. */
   readonly from: string | Buffer
+}
+
+/** What a registry keeps beside an image and gives to whoever asks what refers to it (distribution-spec, "Listing Referrers"). */
+export interface Referrer {
+  readonly artifactType: string
+  readonly annotations: Readonly<Record<string, string>>
+  readonly blobs: readonly PushedBlob[]
+  readonly manifest: { readonly bytes: Buffer; readonly type: string }
 }
 
 /** How a push went. */
@@ -54,18 +63,38 @@ export async function push(
   ref: RegistryRef,
   blobs: readonly PushedBlob[],
   manifest: { readonly bytes: Buffer; readonly type: string },
+  referrer: Referrer | null,
   progress: (text: string) => void,
 ): Promise<Pushed> {
   const registry = new Registry(ref)
+  const all = [...blobs, ...(referrer?.blobs ?? [])]
   let uploaded = 0
-  for (const [i, blob] of blobs.entries()) {
-    progress(`pushing ${i + 1} of ${blobs.length} blobs`)
+  for (const [i, blob] of all.entries()) {
+    progress(`pushing ${i + 1} of ${all.length} blobs`)
     if (await registry.has(blob.digest)) continue
     await registry.upload(blob)
     uploaded++
   }
-  await registry.putManifest(manifest.bytes, manifest.type)
-  return { uploaded, skipped: blobs.length - uploaded }
+  await registry.putManifest(ref.tag, manifest.bytes, manifest.type)
+  if (referrer !== null) await refer(registry, digestOf(manifest.bytes), referrer)
+  return { uploaded, skipped: all.length - uploaded }
+}
+
+const INDEX = 'application/vnd.oci.image.index.v1+json'
+const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+
+/** Registries without referrers keep them as an index under a tag that is made of the digest ("Referrers Tag Schema"). */
+async function refer(registry: Registry, subject: string, referrer: Referrer): Promise<void> {
+  const { artifactType, annotations, manifest } = referrer
+  const digest = digestOf(manifest.bytes)
+  if (await registry.putManifest(digest, manifest.bytes, manifest.type)) return
+  const tag = subject.replace(':', '-')
+  const known = await registry.index(tag)
+  const isOther = (entry: unknown): boolean =>
+    !(entry instanceof Object && 'digest' in entry && entry.digest === digest)
+  const own = { mediaType: manifest.type, digest, size: manifest.bytes.length, annotations, artifactType }
+  const index = { schemaVersion: 2, mediaType: INDEX, manifests: [...known.filter(isOther), own] }
+  await registry.putManifest(tag, Buffer.from(JSON.stringify(index), 'utf8'), INDEX)
 }
 
 class Registry {
@@ -97,10 +126,23 @@ class Registry {
     if (done.status !== 201) throw await this.#refused(done, `uploading ${blob.digest}`)
   }
 
-  async putManifest(bytes: Buffer, type: string): Promise<void> {
+  /** @returns whether the registry keeps what it says it refers to */
+  async putManifest(reference: string, bytes: Buffer, type: string): Promise<boolean> {
     const body = { digest: '', size: bytes.length, from: bytes }
-    const done = await this.#send('PUT', `${this.#base}/manifests/${this.#ref.tag}`, ANSWER, body, type)
+    const done = await this.#send('PUT', `${this.#base}/manifests/${reference}`, ANSWER, body, type)
     if (done.status !== 201) throw await this.#refused(done, 'putting the manifest')
+    return done.headers.get('oci-subject') !== null
+  }
+
+  /** The manifests of the index that a tag has; none where there is no such tag. */
+  async index(tag: string): Promise<readonly unknown[]> {
+    const answer = await this.#send('GET', `${this.#base}/manifests/${tag}`, ANSWER)
+    if (answer.status === 404) return []
+    if (answer.status !== 200) throw await this.#refused(answer, 'asking what refers to the image')
+    const index: unknown = await answer.json().catch(() => null)
+    const manifests = index instanceof Object && 'manifests' in index ? index.manifests : null
+    if (Array.isArray(manifests)) return manifests
+    throw this.#failed(`what it has at ${tag} is no index`)
   }
 
   async #send(method: string, url: string, limit: number, body?: PushedBlob, type?: string): Promise<Response> {
@@ -118,6 +160,7 @@ class Registry {
       headers.authorization = this.#authorization
     if (body !== undefined) headers['content-length'] = String(body.size)
     if (type !== undefined) headers['content-type'] = type
+    if (method === 'GET') headers.accept = INDEX
     try {
       return await fetch(url, {
         method,

@@ -9,8 +9,9 @@
 import { createHash } from 'node:crypto'
 import type { Compression } from '../archive/compress.ts'
 import { BundleError } from '../errors.ts'
-import type { PushedBlob } from '../io/registry.ts'
-import { fromText } from '../paths.ts'
+import type { PushedBlob, Referrer } from '../io/registry.ts'
+import { filePieces } from '../io/store.ts'
+import { baseName, fromText, toText } from '../paths.ts'
 import { type Packed, type PackedFile, type SourcedEntry, withDirectories, writeTar } from './archive.ts'
 import {
   architectureOf,
@@ -47,6 +48,8 @@ export interface WrittenImage extends Packed {
   /** What a registry is given: layers and configuration, then the manifest. */
   readonly blobs: readonly PushedBlob[]
   readonly manifest: { readonly bytes: Buffer; readonly type: string }
+  /** The bill of materials as a registry keeps it beside the image; null where there is none in the bundle. */
+  readonly referrer: Referrer | null
 }
 
 const MEDIA: Readonly<Record<Compression, string>> = {
@@ -164,6 +167,40 @@ export async function writeImage(
     layers,
     blobs: pushed,
     manifest: { bytes: manifestBytes, type: MANIFEST },
+    referrer: await referrerOf(input, { mediaType: MANIFEST, ...manifest }, created),
+  }
+}
+
+const CYCLONEDX = 'application/vnd.cyclonedx+json'
+const EMPTY = Buffer.from('{}', 'utf8')
+
+/** A manifest that refers to the image's (image-spec, manifest.md, "Guidelines for Artifact Usage"). */
+async function referrerOf({ tree, files }: ImageInput, subject: object, created: string): Promise<Referrer | null> {
+  const file = files.find(f => f.type === 'file' && /^share\/sbom\/[^/]+\.cdx\.json$/.test(f.at))
+  if (file === undefined) return null
+  const from = `${tree}/${file.at}`
+  const hash = createHash('sha256')
+  for await (const piece of filePieces(from)) hash.update(piece)
+  const sbom = { digest: `sha256:${hash.digest('hex')}`, size: file.size }
+  const empty = { digest: `sha256:${createHash('sha256').update(EMPTY).digest('hex')}`, size: EMPTY.length }
+  const title = { 'org.opencontainers.image.title': toText(baseName(file.at)) }
+  const bytes = json({
+    schemaVersion: 2,
+    mediaType: MANIFEST,
+    artifactType: CYCLONEDX,
+    config: { mediaType: 'application/vnd.oci.empty.v1+json', ...empty },
+    layers: [{ mediaType: CYCLONEDX, ...sbom, annotations: title }],
+    subject,
+    annotations: { 'org.opencontainers.image.created': created },
+  })
+  return {
+    artifactType: CYCLONEDX,
+    annotations: { 'org.opencontainers.image.created': created },
+    blobs: [
+      { ...empty, from: EMPTY },
+      { ...sbom, from },
+    ],
+    manifest: { bytes, type: MANIFEST },
   }
 }
 

@@ -9,12 +9,20 @@ import { command, fixtureEnv, run, temporary } from '../support/bundle.ts'
 
 const work = temporary()
 let n = 0
+const skopeo = (...args: string[]): string => {
+  const { code, stdout, stderr } = run('skopeo', [...args, '--tls-verify=false'], {
+    env: { ...process.env, TMPDIR: work },
+  })
+  expect(code, stderr).toBe(0)
+  return stdout
+}
 
 /** Runs `bundle` beside a server in this process. */
 function push(
   ref: string,
   env: NodeJS.ProcessEnv = {},
   target = 'multicall',
+  ...more: string[]
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const args = [
     command,
@@ -26,6 +34,7 @@ function push(
     '--push',
     ref,
     '--json',
+    ...more,
   ]
   const child = spawn(process.execPath, args, { env: { ...fixtureEnv, DOCKER_CONFIG: work, ...env } })
   let [stdout, stderr] = ['', '']
@@ -64,6 +73,47 @@ describe("Debian's docker-registry", () => {
     const again = await push(ref)
     expect(JSON.parse(again.stdout).pushed).toEqual({ uploaded: 0, skipped: image.layers.length + 1 })
     expect(JSON.parse(again.stdout).image.digest).toBe(image.digest)
+  })
+
+  test('keeps the bill of materials beside it, under the tag that says what it refers to; twice is once', async () => {
+    const ref = `localhost:${PORT}/team/billed:1`
+    for (const _ of [1, 2]) {
+      const { code, stdout, stderr } = await push(ref, {}, 'multicall', '--sbom')
+      expect(code, stderr).toBe(0)
+      const tag = `docker://localhost:${PORT}/team/billed:${JSON.parse(stdout).image.digest.replace(':', '-')}`
+      const index = JSON.parse(skopeo('inspect', '--raw', tag))
+      expect(index.manifests).toHaveLength(1)
+      expect(index.manifests[0].artifactType).toBe('application/vnd.cyclonedx+json')
+      const own = `docker://localhost:${PORT}/team/billed@${index.manifests[0].digest}`
+      const manifest = JSON.parse(skopeo('inspect', '--raw', own))
+      expect(manifest.subject.digest).toBe(JSON.parse(stdout).image.digest)
+      const blob = `http://localhost:${PORT}/v2/team/billed/blobs/${manifest.layers[0].digest}`
+      expect(JSON.parse(run('curl', ['-s', blob]).stdout).bomFormat).toBe('CycloneDX')
+    }
+  })
+})
+
+describe('a registry that keeps referrers is asked for no tag', () => {
+  test('it says so with OCI-Subject', async () => {
+    const asked: string[] = []
+    const server = createServer((request, response) => {
+      request.resume()
+      request.on('end', () => {
+        asked.push(`${request.method} ${request.url}`)
+        if (request.method === 'HEAD') response.writeHead(200).end()
+        else response.writeHead(201, { 'oci-subject': 'sha256:0' }).end()
+      })
+    })
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const ref = `127.0.0.1:${(server.address() as AddressInfo).port}/x:1`
+    const { code, stderr } = await push(ref, {}, 'multicall', '--sbom')
+    server.close()
+    expect(code, stderr).toBe(0)
+    expect(asked.filter(line => line.startsWith('PUT')).map(line => line.replace(/[0-9a-f]{64}/, 'D'))).toEqual([
+      'PUT /v2/x/manifests/1',
+      'PUT /v2/x/manifests/sha256:D',
+    ])
+    expect(asked.filter(line => line.startsWith('GET'))).toEqual([])
   })
 })
 
