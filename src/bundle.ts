@@ -33,6 +33,7 @@ import { singleFor, writeExe } from './pack/exe.ts'
 import { ENDINGS, type Format } from './pack/format.ts'
 import { addition, entrypointOf, type ImageOptions } from './pack/image.ts'
 import { type WrittenImage, writeImage } from './pack/oci.ts'
+import { unwritable } from './pack/unwritable.ts'
 import { baseName, fromText, type SourcePath, toText } from './paths.ts'
 import { withoutRelocation } from './plan/accounts.ts'
 import { plan as makePlan } from './plan/plan.ts'
@@ -156,6 +157,7 @@ async function write(
       ...verified.findings.filter(f => f.code !== 'container-unread'),
       ...compareChoices(graph, plan, verified.linkMaps),
       ...(await verifyAdded(options.image ?? {}, cwd, progress)),
+      ...(image === null ? [] : unwritable(staging.tree, imageFacts(title, graph, [], how.prefix!, image), image)),
     ])
     if (options.report !== undefined) writeReport(outputPath(options.report, cwd), target, graph, plan, findings)
     if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known?.size)

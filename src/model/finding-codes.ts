@@ -12,6 +12,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
   'elf-unreadable': true,
   'entry-unsafe': true,
   'hash-blanked': true,
+  'image-unwritable': true,
   'image-wrong': true,
   'include-nothing': true,
   'interp-unresolved': true,

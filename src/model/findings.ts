@@ -123,6 +123,8 @@ export type Finding = FindingBase &
     | { readonly code: 'with-missing'; readonly looked: readonly string[] }
     | { readonly code: 'with-host'; readonly from: string }
     | { readonly code: 'with-unasked'; readonly at: string; readonly variable: string }
+    /** Directories that an image's program names as its own, and the image has none of. */
+    | { readonly code: 'image-unwritable'; readonly directories: readonly string[] }
     | { readonly code: 'trace-failed'; readonly exit: number }
     | { readonly code: 'trace-nothing' }
     | { readonly code: 'relocation-refused'; readonly count: number }

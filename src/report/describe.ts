@@ -82,6 +82,8 @@ export function describe(finding: Finding): string {
       return `taken from this machine, ${t(finding.from)}: the store has none`
     case 'with-unasked':
       return `nothing in the bundle looks for it in a place that moves with the bundle: set ${finding.variable} to <bundle>/${finding.at}`
+    case 'image-unwritable':
+      return `names ${finding.directories.join(', ')} as its own, which the image has not: ${finding.directories.map(d => `--writable ${d}`).join(' ')} if it writes there`
     case 'trace-failed':
       return `what was traced ended with exit code ${finding.exit}: what it would have opened later is not known`
     case 'trace-nothing':
