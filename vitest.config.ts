@@ -27,7 +27,15 @@ export default defineConfig({
           hookTimeout: 600_000,
         },
       },
-      { test: { name: 'long', include: ['test/long/*.test.ts'], testTimeout: 3_600_000 } },
+      {
+        test: {
+          name: 'long',
+          include: ['test/long/*.test.ts'],
+          globalSetup: ['test/e2e/setup.ts'],
+          testTimeout: 3_600_000,
+          hookTimeout: 600_000,
+        },
+      },
     ],
   },
 })
