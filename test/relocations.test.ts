@@ -122,6 +122,14 @@ const LIBCS: readonly Libc[] = [
     emulator: '/usr/bin/qemu-aarch64-static',
   },
 ]
+/** Debian's lld cannot link for it. Its ld.so has no room for a jump: the calls of the function are changed. */
+const RISCV: Libc = {
+  name: 'riscv64',
+  cc: 'riscv64-linux-gnu-gcc',
+  loader: '/usr/riscv64-linux-gnu/lib/ld-linux-riscv64-lp64d.so.1',
+  libraries: ['/usr/riscv64-linux-gnu/lib/libc.so.6'],
+  emulator: '/usr/bin/qemu-riscv64-static',
+}
 const GLIBC = LIBCS[0]!
 const LAYOUTS: readonly (readonly string[])[] = [
   [],
@@ -190,7 +198,7 @@ describe.each(LIBCS)('$name', libc => {
   )
 })
 
-describe.each(LIBCS)('with the hook, $name', libc => {
+describe.each([...LIBCS, RISCV])('with the hook, $name', libc => {
   let bundle: string
   beforeAll(async () => {
     bundle = await build(libc, 'no-pie', [], true)
@@ -219,7 +227,7 @@ describe.each(LIBCS)('with the hook, $name', libc => {
     expect(said).toEqual(good(lines(place) + plugged.replaceAll(store, place)))
   })
 
-  test('registers', async () => {
+  test.skipIf(libc === RISCV)('registers', async () => {
     const place = join(root, `${libc.name}-registers`)
     const loader = layOut(place, libc.loader, libc.libraries)
     const source = join(SUPPORT, 'hook-registers.c')

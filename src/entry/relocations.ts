@@ -24,6 +24,7 @@
  * Addresses are virtual addresses of the file. Checksum and key are the same function of 64-bit words, starting from
  * SEED: `hash = (hash ^ word) * PRIME; hash ^= hash >> 32`.
  */
+import { EM } from '../elf/constants.ts'
 import { readImage } from '../elf/image.ts'
 import { definedSymbol } from '../elf/symbols.ts'
 import type { ByteSource } from '../io/bytes.ts'
@@ -226,16 +227,39 @@ export function debugStateOf(source: ByteSource, path: string): number | null {
   const address = definedSymbol(image, '_dl_debug_state')
   const load = image.segments.find(s => s.type === 1 && address >= s.vaddr && address + JUMP <= s.vaddr + s.filesz)
   if (address === 0 || load === undefined) return null
-  return isEmpty(source.read(load.offset + address - load.vaddr, 32)) ? address : null
+  if (!isEmpty(source.read(load.offset + address - load.vaddr, 32))) return null
+  if (image.header.machine === EM.riscv && !isCalled(source.read(load.offset, load.filesz), address - load.vaddr))
+    return null
+  return address
 }
 
 /** Whether code is a function that does nothing, by e_machine. */
-const EMPTY: Readonly<Record<number, (code: Buffer) => boolean>> = { 62: isEmptyX86, 183: isEmptyArm }
+const EMPTY: Readonly<Record<number, (code: Buffer) => boolean>> = {
+  62: isEmptyX86,
+  183: isEmptyArm,
+  [EM.riscv]: isEmptyRiscv,
+}
 
 /** `[bti c] ret`. */
 function isEmptyArm(code: Buffer): boolean {
   const [first, second] = [code.readUInt32LE(0), code.readUInt32LE(4)]
   return first === 0xd65f03c0 || (first === 0xd503245f && second === 0xd65f03c0)
+}
+
+/** `ret`, of two or four bytes: there it is the calls that are changed. */
+function isEmptyRiscv(code: Buffer): boolean {
+  return code.readUInt16LE(0) === 0x8082 || code.readUInt32LE(0) === 0x00008067
+}
+
+/** Whether `jal` or `j` of RISC-V leads to a place in its text. */
+function isCalled(text: Buffer, place: number): boolean {
+  for (let at = 0; at + 4 <= text.length; at += 2) {
+    const code = text.readUInt32LE(at)
+    if ((code & 0x7f) !== 0x6f || ((code >>> 7) & 31) > 1) continue
+    const way = (((code >>> 21) & 0x3ff) << 1) | (((code >>> 20) & 1) << 11) | (((code >>> 12) & 0xff) << 12)
+    if (at + way - (code >>> 31 ? 1 << 20 : 0) === place) return true
+  }
+  return false
 }
 
 /** `[endbr64] ret`, and nothing but padding up to JUMP bytes. */

@@ -49,7 +49,8 @@
  *     2. Libraries are mapped by ld.so. It calls an empty function for debuggers when it has mapped some,
  *        _dl_debug_state. Where the bundler found one that has room, a jump to this code is written over it. glibc calls
  *        it after relocation at start and before that at dlopen, always before constructors. aarch64's has room for one
- *        instruction only: a branch to a page near ld.so, from where a jump leads here.
+ *        instruction only: a branch to a page near ld.so, from where a jump leads here. riscv64's has room for half of one:
+ *        there the calls of it lead to that page.
  *     3. The jump cannot always be written. So AT_ENTRY leads here too: all that was linked is loaded then, and what is
  *        not yet written is. Only constructors of libraries and what is opened later miss it, and on musl, which runs
  *        constructors later, only the latter.
@@ -59,7 +60,7 @@
  *
  * A library is known by a hash of its ELF header and program headers, which are looked at only if its dynamic section
  * lies where the table has it. What 2 and 3 need to know is in one mapping, read-only by then: 2 gets its address from the
- * jump (rax, x17), 3 finds it by p_paddr of the PT_PHDR made here, which nobody else reads.
+ * jump (rax, x17, t1), 3 finds it by p_paddr of the PT_PHDR made here, which nobody else reads.
  *
  * How to write. To code by /proc/self/mem, so that no page is ever writable and executable; to read-only data after one
  * mprotect over all its sites, which is then taken back; to RELRO only after a look (clock_gettime answers EFAULT for a
@@ -505,16 +506,16 @@ static void hook(const struct state *s, const struct file *f, word base, const s
 		    p->filesz < ROOM || f->hook - p->vaddr > p->filesz - ROOM)
 			continue;
 		_Alignas(4) char jump[JUMP];
-		word at = jump_place(base + f->hook);
-		if (!at || !make_jump(s, at, jump))
-			return;
-		word first = at & -s->page, last = (at + JUMP + s->page - 1) & -s->page;
+		word at = 0, near = 0;
 		int mem = -1;
-		if (!by_mem(&mem, at, jump, JUMP) && protect(first, last, protection(p) | PROT_WRITE)) {
-			copy(at, jump, JUMP);
-			protect(first, last, protection(p));
+		while ((at = jump_place(base + f->hook, at, base + p->vaddr, p->filesz)) && make_jump(s, at, jump, &near)) {
+			word first = at & -s->page, last = (at + JUMP + s->page - 1) & -s->page;
+			if (!by_mem(&mem, at, jump, JUMP) && protect(first, last, protection(p) | PROT_WRITE)) {
+				copy(at, jump, JUMP);
+				protect(first, last, protection(p));
+			}
+			clean(at, JUMP);
 		}
-		clean(at, JUMP);
 		if (mem >= 0)
 			sys(SYS_close, mem, 0, 0, 0, 0, 0);
 		return;

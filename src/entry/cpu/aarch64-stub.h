@@ -59,11 +59,12 @@ __asm__(".section .text.start,\"ax\",%progbits\n"
 
 /* [bti c] ret: the branch goes over the ret. */
 enum { JUMP = 4, ROOM = 8, REACH = 1 << 27 };
-static word jump_place(word at)
+static word jump_place(word at, word last, word text, word size)
 {
+	(void)text, (void)size;
 	const u32 *code = (const u32 *)at;
 	code += *code == 0xd503245f;
-	return at % 4 == 0 && *code == 0xd65f03c0 ? (word)code : 0;
+	return !last && at % 4 == 0 && *code == 0xd65f03c0 ? (word)code : 0;
 }
 
 /* Makes the processor see code that was written as data: the caches of aarch64 do not do so by themselves. */
@@ -81,8 +82,9 @@ static void clean(word at, word length)
 }
 
 /* A branch from `at` to a page of its own: ldr x16, =_mapped; ldr x17, =state; br x16. It is never writable as code. */
-static int make_jump(const struct state *s, word at, char *jump)
+static int make_jump(const struct state *s, word at, char *jump, word *near)
 {
+	(void)near;
 	word page = map(0, s->page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (failed(page))
 		return 0;
