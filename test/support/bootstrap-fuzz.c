@@ -16,13 +16,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef unsigned long word;
+/* In the place of calls.h. */
+typedef unsigned char u8;
 typedef unsigned int u32;
-#define call(number, a, b, c, d) call6(number, (word)(a), (word)(b), (word)(c), (word)(d), 0, 0)
-static long call6(long number, word a, word b, word c, word d, word e, word f);
+typedef unsigned long word;
+typedef uint64_t u64;
+enum { SYS_write, SYS_close, SYS_mmap, SYS_pread64, SYS_exit_group, SYS_openat, SYS_readlinkat };
 #undef AT_NULL
 #undef AT_SECURE
 #undef AT_EXECFN
+enum { AT_NULL, AT_SECURE = 23, AT_EXECFN = 31 };
+static long kernel(long number, word a, word b, word c, word d, word e, word f);
+#define call6(number, a, b, c, d, e, f) kernel(number, (word)(a), (word)(b), (word)(c), (word)(d), (word)(e), (word)(f))
+#define call(number, a, b, c, d) call6(number, a, b, c, d, 0, 0)
+#define pread(fd, to, size, offset) call(SYS_pread64, fd, to, size, offset)
 #include BOOTSTRAP
 struct boot made;
 
@@ -62,7 +69,7 @@ static long copy_link(char *to, long room, const char *from)
 	return length < room ? length : room;
 }
 
-static long call6(long number, word a, word b, word c, word d, word e, word f)
+static long kernel(long number, word a, word b, word c, word d, word e, word f)
 {
 	if (number == SYS_exit_group) {
 		if (a != 127)
