@@ -238,3 +238,27 @@ describe('--closed', () => {
     expect((await audit([tree])).clean).toBe(true)
   })
 })
+
+test('escaped slashes are named, in the table, JSON, SARIF and annotations; two spellings are two findings', async () => {
+  const tree = join(work, 'escaped')
+  fs.mkdirSync(tree)
+  const raw = (slash: string): string => `${STORE}/share`.replaceAll('/', slash)
+  fs.writeFileSync(join(tree, 'a.json'), `{"a":"${raw('\\/')}","b":"${raw('%2F')}"}`)
+  const audited = await audit([tree])
+  expect(referenceTable(audited.audited[0]!.findings)).toMatch(/utf8 \\\/ .*\n.*utf8 %2F /)
+  const json = verifyJson(audited)
+  expect(
+    new Ajv().compile(JSON.parse(fs.readFileSync('docs/verify.schema.json', 'utf8')) as object)(JSON.parse(json)),
+  ).toBe(true)
+  const [result] = (JSON.parse(json) as { results: { findings: { slash?: string; raw?: string }[] }[] }).results
+  expect(result!.findings.filter(f => f.slash).map(f => [f.slash, f.raw])).toEqual([
+    ['\\/', raw('\\/')],
+    ['%2F', raw('%2F')],
+  ])
+  expect(annotations(audited.audited[0]!).join('\n')).toContain('utf8 with \\/ for /')
+  const sarif = join(work, 'escaped.sarif')
+  writeSarif(sarif, audited.audited)
+  const text = fs.readFileSync(sarif, 'utf8')
+  expect(text).toContain('utf8 with %2F for /')
+  expect(text).toContain(`"byteLength": ${raw('%2F').length}`)
+})

@@ -166,6 +166,9 @@ export type Finding = FindingBase &
         /** Of the first one, in the contents, the name, the link's text or the header. */
         readonly offset: number
         readonly encoding: Encoding
+        /** Where its slashes are escaped: how (such as `\\/`), and the text as it stands in the file. */
+        readonly slash?: string
+        readonly raw?: string
         /** How many times this text is there, in this part. */
         readonly count: number
       }

@@ -98,7 +98,7 @@ export function describe(finding: Finding): string {
       return `editing it changed ${finding.fact}: expected ${t(finding.expected)}, found ${t(finding.found)}`
     case 'store-reference':
     case 'store-hash':
-      return `holds ${finding.code === 'store-hash' ? 'the store hash ' : ''}${t(finding.text)} (${finding.part === null ? PLACES[finding.where] : `in ${t(finding.part)}`}, offset ${finding.offset}, ${finding.encoding}${finding.count > 1 ? `, ${finding.count} times` : ''})`
+      return `holds ${finding.code === 'store-hash' ? 'the store hash ' : ''}${t(finding.text)} (${finding.part === null ? PLACES[finding.where] : `in ${t(finding.part)}`}, offset ${finding.offset}, ${finding.encoding}${finding.slash === undefined ? '' : ` with ${finding.slash} for /`}${finding.count > 1 ? `, ${finding.count} times` : ''})`
     case 'rpath-twice':
       return `has ${t(finding.rpath)} twice among its LC_RPATH (${finding.arch}), which dyld of macOS 26 refuses`
     case 'signature-wrong':

@@ -73,7 +73,10 @@ function resultOf({ path, verification: { kind } }: Audited, finding: Finding) {
           artifactLocation: { uri },
           ...((inFile || (kind === 'file' && !finding.file.includes('!'))) &&
             isContents && {
-              region: { byteOffset: finding.offset, byteLength: finding.text.length * WIDTH[finding.encoding] },
+              region: {
+                byteOffset: finding.offset,
+                byteLength: (finding.raw ?? finding.text).length * WIDTH[finding.encoding],
+              },
             }),
         },
         logicalLocations: [

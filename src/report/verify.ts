@@ -24,11 +24,11 @@ export function referenceTable(findings: readonly Finding[]): string {
   if (byFile.size === 0) return ''
   const rows: (readonly string[])[] = [HEAD]
   for (const [file, all] of byFile) {
-    for (const { offset, encoding, where, part, text, count } of all.slice(0, ROWS_PER_FILE))
+    for (const { offset, encoding, slash, where, part, text, count } of all.slice(0, ROWS_PER_FILE))
       rows.push([
         toText(file),
         String(offset),
-        encoding,
+        slash === undefined ? encoding : `${encoding} ${slash}`,
         (part === null ? WHERE[where] : toText(part)) || '-',
         `${toText(text)}${count > 1 ? `  (${count} times)` : ''}`,
       ])

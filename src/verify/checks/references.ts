@@ -102,12 +102,12 @@ export function grouped(
   const groups = new Map<string, { first: Reference; part: string | null; count: number }>()
   for (const reference of references) {
     const part = partOf(reference.offset)
-    const key = [reference.encoding, reference.bare, part, reference.text].join('\0')
+    const key = [reference.encoding, reference.escaped?.slash, reference.bare, part, reference.text].join('\0')
     const group = groups.get(key)
     if (group) group.count++
     else groups.set(key, { first: reference, part, count: 1 })
   }
-  return [...groups.values()].map(({ first: { offset, encoding, bare, text }, part, count }) => ({
+  return [...groups.values()].map(({ first: { offset, encoding, bare, text, escaped }, part, count }) => ({
     code: bare ? 'store-hash' : 'store-reference',
     severity: 'error',
     file,
@@ -116,6 +116,7 @@ export function grouped(
     text,
     offset,
     encoding,
+    ...(escaped && { slash: escaped.slash, raw: escaped.raw }),
     count,
   }))
 }
