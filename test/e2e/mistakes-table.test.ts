@@ -190,8 +190,7 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
   'An option that is none': () => here(['--no-such-option', 'nginx']),
   'A format that is none': () => here([probe(), '-f', 'rar']),
   'A destination whose ending names no format': () => here([probe(), '-o', 'out.rar']),
-  'An image whose program names a log directory of its own': () =>
-    here([fixture('nginx'), '-f', 'oci', '-o', 'nginx.oci.tar']),
+  'An image whose program names a log directory of its own': () => here([fixture('nginx'), '-f', 'oci', '-o', 'out']),
   'A prefix that is not absolute': () => here([probe(), '--prefix', 'opt/app']),
   'A prefix with `..` in it': () => here([probe(), '--prefix', '/opt/../etc']),
   'A prefix with a colon, a blank or a quote': () => here([probe(), '--prefix', '/opt/a:b']),

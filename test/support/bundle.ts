@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll } from 'vitest'
 
-const repository = resolve(import.meta.dirname, '../..')
+export const repository = resolve(import.meta.dirname, '../..')
 export const command = join(repository, 'bin/bundle.js')
 
 /** The environment in which Nix finds the fixtures. */
