@@ -1,4 +1,5 @@
 /** As test/e2e/arrivals.test.ts, of programs with thousands of files. */
+import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { Chains } from '../../src/explain/chains.ts'
 import { why } from '../../src/explain/why.ts'
@@ -7,17 +8,33 @@ import type { Explained } from '../../src/model/explained.ts'
 import { toText } from '../../src/paths.ts'
 import { whyJson } from '../../src/report/why.ts'
 import { graphOf, unreached, wrongEvidence } from '../support/arrivals.ts'
-import { fixture } from '../support/bundle.ts'
+import { fixture, fixtureEnv } from '../support/bundle.ts'
 import { bundles } from '../support/jobs.ts'
 
-test.each(['nginx', 'git', 'python3', 'perl', 'pyapp'])(
-  '%s: every file is reached, and what is said is true',
-  async name => {
-    const graph = await graphOf(fixture(`full.${name}`))
-    expect(unreached(graph)).toEqual([])
-    expect(wrongEvidence(graph)).toEqual([])
-  },
-)
+/** All of the larger set. */
+const NAMES = JSON.parse(
+  execFileSync(
+    'nix-instantiate',
+    ['--eval', '--strict', '--json', '-E', 'builtins.attrNames (import <nixpkgs> { }).full'],
+    {
+      env: fixtureEnv,
+      encoding: 'utf8',
+    },
+  ),
+) as string[]
+
+test.each(NAMES)('%s: every file is reached, and what is said is true', async name => {
+  let graph: Awaited<ReturnType<typeof graphOf>>
+  try {
+    graph = await graphOf(fixture(`full.${name}`))
+  } catch (error) {
+    // A library, sources.
+    expect(error).toMatchObject({ code: 'no-programs' })
+    return
+  }
+  expect(unreached(graph)).toEqual([])
+  expect(wrongEvidence(graph)).toEqual([])
+})
 
 test("git's character sets: who imports iconv_open, and who names their directory", async () => {
   const { edges, files } = await graphOf(fixture('full.git'))
