@@ -42,7 +42,7 @@ beforeAll(async () => {
 const BLOBS = (['stub', 'bootstrap', 'sidecar'] as const).flatMap(name => [
   { name, cpu: 'x86_64', prefix: '' },
   { name, cpu: 'aarch64', prefix: 'aarch64-linux-gnu-' },
-  ...(name === 'stub' ? [{ name, cpu: 'riscv64', prefix: 'riscv64-linux-gnu-' }] : []),
+  { name, cpu: 'riscv64', prefix: 'riscv64-linux-gnu-' },
 ])
 
 describe.each(BLOBS)('the $name of $cpu', ({ name, cpu, prefix }) => {

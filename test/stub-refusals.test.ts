@@ -57,7 +57,7 @@ describe('refused', () => {
   ])('%s: %s', (name, why) => expect(refusal(at(name))).toBe(why))
 
   test('another CPU', () => {
-    expect(refusal(changed('riscv', bytes => void bytes.writeUInt16LE(243, 18)))).toBe('cpu')
+    expect(refusal(changed('loongarch', bytes => void bytes.writeUInt16LE(258, 18)))).toBe('cpu')
   })
 
   test('an object file with an interpreter', () => {

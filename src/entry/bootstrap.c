@@ -77,6 +77,23 @@ __asm__(".section .text.start,\"ax\",%progbits\n"
         "	adr x2, config\n"
         "	br x16\n"
         ".text\n");
+#elif defined __riscv && __riscv_xlen == 64
+#define SIDECAR_PATH "lib/.entry-riscv64"
+/* a0 and sp go on as they are. a2 tells the sidecar where this program's struct boot is. */
+__asm__(".section .text.start,\"ax\",@progbits\n"
+        ".globl _start\n"
+        "_start:\n"
+        "	mv s0, sp\n"
+        "	mv s1, a0\n"
+        "	mv a0, sp\n"
+        "	andi sp, sp, -16\n"
+        "	call find\n"
+        "	mv t0, a0\n"
+        "	mv sp, s0\n"
+        "	mv a0, s1\n"
+        "	lla a2, config\n"
+        "	jr t0\n"
+        ".text\n");
 #else
 #error "no bootstrap for this CPU"
 #endif

@@ -67,7 +67,9 @@ echo "  riscv64: {"
 # What a linker relaxes is relative to a register that nobody sets; a header for attributes is one too many.
 made_by=(riscv64-linux-gnu-gcc -march=rv64imac -mabi=lp64 -mcmodel=medany -mno-relax -msmall-data-limit=0
   -mno-riscv-attribute -Wa,-mno-arch-attr -Wl,--no-relax)
-echo "    stub: '$(blob stub.c "${made_by[0]}" riscv64-linux-gnu-objcopy "${made_by[@]:1}")',"
+for name in stub bootstrap sidecar; do
+  echo "    $name: '$(blob "$name.c" "${made_by[0]}" riscv64-linux-gnu-objcopy "${made_by[@]:1}")',"
+done
 for name in launcher relocate single; do
   echo "    $name: '$(program "$name.c" "${made_by[@]}")',"
 done

@@ -12,7 +12,7 @@ import { EmptyRoot } from '../support/root.ts'
 import { CPUS, compile, GLIBC, inBareRoot, MUSL, PLACE, storePath, type Toolchain } from '../support/store-lab.ts'
 
 const directory = temporary()
-const AARCH64 = CPUS.find(cpu => cpu.arch === 'aarch64')!
+const OTHERS = CPUS.filter(({ arch }) => arch === 'aarch64' || arch === 'riscv64')
 
 /**
  * Says what it finds in its own file: by a trailer in the last bytes (Bun, PyInstaller's cookie), by an absolute offset
@@ -272,12 +272,12 @@ test.each([
   expect(new EmptyRoot(place, '/b').run('bin/unordered')).toMatchObject({ code: 3, stdout: 'it runs\n', stderr: '' })
 })
 
-test('on aarch64 too', () => {
-  const program = carrier(AARCH64, 'pie')
-  const place = join(directory, 'arm')
+test.each(OTHERS)('on $arch too', cpu => {
+  const program = carrier(cpu, 'pie')
+  const place = join(directory, cpu.arch)
   mustBundle([program, '-f', 'dir', '-o', place])
   isInPlace(program, join(place, 'bin/carrier'))
-  const said = inBareRoot(place, ['/emulator', `${PLACE}/bin/carrier`], ['--ro-bind', AARCH64.emulator, '/emulator'])
+  const said = inBareRoot(place, ['/emulator', `${PLACE}/bin/carrier`], ['--ro-bind', cpu.emulator, '/emulator'])
   expect(said).toMatchObject({ code: 3, stderr: '', stdout: expect.stringMatching(FOUND) })
   expect(said.stdout).toContain('what a data file says\n')
 })

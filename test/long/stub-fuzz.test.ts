@@ -69,17 +69,17 @@ test.each(DEFECTS)('found: %s', { timeout: HOUR }, async (name, defect) => {
 })
 
 const SIDECAR_DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
-  ['pages not looked at', ['if (hash(SEED, (const u64 *)from, o->length / 8) != o->digest)', 'if (0)']],
+  ['pages not looked at', ['if (hash(SEED, (const halves *)from, o->length / 8) != o->digest)', 'if (0)']],
   ['a failed move', ['!= (long)(bias + first))', '== -9999)']],
   ['a page too few', ['o->covered + page - 1) & -page;', 'o->covered) & -page;']],
   ['from the wrong page', ['from + first - o->first', 'from']],
   ['the first page of a larger one', ['first = o->address & -page', 'first = o->first']],
   ['the config not kept', ['(const struct config *)kept, ', '&boot->config, ']],
-  ['half of the config kept', ['program.first + o->covered - (u64)&boot->config)', '32)']],
+  ['half of the config kept', ['program.first + o->covered - (word)&boot->config)', '32)']],
   ["another program's pages", ['&originals.original[boot->number]', '&originals.original[0]']],
   ['RUNPATH stays', ['if (old->tag != DT_RPATH && old->tag != DT_RUNPATH)', 'if (old->tag != DT_RPATH)']],
-  ["the string's place", ['(u64)text - strings', '(u64)text']],
-  ['no entry to end it', ['u64 entries = 2', 'u64 entries = 1']],
+  ["the string's place", ['(word)text - strings', '(word)text']],
+  ['no entry to end it', ['word entries = 2', 'word entries = 1']],
   ['a path for a second arrival', ['if (is_first && *rpath', 'if (*rpath']],
   ['PT_DYNAMIC without the bias', ['next->vaddr = program->dynamic - bias', 'next->vaddr = program->dynamic']],
   ["the file's dynamic section", ['if (kept && p->type == PT_DYNAMIC && program->dynamic)', 'if (0)']],
