@@ -753,3 +753,24 @@ test('a file with several names is told by each, as each name says what it is', 
   ])
   expect(verification.files).toBe(5)
 })
+
+test('headers of no file are read: of the directory that all lies in, a label or a comment alone', async () => {
+  const root = `${work}/headed`
+  fs.mkdirSync(root)
+  const comment = `--pax-option=comment:=${STORE}`
+  for (const [name, args] of [
+    ['own.tar', ['--format=pax', comment, '-C', root, '-cf', `${work}/own.tar`, '.']],
+    ['label.tar', ['--format=gnu', '-V', STORE, '-cf', `${work}/label.tar`, '-T', '/dev/null']],
+  ] as const) {
+    run('tar', args)
+    expect(told(await verify(`${work}/${name}`)), name).toContain('error store-reference . (header)')
+  }
+  run('tar', ['-V', 'release', '-cf', `${work}/plain.tar`, '-T', '/dev/null'])
+  expect(told(await verify(`${work}/plain.tar`))).toEqual(['note manifest-missing bundle.json'])
+})
+
+test('the first volume of several is no whole archive, and is told so', async () => {
+  fs.writeFileSync(`${work}/long`, randomBytes(30_000))
+  run('sh', ['-c', "printf 'n\\nn\\n' | tar -M -L 20 -cf first.tar -f second.tar long"])
+  await expect(verify(`${work}/first.tar`)).rejects.toThrow('or the first of several volumes')
+})

@@ -181,8 +181,7 @@ async function* debMembers(path: string): AsyncGenerator<Member> {
       const below = part.name.startsWith('control') ? 'DEBIAN/' : ''
       for await (const member of isTar ? tarMembers(path, part) : wholePart(path, part)) {
         // The directory that all lies in has no name.
-        if (member.name === '' || member.name === '.') continue
-        const name = below + member.name
+        const name = member.name === '' || member.name === '.' ? '' : below + member.name
         const contents = (): AsyncGenerator<Buffer> => readable(member.contents(), path)
         yield { ...member, name, inside: name, path: null, inode: null, problem: null, contents }
       }
@@ -249,7 +248,8 @@ async function* belowRoot(archive: AsyncGenerator<Raw>, path: string): AsyncGene
       const slash = member.name.indexOf('/')
       const first = slash < 0 ? member.name : member.name.slice(0, slash)
       if (root === null) root = member.name === '' || first === '.' || first === '..' ? '' : first
-      const isRoot = member.type === 'directory' && (member.name === '.' ? '' : member.name) === root
+      const name = member.name === '.' ? '' : member.name
+      const isRoot = member.type === 'directory' && (name === root || name === '')
       // What lies beside the one directory, or stands in its place, is not in the bundle.
       const below = root === '' ? member.name : first === root && slash >= 0 ? member.name.slice(slash + 1) : null
       const inside = isRoot ? '' : (below ?? `../${member.name}`)

@@ -48,6 +48,8 @@ export async function* readTar(pieces: AsyncIterable<Buffer>, path: string): Asy
       // is whole.
       while (!(await input.atEnd()))
         if (!isZero(await input.some())) throw unreadable(path, 'something follows behind its end')
+      // A label alone, git's comment on a tree without files: headers of no member are looked at all the same.
+      if (headers.length > 0) yield ofNothing(Buffer.concat(headers))
       return
     }
     const fields = parseBlock(block, path)
@@ -100,6 +102,17 @@ export async function* readTar(pieces: AsyncIterable<Buffer>, path: string): Asy
     headersSize = 0
   }
 }
+
+/** Stands for the directory that all is unpacked in. */
+const ofNothing = (header: Buffer): ArchiveMember => ({
+  name: '',
+  type: 'directory',
+  mode: 0o755,
+  size: 0,
+  target: '',
+  header,
+  async *contents() {},
+})
 
 /** Types of headers that say more of the next member, or of all that follow. */
 const EXTENDS = 'xgLK'
@@ -190,6 +203,9 @@ const cstring = (bytes: Buffer): string => {
 const unreadable = (path: string, reason: string): BundleError =>
   new BundleError('archive-unreadable', `not a readable tar archive: ${reason}`, { path })
 
+/** Nothing in a first volume says that others follow. */
+const CUT = 'it ends inside a member: it is cut short, or the first of several volumes'
+
 /** The stream with a cursor. */
 class Input {
   readonly #pieces: AsyncIterator<Buffer>
@@ -242,7 +258,7 @@ class Input {
   }
 
   async #some(): Promise<Buffer> {
-    if (!(await this.#fill())) throw unreadable(this.#path, 'it ends inside a member')
+    if (!(await this.#fill())) throw unreadable(this.#path, CUT)
     const piece = this.#piece.subarray(0, this.#left)
     this.#piece = this.#piece.subarray(piece.length)
     this.#left -= piece.length
@@ -252,7 +268,7 @@ class Input {
   async #exactly(size: number): Promise<Buffer> {
     const parts: Buffer[] = []
     for (let need = size; need > 0; ) {
-      if (!(await this.#fill())) throw unreadable(this.#path, 'it ends inside a member')
+      if (!(await this.#fill())) throw unreadable(this.#path, CUT)
       const part = this.#piece.subarray(0, need)
       this.#piece = this.#piece.subarray(part.length)
       need -= part.length

@@ -135,6 +135,8 @@ class Reading {
       }
       const name = this.#known === null ? member.name : member.inside
       if (name !== '' || member.type !== 'directory') await this.#member(member, name)
+      // Of the directory that all lies in, an archive may have headers.
+      else this.#findings.push(...checkNames('.', { ...member, name }, this.#forbidden))
     }
     if (!isBundle) this.#findings.push({ code: 'manifest-missing', severity: 'note', file: MANIFEST })
     return this
