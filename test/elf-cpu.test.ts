@@ -11,6 +11,7 @@ test.each([
   [3, 32, true, 0, 'i686'],
   [62, 64, true, 0, 'x86_64'],
   [183, 64, true, 0, 'aarch64'],
+  [183, 64, false, 0, 'aarch64_be'],
   [40, 32, true, 0x5000400, 'armv7l'],
   [40, 32, true, 0x5000200, 'armv5tel'],
   [243, 64, true, 5, 'riscv64'],

@@ -52,7 +52,7 @@ export const DT = {
 export const DF = { bindNow: 8 } as const
 export const DF_1 = { now: 1, nodeflib: 0x800, pie: 0x08000000 } as const
 
-export const EM = { i386: 3, mips: 8, ppc64: 21, s390: 22, arm: 40, riscv: 243 } as const
+export const EM = { i386: 3, mips: 8, ppc64: 21, s390: 22, arm: 40, aarch64: 183, riscv: 243 } as const
 
 /** e_machine -> the CPU part of a Nix system string, as far as nothing else tells more. */
 const ARCH: Readonly<Record<number, string>> = {
@@ -60,7 +60,6 @@ const ARCH: Readonly<Record<number, string>> = {
   20: 'powerpc',
   [EM.s390]: 's390x',
   62: 'x86_64',
-  183: 'aarch64',
   258: 'loongarch64',
 }
 
@@ -76,6 +75,8 @@ export function archName(machine: number, bits: 32 | 64, little: boolean, flags:
       return abiName(machine, flags) === 'soft' ? 'armv5tel' : 'armv7l'
     case EM.riscv:
       return `riscv${bits}`
+    case EM.aarch64:
+      return little ? 'aarch64' : 'aarch64_be'
     default:
       return ARCH[machine] ?? `machine-${machine}`
   }
