@@ -44,6 +44,7 @@ export type ProblemCode =
   | 'too-deep' /* a container in too many others */
   | 'too-many' /* references */
   | 'opaque' /* a format that is not looked into; the detail is its name */
+  | 'apart' /* in code, as numbers (apart.ts) */
   | 'signed' /* it can be read, but a change would break its signature */
 
 export interface Problem {

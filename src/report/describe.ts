@@ -170,6 +170,7 @@ const PROBLEMS = {
   'too-deep': 'packed too deep',
   'too-many': 'names more store paths than are told',
   opaque: 'packed in a format that is not looked into',
+  apart: 'its code puts a store path together out of numbers',
   signed: 'signed, so that it cannot be changed',
 } as const
 const PLACES = {

@@ -10,6 +10,7 @@ import type { Finding } from '../model/findings.ts'
 import type { FileFacts } from '../model/graph.ts'
 import { STORE_DIR, storePathOf } from '../nix/store-path.ts'
 import type { SourcePath } from '../paths.ts'
+import { ApartSearch } from '../references/apart.ts'
 import {
   type ContainerMember,
   containerKindOf,
@@ -39,12 +40,15 @@ export interface ReadBytes {
   readonly packed: boolean
   /** Whether it was asked for any hash, and it holds what may be one. */
   readonly anyHash: boolean
+  /** Where its code begins to put a store path together; -1: nowhere. */
+  readonly apart: number
 }
 
 /** @param hashes that count without a store directory before them; ANY_HASH: only whether there may be one */
 export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
   const references: Reference[] = []
   const heads = new ZlibHeads()
+  const apart = new ApartSearch()
   let text = true
   let anyHash = false
   withFile(path, source => {
@@ -58,11 +62,13 @@ export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
     for (const piece of pieces(source)) {
       text &&= !piece.includes(0)
       scanner.push(piece)
+      apart.push(piece)
       heads.push(piece)
     }
     scanner.end()
   })
-  return { references: references.sort((a, b) => a.offset - b.offset), text, packed: heads.found.length > 0, anyHash }
+  references.sort((a, b) => a.offset - b.offset)
+  return { references, text, packed: heads.found.length > 0, anyHash, apart: apart.found }
 }
 
 /** A file that is larger is not looked into for pieces. In bytes. */

@@ -74,6 +74,7 @@ export class Files {
     const namer = { path, facts, isWrapper: wrapper !== null, isNamed: isNamed && text }
     const judge = (reference: Reference, isBinary: boolean): Verdict =>
       this.#verdicts.of({ ...namer, isBinary }, reference)
+    if (bytes.apart >= 0) this.findings.push(apartFinding(path, bytes.apart))
     const { members, anyHash } =
       facts.format === 'macho' ? NO_MEMBERS : readMembers(path, facts, bytes, ANY_HASH, this.findings)
     if (bytes.anyHash || anyHash) this.#mayHold.add(path)
@@ -124,6 +125,15 @@ export class Files {
       )
   }
 }
+
+const apartFinding = (file: SourcePath, offset: number): Finding => ({
+  code: 'container-unread',
+  severity: 'warning',
+  file,
+  member: '',
+  problem: 'apart',
+  detail: `offset ${offset}`,
+})
 
 const NONE = { references: [], verdicts: [] }
 

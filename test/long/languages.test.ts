@@ -151,7 +151,7 @@ const GO: Readonly<Record<string, Program>> = {
     ),
   },
   'not optimised': {
-    source: go('sh(Dep); read("' + dep + '/share/hdep/b")', `const Dep = "${dep}/bin/dep"`),
+    source: go(`sh(Dep); read("${dep}/share/hdep/b")`, `const Dep = "${dep}/bin/dep"`),
     flags: ['-gcflags=all=-N -l'],
   },
   compared: {

@@ -21,6 +21,7 @@ import type { ByteSource } from '../../io/bytes.ts'
 import type { MachOFacts } from '../../macho/facts.ts'
 import { holdsMachO } from '../../macho/parse.ts'
 import type { Finding } from '../../model/findings.ts'
+import { ApartSearch } from '../../references/apart.ts'
 import {
   type ContainerKind,
   containerKind,
@@ -104,11 +105,13 @@ class Look {
     const { names, size } = entry
     const hash = names.length === 1 && this.#wanted.digest ? createHash('sha256') : null
     const references = new References(this.#forbidden)
+    const apart = new ApartSearch()
     const kept = new Kept(entry.path)
     const heads = new ZlibHeads()
     const input = new Input(entry.contents, piece => {
       hash?.update(piece)
       references.push(piece)
+      apart.push(piece)
       heads.push(piece)
       if (heads.found.length > 0) kept.hold()
       kept.push(piece)
@@ -138,6 +141,7 @@ class Look {
     const own = this.#own(names, found, random?.partOf, this.findings.slice(before))
     this.findings.splice(before, 0, ...own)
     if (references.tooMany) this.problem(names, problem('too-many'))
+    if (apart.found >= 0) this.problem(names, problem('apart', `offset ${apart.found}`))
     const sha256 = hash?.digest('hex') ?? null
     const diffId = kind === 'tar' && isLayer(names) ? sha256 : this.#diffId
     return { sha256, facts: random?.facts ?? null, diffId }

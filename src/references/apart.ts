@@ -1,0 +1,42 @@
+/**
+ * Store paths that a compiler has taken apart into numbers. gcc makes a short-lived copy of a string by storing eight
+ * bytes at a time (`movabs $0x6f74732f78696e2f,%rax`), and so does Go of `[]byte("/nix/store/...")`. No file holds the path
+ * then, and no scan can tell which it is; but its beginning is one of the numbers, and nothing else holds
+ * `nix/sto` without the rest of it. (Not so where the path begins two bytes or more into a number.)
+ */
+
+const PIECE = Buffer.from('nix/sto', 'latin1')
+const REST = Buffer.from('re', 'latin1')
+const WHOLE = PIECE.length + REST.length
+/** What files of machine code begin with: ELF, Mach-O in both byte orders, universal Mach-O. */
+const CODE = new Set([0x7f454c46, 0xfeedface, 0xfeedfacf, 0xcefaedfe, 0xcffaedfe, 0xcafebabe, 0xcafebabf])
+
+/** Looks for such a number in a file of machine code, piece by piece; other files are passed over. */
+export class ApartSearch {
+  /** File offset of the first that was found, or -1. */
+  found = -1
+  #isCode: boolean | null = null
+  #offset = 0
+  /** The end of what was pushed, in which one may begin. */
+  #tail: Buffer = Buffer.alloc(0)
+
+  push(piece: Buffer): void {
+    this.#isCode ??= piece.length >= 4 && CODE.has(piece.readUInt32BE(0))
+    if (!this.#isCode || this.found >= 0) return
+    const across = Buffer.concat([this.#tail, piece.subarray(0, WHOLE - 1)])
+    this.#search(across, this.#offset - this.#tail.length)
+    this.#search(piece, this.#offset)
+    this.#offset += piece.length
+    this.#tail = Buffer.from(piece.length < WHOLE ? across.subarray(1 - WHOLE) : piece.subarray(1 - WHOLE))
+  }
+
+  #search(bytes: Buffer, base: number): void {
+    for (let at = bytes.indexOf(PIECE); at >= 0; at = bytes.indexOf(PIECE, at + 1)) {
+      // At its end, the next piece tells.
+      if (at + WHOLE > bytes.length) return
+      const rest = bytes.subarray(at + PIECE.length, at + WHOLE)
+      if (rest.equals(REST) || this.found >= 0) continue
+      this.found = base + at
+    }
+  }
+}
