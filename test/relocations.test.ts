@@ -227,30 +227,33 @@ describe.each([...LIBCS, RISCV])('with the hook, $name', libc => {
     expect(said).toEqual(good(lines(place) + plugged.replaceAll(store, place)))
   })
 
-  test.skipIf(libc === RISCV)('registers', async () => {
-    const place = join(root, `${libc.name}-registers`)
-    const loader = layOut(place, libc.loader, libc.libraries)
-    const source = join(SUPPORT, 'hook-registers.c')
-    const flags = [
-      '-O1',
-      '-D_GNU_SOURCE',
-      `-DSTORE="${PLACEHOLDER}"`,
-      '-ldl',
-      '-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib',
-    ]
-    await output(libc.cc, [source, ...flags, '-o', join(place, 'bin/prog')])
-    relocate(place, loader, [], { hooked: true })
-    const said = await sayAt(place, ROOT, command.slice(0, libc.emulator ? 2 : 1), { more })
-    // Its first instruction is the jump's: movabs (48 b8), or b (14 to 17 in the last byte).
-    const first = new RegExp(`^${store}/path 0 ${libc.emulator ? '\\d+ 2[0-3]' : '72 \\d+'}\n$`)
-    expect(said).toEqual({ end: 0, stdout: expect.stringMatching(first), stderr: '' })
-  })
-
   test('LD_PRELOAD', async () => {
     const said = await sayAt(bundle, ROOT, command, { more, env: { LD_PRELOAD: `${ROOT}/lib/plugin.so` } })
     expect(said.stdout).toContain(`plugin's constructor: ${store}/plugin ${store}/plugin/pointer\n`)
     expect(said.stdout).not.toContain('/var/empty')
   })
+})
+
+// Where a jump stands in the function itself, so that a program can call it. (On riscv64 ld.so's own calls lead elsewhere.)
+test.each(LIBCS)('with the hook, $name: registers', async libc => {
+  const more = libc.emulator ? ['--ro-bind', libc.emulator, '/qemu'] : []
+  const command = libc.emulator ? ['/qemu', `${ROOT}/bin/prog`] : [`${ROOT}/bin/prog`]
+  const place = join(root, `${libc.name}-registers`)
+  const loader = layOut(place, libc.loader, libc.libraries)
+  const source = join(SUPPORT, 'hook-registers.c')
+  const flags = [
+    '-O1',
+    '-D_GNU_SOURCE',
+    `-DSTORE="${PLACEHOLDER}"`,
+    '-ldl',
+    '-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib',
+  ]
+  await output(libc.cc, [source, ...flags, '-o', join(place, 'bin/prog')])
+  relocate(place, loader, [], { hooked: true })
+  const said = await sayAt(place, ROOT, command, { more })
+  // Its first instruction is the jump's: movabs (48 b8), or b (14 to 17 in the last byte).
+  const first = new RegExp(`^${relocated(ROOT)}/path 0 ${libc.emulator ? '\\d+ 2[0-3]' : '72 \\d+'}\n$`)
+  expect(said).toEqual({ end: 0, stdout: expect.stringMatching(first), stderr: '' })
 })
 
 describe('a bundle of glibc', () => {
