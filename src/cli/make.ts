@@ -5,6 +5,7 @@ import { DATA_KINDS, type DataKind } from '../model/graph.ts'
 import type { BundleOptions } from '../options.ts'
 import { FORMATS } from '../pack/format.ts'
 import type { ImageOptions } from '../pack/image.ts'
+import { orMistyped, refuseMistyped } from './mistyped.ts'
 import { collect, load, type OutputOptions, print, printFindings, progressFor, withOutput } from './output.ts'
 
 type MakeOptions = Omit<BundleOptions, 'trace' | 'image' | 'policy'> &
@@ -92,6 +93,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--created <time>', 'RFC 3339 (default: SOURCE_DATE_EPOCH, else 1970)')
     .action(async (targets: [string, ...string[]], typed: MakeOptions) => {
       const pipeline = load()
+      refuseMistyped(program, targets)
       const { trace: isTraced, policy: named, ...rest } = typed
       const [image, options] = splitImage(rest)
       const { bundle, bundleSummary, jsonFinding, plannedLines, toJson } = pipeline
@@ -104,6 +106,8 @@ export function addMake(program: Command, traced: readonly string[]): void {
         ...(isTraced && { trace: traced }),
         progress,
         showNix: !options.quiet && !options.json && process.stderr.isTTY,
+      }).catch(error => {
+        throw orMistyped(error, program, targets)
       })
       progress.done()
       printFindings(report.findings, options, pipeline)

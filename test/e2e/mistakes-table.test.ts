@@ -119,6 +119,9 @@ const CASES: Readonly<Record<string, () => Run | Promise<Run>>> = {
   'A single dot': () => here(['.']),
   'No target': () => here([]),
   'An attribute that Nix does not know': () => here(['no-such-attribute']),
+  'A command that is mistyped': () => here(['verfy', 'x']),
+  'A command behind an option': () => here(['--force', 'verify', 'x']),
+  'A mistyped command that Nix does not know either': () => here(['sise', './result']),
   'A package that Nix fails to build': () => {
     const set = file(
       'set.nix',
