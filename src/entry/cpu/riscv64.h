@@ -9,15 +9,7 @@ enum {
 	SYS_clock_gettime = 113, SYS_getuid = 174, SYS_geteuid = 175, SYS_munmap = 215, SYS_mremap = 216, SYS_clone = 220,
 	SYS_execve = 221, SYS_mmap = 222, SYS_mprotect = 226, SYS_wait4 = 260, SYS_renameat = 276 /* renameat2, with no flags */
 };
-#define FILE_OFFSET(offset) (long)(offset), 0, 0
-
-struct status {
-	u64 device, inode;
-	u32 mode, links, uid, gid;
-	u64 rdev, pad;
-	long long size;
-	u64 rest[9];
-};
+#include "generic64.h"
 
 static inline long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
