@@ -1,22 +1,12 @@
 /**
  * The command line: argv -> options -> one call -> report -> exit code. Standard output is the result, standard error
- * is progress and messages. Each command is a file beside this one.
+ * is progress and messages.
  */
-import { Command, CommanderError } from 'commander'
+import { CommanderError } from 'commander'
 import type { BundleError } from '../errors.ts'
 import { EXIT } from '../exit.ts'
-import { VERSION } from '../version.ts'
-import { addGraph } from './graph.ts'
-import { addInspect } from './inspect.ts'
-import { addMake } from './make.ts'
-import { load, loaded, print } from './output.ts'
-import { addReport } from './report.ts'
-import { addSbom } from './sbom.ts'
-import { addSize } from './size.ts'
-import { addTree } from './tree.ts'
-import { addTry } from './try.ts'
-import { addVerify } from './verify.ts'
-import { addWhy } from './why.ts'
+import { isSmart, load, loaded, print } from './output.ts'
+import { programOf } from './program.ts'
 
 /** The command line as Node has it, and the command to trace that stands behind `--` with `--trace`. */
 const [words, traced] = splitTraced(process.argv)
@@ -27,24 +17,7 @@ function splitTraced(argv: readonly string[]): [string[], string[]] {
   return isTraced ? [argv.slice(0, dashes), argv.slice(dashes + 1)] : [[...argv], []]
 }
 
-const program = new Command('bundle')
-  .description('Turn a program built with Nix into a bundle that runs where there is no Nix.')
-  .version(VERSION)
-  .exitOverride()
-  .usage(
-    '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree|graph|report|sbom <target|bundle>\n       bundle inspect <file...>',
-  )
-  .showHelpAfterError('(bundle --help for the options)')
-addMake(program, traced)
-addVerify(program)
-addTry(program, traced)
-addWhy(program)
-addGraph(program)
-addInspect(program)
-addSize(program)
-addReport(program)
-addSbom(program)
-addTree(program)
+const program = programOf(traced)
 
 /** Whether all work is done, and its exit code set. */
 let finished = false
@@ -55,7 +28,7 @@ function onSignal(signal: NodeJS.Signals, code: number): void {
     // What is published stays, whatever comes between that and our end.
     if (finished) process.exit()
     loaded()?.cleanUp()
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K')
+    if (isSmart(process.stderr)) process.stderr.write('\r\x1b[2K')
     process.stderr.write('interrupted: nothing was written\n')
     process.exit(code)
   })

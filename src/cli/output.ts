@@ -38,8 +38,14 @@ export function collect(glob: string, before: readonly string[] = []): string[] 
   return [...before, glob]
 }
 
+/**
+ * Whether a line can be written over: a terminal, and not a dumb one (Emacs, some CI). Nothing else that we write is more
+ * than text: no colours, whatever NO_COLOR and CLICOLOR_FORCE say.
+ */
+export const isSmart = (stream: NodeJS.WriteStream): boolean => stream.isTTY && process.env.TERM !== 'dumb'
+
 export const progressFor = ({ json, quiet }: OutputOptions, { silent, terminalProgress }: typeof Pipeline): Progress =>
-  process.stderr.isTTY && !json && !quiet && !process.env.CI ? terminalProgress(process.stderr) : silent
+  isSmart(process.stderr) && !json && !quiet && !process.env.CI ? terminalProgress(process.stderr) : silent
 
 export function printFindings(
   findings: readonly Finding[],
