@@ -183,7 +183,9 @@ async function apply(layer: Artefact, root: string): Promise<void> {
       continue
     }
     if (base.startsWith(WHITEOUT)) {
-      remove(`${directory}/${base.slice(WHITEOUT.length)}`)
+      // One of `..` would remove what lies around.
+      const name = base.slice(WHITEOUT.length)
+      if (!['', '.', '..'].includes(name)) remove(`${directory}/${name}`)
       continue
     }
     own.add(at)

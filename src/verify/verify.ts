@@ -4,6 +4,7 @@
  * the bundle's own manifest says; the pipeline runs it on the staged tree before anything is published.
  */
 
+import { posix } from 'node:path'
 import { digestOfHash, MANIFEST, type Manifest, pathBytes, readManifest } from '../apply/manifest.ts'
 import { type Artefact, type ArtefactKind, type Member, open } from '../archive/members.ts'
 import type { ElfFacts } from '../elf/facts.ts'
@@ -17,7 +18,15 @@ import { type BundlePath, fromText } from '../paths.ts'
 import type { HashSet } from '../references/scan.ts'
 import { type BundledProgram, type BundleTree, type Closure, checkClosure, checkTree } from './checks/closure.ts'
 import { checkBelow, checkEntry, checkPlace } from './checks/entries.ts'
-import { checkImages, type ImageFile, isLayer, mayBeDocument } from './checks/images.ts'
+import { checkRoot } from './checks/image-root.ts'
+import {
+  checkImages,
+  JSON_MAX as DOCUMENT_MAX,
+  type ImageFile,
+  isLayer,
+  mayBeDocument,
+  partsNamed,
+} from './checks/images.ts'
 import { checkManifest, type Seen } from './checks/manifest.ts'
 import { checkBlob } from './checks/oci.ts'
 import { type Looked, lookInto, type Wanted } from './checks/packed.ts'
@@ -70,8 +79,12 @@ export async function verify(path: string, progress: Progress, options: VerifyOp
   const artefact = await open(path)
   const before = await new Reading(path, artefact, null, options, progress).read()
   // An archive shows late that it is a bundle: then it is read again, as one.
-  if (before.manifest === null) return before.verification()
-  return (await new Reading(path, artefact, before.manifest, options, progress).read()).verification()
+  if (before.manifest !== null)
+    return (await new Reading(path, artefact, before.manifest, options, progress).read()).verification()
+  // And so of an image whose parts have names of their own.
+  const parts = before.partsMissed()
+  if (parts === null) return before.verification()
+  return (await new Reading(path, artefact, null, options, progress, parts).read()).verification()
 }
 
 /** One pass over an artefact: as a bundle, when its manifest is known. */
@@ -92,13 +105,24 @@ class Reading {
   readonly #filled = new Map<string, Buffer>()
   readonly #keeps: ReadonlySet<string>
   readonly #ofImages = new Map<string, ImageFile>()
+  /** Parts of images, by names that only their documents tell. */
+  readonly #parts: Parts
+  readonly #hardLinks = new Map<string, string>()
   /** Files with several names, by what tells them apart. */
   readonly #linked = new Map<string, { readonly name: string; readonly looked: Looked }>()
   #bytes = 0
   /** That was met on the way. */
   manifest: Manifest | null = null
 
-  constructor(path: string, artefact: Artefact, known: Manifest | null, options: VerifyOptions, progress: Progress) {
+  constructor(
+    path: string,
+    artefact: Artefact,
+    known: Manifest | null,
+    options: VerifyOptions,
+    progress: Progress,
+    parts: Parts = NO_PARTS,
+  ) {
+    this.#parts = parts
     this.#path = path
     this.#artefact = artefact
     this.#known = known
@@ -150,17 +174,22 @@ class Reading {
       this.#findings.push(...checkEntry(name, member, this.#names, this.#seen))
     this.#names.add(name)
     if (member.type === 'link') this.#links.set(name, member.target)
+    if (member.type === 'hardlink') this.#hardLinks.set(name, member.target)
     if (member.type !== 'file' && member.type !== 'link') return
     let sha256: string | null = null
     if (member.type === 'file') {
       const blob = checkBlob(name)
-      const isOfImage = this.#known === null && (isLayer(name) || mayBeDocument(name, member.size))
-      const wanted = { digest: this.#known !== null || isOfImage, facts: this.#closed || this.#options.facts === true }
+      const layer = this.#known === null && this.#isLayer(name)
+      const isDocument = this.#known === null && this.#isDocument(name, member.size)
+      const isOfImage = layer || isDocument
+      const facts = this.#closed || this.#options.facts === true
+      const wanted = { digest: this.#known !== null || isOfImage, facts, layer }
       const read = await this.#kept(member, name)
-      const json = isOfImage && mayBeDocument(name, member.size) ? await bytesOf(read) : null
+      const json = isDocument ? await bytesOf(read) : null
       const whole = json === null ? read : { ...read, contents: () => once(json) }
       const looked = await this.#lookOnce(whole, name, wanted)
-      if (isOfImage) this.#ofImages.set(name, { size: member.size, sha256: looked.sha256, diffId: looked.diffId, json })
+      if (isOfImage)
+        this.#ofImages.set(name, { ...looked, size: member.size, json, unread: looked.findings.some(isUnread) })
       this.#findings.push(...looked.findings, ...(blob?.(looked.sha256) ?? []))
       sha256 = looked.sha256
       if (looked.facts?.format === 'elf') this.#elf.set(name, looked.facts)
@@ -177,7 +206,7 @@ class Reading {
 
   /** A file with several names (hard links) is read once, unless a name itself says what is in it. */
   async #lookOnce(member: Member, name: string, wanted: Wanted): Promise<Looked> {
-    const key = member.inode && `${member.inode} ${isLayer(name)} ${/\.\w*$/.exec(name)?.[0]}`
+    const key = member.inode && `${member.inode} ${wanted.layer} ${/\.\w*$/.exec(name)?.[0]}`
     const known = key === null ? undefined : this.#linked.get(key)
     if (known !== undefined) return { ...known.looked, findings: known.looked.findings.map(renamed(known.name, name)) }
     const looked = await lookInto(member, name, this.#forbidden, wanted)
@@ -198,7 +227,7 @@ class Reading {
     const closure = this.#closed ? this.#checkClosed() : null
     if (this.#closed) this.#findings.push(...checkBelow(this.#names, this.#seen))
     if (manifest) this.#findings.push(...checkManifest(manifest, this.#seen, this.#filled, this.#place))
-    else this.#findings.push(...checkImages(this.#ofImages, name => this.#names.has(name)))
+    else this.#checkImages()
     const { findings, allowed } = this.#judged()
     return {
       kind: this.#artefact.kind,
@@ -212,6 +241,50 @@ class Reading {
       elf: this.#elf,
       names: this.#names,
     }
+  }
+
+  #isLayer(name: string): boolean {
+    return isLayer(name) || this.#parts.layers.has(name)
+  }
+
+  #isDocument(name: string, size: number): boolean {
+    return mayBeDocument(name, size) || (size <= DOCUMENT_MAX && this.#parts.documents.has(name))
+  }
+
+  /** Parts of images that were read as something else; null when there are none. */
+  partsMissed(): Parts | null {
+    if (this.#parts !== NO_PARTS) return null
+    const { documents, layers } = partsNamed(this.#ofImages)
+    const places = (names: ReadonlySet<string>): Set<string> =>
+      new Set([...names].flatMap(name => this.#leads(name) ?? []).filter(name => this.#seen.get(name)?.type === 'file'))
+    const parts = { documents: places(documents), layers: places(layers) }
+    const missed = [...parts.documents, ...parts.layers].some(name => !this.#ofImages.has(name))
+    return missed ? parts : null
+  }
+
+  #checkImages(): void {
+    const { findings, images } = checkImages(this.#ofImages, name => this.#leads(name))
+    this.#findings.push(...findings)
+    if (!this.#closed) return
+    // Images share layers, and what is wrong with them.
+    const told = new Set<string>()
+    for (const finding of images.flatMap(checkRoot)) {
+      const key = JSON.stringify(finding)
+      if (!told.has(key)) this.#findings.push(finding)
+      told.add(key)
+    }
+  }
+
+  /** The name of the file that a name leads to: `docker save` has links for layers that occur twice. */
+  #leads(name: string): string | null {
+    let at = name
+    for (let links = 0; links < LINKS_MAX; links++) {
+      const target = this.#links.get(at)
+      const other = target === undefined ? this.#hardLinks.get(at) : posix.join(posix.dirname(at), target)
+      if (other === undefined) return this.#names.has(at) ? at : null
+      at = posix.normalize(other)
+    }
+    return null
   }
 
   /** Where a directory lies: what `relocate` has written into its files. */
@@ -248,6 +321,17 @@ class Reading {
     return { findings: findings.sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0)), allowed }
   }
 }
+
+interface Parts {
+  readonly documents: ReadonlySet<string>
+  readonly layers: ReadonlySet<string>
+}
+
+const NO_PARTS: Parts = { documents: new Set(), layers: new Set() }
+/** As the kernel: a path of more links than this is a cycle. */
+const LINKS_MAX = 40
+
+const isUnread = (finding: Finding): boolean => finding.code === 'container-unread' && finding.severity === 'error'
 
 /** A finding in a file, told of another name of it. */
 const renamed =

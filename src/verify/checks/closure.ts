@@ -173,12 +173,14 @@ export function checkClosure(tree: BundleTree, programs: readonly BundledProgram
 /**
  * What does not resolve inside a tree that is no bundle, taken for a root directory: the interpreter and the libraries
  * of each program, the libraries of each library, each link.
+ * @param directories where loaders look first, besides their own
  */
-export function checkTree(tree: BundleTree): Closure {
+export function checkTree(tree: BundleTree, directories: readonly string[] = []): Closure {
   const disk = new BundleDisk(tree, '')
   const findings: Finding[] = []
   const processes: Process[] = []
   const libraries: Opened[] = []
+  const settings = (facts: ElfFacts): LoaderSettings => asRoot(facts, directories)
   for (const [file, facts] of tree.elf) {
     const object = { path: `/${file}` as SourcePath, facts }
     if (facts.interp === null || !facts.program) {
@@ -193,13 +195,13 @@ export function checkTree(tree: BundleTree): Closure {
         file: file as BundlePath,
         interp: facts.interp.value,
       })
-    const process = new Process(object, ld ?? noLoader(facts), asRoot(facts), disk)
+    const process = new Process(object, ld ?? noLoader(facts), settings(facts), disk)
     processes.push(process)
     for (const missing of process.missing) findings.push(unresolved(disk, missing, 'error', file))
   }
   // A library that a program loads was looked at with it.
   for (const library of libraries.filter(({ path }) => !processes.some(p => p.has(path))))
-    for (const missing of new Process(library, noLoader(library.facts), asRoot(library.facts), disk).missing)
+    for (const missing of new Process(library, noLoader(library.facts), settings(library.facts), disk).missing)
       if (!processes.some(p => p.loaded(missing.name) !== undefined))
         findings.push(unresolved(disk, missing, 'error', null))
   const told = new Set<string>()
@@ -218,9 +220,9 @@ const noLoader = (facts: ElfFacts): Opened => ({
   facts: { ...facts, soname: null, needed: [] },
 })
 
-function asRoot({ arch }: ElfFacts): LoaderSettings {
+function asRoot({ arch }: ElfFacts, first: readonly string[]): LoaderSettings {
   const triple = MULTIARCH[arch] ?? `${arch}-linux-gnu`
-  return { ...NOTHING, directories: [`/lib/${triple}`, `/usr/lib/${triple}`, ...AS_ROOT] }
+  return { ...NOTHING, directories: [...first, `/lib/${triple}`, `/usr/lib/${triple}`, ...AS_ROOT] }
 }
 
 /** A library that is not found, with the versions that are asked of it: they say which host it would take. */

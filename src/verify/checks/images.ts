@@ -4,6 +4,7 @@
  * place of another would be unpacked in another order than it says.
  */
 import type { Finding } from '../../model/findings.ts'
+import type { Layer, LayerMember } from './root.ts'
 
 /** A file of the artefact, with what was seen of it. */
 export interface ImageFile {
@@ -14,10 +15,22 @@ export interface ImageFile {
   readonly diffId: string | null
   /** A document's bytes; null for what is none. */
   readonly json: Buffer | null
+  /** Whether it is told already that it could not be read. */
+  readonly unread: boolean
+  /** Of a layer, where everything has to resolve. */
+  readonly members: readonly LayerMember[]
+}
+
+/** An image whose layers make a root file system. */
+export interface Image {
+  /** From the lowest; those that are there. */
+  readonly layers: readonly Layer[]
+  /** Where its environment has loaders look (`LD_LIBRARY_PATH`). Byte strings. */
+  readonly directories: readonly string[]
 }
 
 /** Larger documents are none (the distribution specification wants 4 MiB at least). In bytes. */
-const JSON_MAX = 4 << 20
+export const JSON_MAX = 4 << 20
 /** How deep indexes are followed. */
 const DEPTH = 4
 
@@ -39,9 +52,34 @@ interface Descriptor {
   readonly foreign: boolean
 }
 
-/** What is wrong with the images among these files, by name. `has` tells names of other kinds too, such as links. */
-export function checkImages(files: ReadonlyMap<string, ImageFile>, has: (name: string) => boolean): Finding[] {
-  const check = new Check(files, has)
+/**
+ * What documents of `docker save` name by names of their own: which is a configuration, which a layer, only they tell.
+ */
+export function partsNamed(files: ReadonlyMap<string, ImageFile>): { documents: Set<string>; layers: Set<string> } {
+  const named = { documents: new Set<string>(), layers: new Set<string>() }
+  for (const [name, { json }] of files) {
+    const document = /(?:^|\/)manifest\.json$/.test(name) ? parsed(json) : null
+    const at = name.slice(0, name.lastIndexOf('/') + 1)
+    for (const image of listOf(document)) {
+      if (!isObject(image)) continue
+      if (typeof image.Config === 'string') named.documents.add(at + bytesIn(image.Config))
+      for (const layer of listOf(image.Layers)) if (typeof layer === 'string') named.layers.add(at + bytesIn(layer))
+    }
+  }
+  return named
+}
+
+const bytesIn = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
+
+/**
+ * What is wrong with the images among these files, by name, and the images.
+ * @param place the file that a name leads to, links followed; null when it is not there
+ */
+export function checkImages(
+  files: ReadonlyMap<string, ImageFile>,
+  place: (name: string) => string | null,
+): { findings: Finding[]; images: Image[] } {
+  const check = new Check(files, place)
   for (const [name, { json }] of files) {
     const document = parsed(json)
     const at = name.slice(0, name.lastIndexOf('/') + 1)
@@ -49,23 +87,31 @@ export function checkImages(files: ReadonlyMap<string, ImageFile>, has: (name: s
       check.index(name, document, digest => `${at}blobs/${digest.replace(':', '/')}`, 1)
     if (!/(?:^|\/)manifest\.json$/.test(name)) continue
     if (Array.isArray(document)) for (const image of document) check.saved(name, image, at)
-    else if (isObject(document) && Array.isArray(document.layers) && has(`${at}version`))
+    else if (isObject(document) && Array.isArray(document.layers) && place(`${at}version`) !== null)
       check.manifest(name, document, digest => at + digest.slice(digest.indexOf(':') + 1))
   }
-  return check.findings
+  return { findings: check.findings, images: check.images }
 }
 
 type Place = (digest: string) => string
 
+interface Blob {
+  readonly name: string
+  readonly file: ImageFile
+}
+
+const SEARCH = 'LD_LIBRARY_PATH='
+
 class Check {
   readonly findings: Finding[] = []
+  readonly images: Image[] = []
   readonly #files: ReadonlyMap<string, ImageFile>
-  readonly #has: (name: string) => boolean
+  readonly #place: (name: string) => string | null
   readonly #seen = new Set<string>()
 
-  constructor(files: ReadonlyMap<string, ImageFile>, has: (name: string) => boolean) {
+  constructor(files: ReadonlyMap<string, ImageFile>, place: (name: string) => string | null) {
     this.#files = files
-    this.#has = has
+    this.#place = place
   }
 
   index(file: string, index: Json, place: Place, depth: number): void {
@@ -85,51 +131,68 @@ class Check {
   manifest(file: string, manifest: Json, place: Place): void {
     const config = this.#blob(file, manifest.config, 'configuration', place)
     const layers = listOf(manifest.layers).map(layer => this.#blob(file, layer, 'layer', place))
-    if (config)
-      this.#order(
-        config.name,
-        config.file,
-        layers.map(layer => layer?.file ?? null),
-      )
+    if (config) this.#order(config, layers)
+    // Whatever else is kept as an image's layer (a chart, an attestation) makes no root.
+    if (listOf(manifest.layers).every(isTarLayer)) this.#image(config, layers)
   }
 
   /** One image of `docker save`. */
   saved(file: string, image: unknown, at: string): void {
     if (!isObject(image)) return
-    const named = (name: unknown, what: string): ImageFile | null => {
+    const named = (name: unknown, what: string): Blob | null => {
       if (typeof name !== 'string') return null
-      const path = at + Buffer.from(name, 'utf8').toString('latin1')
-      if (!this.#has(path)) this.#wrong(file, `names the ${what} ${name}, which is not there`)
-      return this.#files.get(path) ?? null
+      const path = this.#place(at + bytesIn(name))
+      if (path === null) this.#wrong(file, `names the ${what} ${name}, which is not there`)
+      const found = path === null ? undefined : this.#files.get(path)
+      return found && path !== null ? { name: path, file: found } : null
     }
     const config = image.Config === undefined ? null : named(image.Config, 'configuration')
     const layers = listOf(image.Layers).map(layer => named(layer, 'layer'))
-    if (config && typeof image.Config === 'string') this.#order(at + image.Config, config, layers)
+    if (config) this.#order(config, layers)
+    this.#image(config, layers)
+  }
+
+  #image(config: Blob | null, layers: readonly (Blob | null)[]): void {
+    for (const layer of layers)
+      if (layer && layer.file.diffId === null && !layer.file.unread)
+        this.#wrong(layer.name, 'is named as a layer, and is no archive of files')
+    const document = parsed(config?.file.json ?? null)
+    const settings = isObject(document) && isObject(document.config) ? document.config : {}
+    const search = listOf(settings.Env).find(pair => String(pair).startsWith(SEARCH))
+    const directories = search === undefined ? [] : bytesIn(String(search)).slice(SEARCH.length).split(/[:;]/)
+    this.images.push({
+      layers: layers.flatMap(layer => (layer ? [{ name: layer.name, members: layer.file.members }] : [])),
+      directories: directories.filter(d => d.startsWith('/')),
+    })
   }
 
   /** The configuration tells the layers by what they unpack to, in their order (config.md, "rootfs"). */
-  #order(name: string, config: ImageFile, layers: readonly (ImageFile | null)[]): void {
-    const document = parsed(config.json)
+  #order({ name, file }: Blob, layers: readonly (Blob | null)[]): void {
+    const document = parsed(file.json)
     const rootfs = isObject(document) && isObject(document.rootfs) ? document.rootfs : null
     if (rootfs === null || !Array.isArray(rootfs.diff_ids)) return
     const ids: readonly unknown[] = rootfs.diff_ids
     if (ids.length !== layers.length) this.#wrong(name, `tells of ${ids.length} layers, and there are ${layers.length}`)
     for (const [i, layer] of layers.entries())
-      if (layer?.diffId && i < ids.length && ids[i] !== `sha256:${layer.diffId}`)
-        this.#wrong(name, `tells of another layer ${i + 1} (${String(ids[i])}) than there is (sha256:${layer.diffId})`)
+      if (layer?.file.diffId && i < ids.length && ids[i] !== `sha256:${layer.file.diffId}`)
+        this.#wrong(
+          name,
+          `tells of another layer ${i + 1} (${String(ids[i])}) than there is (sha256:${layer.file.diffId})`,
+        )
   }
 
-  #blob(file: string, entry: unknown, what: string, place: Place): { name: string; file: ImageFile } | null {
+  #blob(file: string, entry: unknown, what: string, place: Place): Blob | null {
     const descriptor = descriptorOf(entry)
     if (descriptor === null) {
       this.#wrong(file, `names a ${what} without a digest`)
       return null
     }
     const { digest, size, foreign } = descriptor
-    const name = place(digest)
+    const path = place(digest)
+    const name = this.#place(path) ?? path
     const blob = this.#files.get(name)
     if (!blob) {
-      if (this.#has(name)) return null
+      if (this.#place(path) !== null) return null
       if (foreign)
         this.findings.push({
           code: 'container-unread',
@@ -169,6 +232,10 @@ function descriptorOf(entry: unknown): Descriptor | null {
     foreign: /nondistributable|foreign/.test(type) || Array.isArray(entry.urls),
   }
 }
+
+/** A layer by its media type, and one of none. */
+const isTarLayer = (entry: unknown): boolean =>
+  isObject(entry) && (typeof entry.mediaType !== 'string' || /[.+]tar\b/.test(entry.mediaType))
 
 const isObject = (value: unknown): value is Json => value instanceof Object && !Array.isArray(value)
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])

@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto'
 import { isTarHead } from '../../archive/kind.ts'
 import type { Member } from '../../archive/members.ts'
 import { Decompression, Input, Kept, type Peeked, peek, TOO_LARGE } from '../../archive/stream.ts'
+import { BLOCK } from '../../archive/tar.ts'
 import { readTar } from '../../archive/untar.ts'
 import { unzip } from '../../archive/unzip.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
@@ -35,16 +36,18 @@ import { Budget, type Problem, problem } from '../../references/inflate.ts'
 import type { OpaqueKind } from '../../references/kind.ts'
 import type { Reference } from '../../references/reference.ts'
 import { ZlibHeads, zlibStreams } from '../../references/zlib-streams.ts'
-import { isLayer as namesLayer } from './images.ts'
 import { checkImage, machOFactsOf } from './macho.ts'
 import { factsOf, partsOf } from './parts.ts'
 import { checkNames, type Forbidden, grouped, References } from './references.ts'
+import type { LayerMember } from './root.ts'
 
 export interface Wanted {
   /** Digests of the files themselves. */
   readonly digest: boolean
   /** What ELF files say of themselves. */
   readonly facts: boolean
+  /** Whether it may be a layer of an image: that is as large as it is, and all of it is read. */
+  readonly layer: boolean
 }
 
 export interface Looked {
@@ -53,6 +56,8 @@ export interface Looked {
   readonly facts: ElfFacts | MachOFacts | null
   /** The SHA-256 of a layer's tar, unpacked; null for what is none. */
   readonly diffId: string | null
+  /** Of a layer, where facts are wanted. */
+  readonly members: readonly LayerMember[]
 }
 
 /** A file, or one that is packed in another. */
@@ -78,15 +83,13 @@ export async function lookInto(member: Member, name: string, forbidden: Forbidde
   return { findings: look.findings, ...(await look.file(entry, 1)) }
 }
 
-/** A layer of an image is as large as it is, and all of it is read. */
-const isLayer = (names: readonly string[]): boolean => names.length === 1 && namesLayer(names[0]!)
-
 class Look {
   readonly findings: Finding[]
   readonly #forbidden: Forbidden
   readonly #wanted: Wanted
   readonly #budget = new Budget(LIMITS)
   #diffId: string | null = null
+  readonly #members: LayerMember[] = []
 
   constructor(forbidden: Forbidden, wanted: Wanted, findings: Finding[] = []) {
     this.#forbidden = forbidden
@@ -94,9 +97,13 @@ class Look {
     this.findings = findings
   }
 
+  #isLayer(names: readonly string[]): boolean {
+    return this.#wanted.layer && names.length === 1
+  }
+
   problem(names: readonly string[], { code, detail }: Problem): void {
     const [file = '', ...rest] = names
-    const severity = isLayer(names) ? 'error' : 'warning'
+    const severity = this.#isLayer(names) ? 'error' : 'warning'
     this.findings.push({ code: 'container-unread', severity, file, member: rest.join('!'), problem: code, detail })
   }
 
@@ -118,7 +125,8 @@ class Look {
     })
     const peeked = await peek(input.pieces(), KIND_HEAD)
     const before = this.findings.length
-    const kind: Kind = isTarHead(peeked.head) ? 'tar' : containerKind(peeked.head, size ?? Number.POSITIVE_INFINITY)
+    const isTar = isTarHead(peeked.head) || (this.#isLayer(names) && isEmptyTar(peeked.head))
+    const kind: Kind = isTar ? 'tar' : containerKind(peeked.head, size ?? Number.POSITIVE_INFINITY)
     try {
       await this.#stream(entry, kind, peeked, input, depth)
     } catch (error) {
@@ -133,7 +141,7 @@ class Look {
     }
 
     const whole = size === peeked.first.length ? peeked.first : null
-    const random = kept.use(whole, source => this.#atRandom(names, source, kind, found.length > 0))
+    const random = kept.use(whole, source => this.#atRandom(entry, source, kind, found.length > 0, depth))
     const around = random?.packed ? await this.#packed(names, random.packed, depth) : Number.POSITIVE_INFINITY
     const streams = kind === 'tar' || kind === 'gzip' ? [] : heads.found.filter(at => at < around && !random?.told(at))
     if (streams.length > 0) await this.#zlibStreams(names, kept.source(whole), streams, depth)
@@ -143,8 +151,8 @@ class Look {
     if (references.tooMany) this.problem(names, problem('too-many'))
     if (apart.found >= 0) this.problem(names, problem('apart', `offset ${apart.found}`))
     const sha256 = hash?.digest('hex') ?? null
-    const diffId = kind === 'tar' && isLayer(names) ? sha256 : this.#diffId
-    return { sha256, facts: random?.facts ?? null, diffId }
+    const diffId = kind === 'tar' && this.#isLayer(names) ? sha256 : this.#diffId
+    return { sha256, facts: random?.facts ?? null, diffId, members: this.#members }
   }
 
   /** What is packed without compression shows in the bytes of the whole as well: it is told once. */
@@ -163,7 +171,7 @@ class Look {
   /** Kinds that are read as they come. */
   async #stream(entry: Entry, kind: Kind, peeked: Peeked, input: Input, depth: number): Promise<void> {
     const { names } = entry
-    if (kind !== 'tar' && kind !== 'gzip' && !(kind === 'zstd' && isLayer(names))) return
+    if (kind !== 'tar' && kind !== 'gzip' && !(kind === 'zstd' && this.#isLayer(names))) return
     if (depth > LIMITS.depth) return this.problem(names, problem('too-deep'))
     if (kind === 'tar') return this.#tar(names, peeked.all, depth)
     const inner = { names: [...names, kind === 'gzip' ? gzipName(peeked.head) : kind], size: null, path: null }
@@ -173,7 +181,7 @@ class Look {
       // A larger one may still be read as a stream.
       if (read.code !== 'too-large') return this.problem(names, read)
     }
-    const limits = isLayer(names) ? null : { budget: this.#budget, fed: () => input.size }
+    const limits = this.#isLayer(names) ? null : { budget: this.#budget, fed: () => input.size }
     const stream = new Decompression(peeked.all, kind, limits)
     try {
       await this.#unpacked(names, inner, stream.pieces(), depth)
@@ -192,10 +200,10 @@ class Look {
     pieces: AsyncGenerator<Buffer>,
     depth: number,
   ): Promise<void> {
-    const unpacked = isLayer(names) ? createHash('sha256') : null
+    const unpacked = this.#isLayer(names) ? createHash('sha256') : null
     const input = new Input(pieces, piece => void unpacked?.update(piece))
     const { head, all } = await peek(input.pieces(), KIND_HEAD)
-    if (isTarHead(head)) {
+    if (isTarHead(head) || (this.#isLayer(names) && isEmptyTar(head))) {
       await this.#tar(names, all, depth)
       await drain(all)
       this.#diffId = unpacked?.digest('hex') ?? null
@@ -203,20 +211,23 @@ class Look {
   }
 
   async #tar(names: readonly string[], pieces: AsyncIterable<Buffer>, depth: number): Promise<void> {
-    const layer = isLayer(names)
+    const layer = this.#isLayer(names)
     for await (const member of readTar(pieces, '')) {
       const path = [...names, member.name]
       this.findings.push(...checkNames(path.join('!'), member, this.#forbidden))
       if (!layer && !this.#budget.take(0)) return this.problem(names, problem('too-large'))
       // Each file of a layer is a file of the artefact.
-      const look = layer ? new Look(this.#forbidden, this.#wanted, this.findings) : this
+      const look = layer ? new Look(this.#forbidden, { ...this.#wanted, layer: false }, this.findings) : this
       const entry = { names: path, size: member.size, path: null, contents: member.contents() }
-      if (member.type === 'file') await look.file(entry, layer ? 1 : depth + 1)
+      const looked = member.type === 'file' ? await look.file(entry, layer ? 1 : depth + 1) : null
+      if (!layer || !this.#wanted.facts) continue
+      const { name, type, mode, target } = member
+      this.#members.push({ name, type, mode, target, facts: looked?.facts ?? null })
     }
   }
 
   /** What is told by looking at a file here and there: its parts, and the kinds that show at its end. */
-  #atRandom(names: readonly string[], source: ByteSource, kind: Kind, holdsReferences: boolean) {
+  #atRandom({ names }: Entry, source: ByteSource, kind: Kind, holdsReferences: boolean, depth: number) {
     const file = names.join('!')
     const head = source.read(0, 16)
     const elf = isElf(head)
@@ -230,9 +241,9 @@ class Look {
     if (full === 'zip' || full === 'zlib') {
       if (source.size <= LIMITS.member) packed = source.read(0, source.size)
       else if (full === 'zip') this.problem(names, problem('too-large'))
-    } else if (full !== null && full !== 'tar' && full !== 'gzip' && !(full === 'zstd' && isLayer(names)))
+    } else if (full !== null && full !== 'tar' && full !== 'gzip' && !(full === 'zstd' && this.#isLayer(names)))
       this.problem(names, problem('opaque', full))
-    const facts = names.length === 1 && this.#wanted.facts ? this.#facts(source, elf, file) : null
+    const facts = depth === 1 && this.#wanted.facts ? this.#facts(source, elf, file) : null
     return {
       packed,
       facts,
@@ -336,6 +347,9 @@ const SINGLE_TRAILER = 296
 /** A finding in what is packed in a file, with the place of that. */
 const inPart = (finding: Finding, part: string): Finding =>
   'part' in finding && finding.part === null ? { ...finding, part } : finding
+
+/** A layer that changes nothing: an archive's end alone. */
+const isEmptyTar = (head: Buffer): boolean => head.length >= BLOCK && head.every(byte => byte === 0)
 
 const inMemory = (bytes: Buffer): Omit<Entry, 'names'> => ({ size: bytes.length, path: null, contents: once(bytes) })
 
