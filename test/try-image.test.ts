@@ -7,6 +7,7 @@ import { afterAll, beforeEach, expect, test } from 'vitest'
 import { open } from '../src/archive/members.ts'
 import { fromText } from '../src/paths.ts'
 import { programIn, unpackImage } from '../src/try/image.ts'
+import { type Entry, tar } from './support/raw-tar.ts'
 
 const work = fs.mkdtempSync(join(tmpdir(), 'storefree-image-'))
 afterAll(() => fs.rmSync(work, { recursive: true }))
@@ -14,36 +15,6 @@ let place: string
 beforeEach(() => {
   place = fs.mkdtempSync(join(work, 't'))
 })
-
-type Entry = readonly [name: string, type: 'file' | 'directory' | 'link' | 'hardlink', text?: string]
-const TYPE = { file: '0', hardlink: '1', link: '2', directory: '5' }
-
-/** A tar as a stranger would write it: no name is refused. */
-function tar(entries: readonly Entry[]): Buffer {
-  const blocks = entries.flatMap(([name, type, text = '']) => {
-    const head = Buffer.alloc(512)
-    const body = type === 'file' ? Buffer.from(text) : Buffer.alloc(0)
-    head.write(name, 0)
-    head.write('0000755', 100)
-    head.write('0000000', 108)
-    head.write('0000000', 116)
-    head.write(body.length.toString(8).padStart(11, '0'), 124)
-    head.write('00000000001', 136)
-    head.write(TYPE[type], 156)
-    if (type === 'link' || type === 'hardlink') head.write(text, 157)
-    head.write('ustar\x0000', 257)
-    head.fill(0x20, 148, 156)
-    head.write(
-      `${head
-        .reduce((sum, byte) => sum + byte, 0)
-        .toString(8)
-        .padStart(6, '0')}\0 `,
-      148,
-    )
-    return [head, body, Buffer.alloc(-body.length & 511)]
-  })
-  return Buffer.concat([...blocks, Buffer.alloc(1024)])
-}
 
 /** As `docker save` writes it, unpacked. */
 async function unpacked(layers: readonly (readonly Entry[])[], config: object = {}): Promise<string> {
@@ -133,4 +104,11 @@ test('a program is found by the PATH of the image, through its links', async () 
 
 test('a user by name, and what is no image, is said', async () => {
   await expect(unpacked([], { User: 'nginx' })).rejects.toThrow('a user by name is not looked up')
+})
+
+test("a whiteout of `..` removes nothing: it took the directory around the root's with it", async () => {
+  const layers = ['.wh...', '.wh..', '.wh.', 'a/.wh...', '.wh..wh.plnk'].map(name => [[name, 'file']] as const)
+  const root = await unpacked([[['a/b', 'file', 'x']], ...layers])
+  expect(fs.readFileSync(join(root, 'a/b'), 'utf8')).toBe('x')
+  expect(fs.existsSync(join(place, 'image/manifest.json'))).toBe(true)
 })
