@@ -71,6 +71,9 @@ test_needs=(
   python3:python3
   unzip:unzip
   mksh:mksh
+  zsh:zsh   # completions
+  fish:fish
+  mandoc:mandoc # the man page
   setcap:libcap2-bin
   gdb:gdb
   go:golang-go         # its linker lays programs out in a way that patchelf gets wrong

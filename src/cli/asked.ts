@@ -50,3 +50,4 @@ export function parseNeedKinds(text: string): NeedKind[] {
     return kind
   })
 }
+parseNeedKinds.words = NEED_KINDS

@@ -143,6 +143,7 @@ export function parseKinds(text: string, before: readonly DataKind[] = []): Data
   })
   return [...new Set([...before, ...kinds])]
 }
+parseKinds.words = DATA_KINDS
 
 function parseName(text: string): string {
   if (!/^[^/\x00-\x1f]+$/.test(text) || text.startsWith('.') || text.startsWith('-'))

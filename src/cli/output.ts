@@ -37,6 +37,8 @@ export const withOutput = (command: Command): Command =>
 export function collect(glob: string, before: readonly string[] = []): string[] {
   return [...before, glob]
 }
+/** What describes the option (described.ts) sees by this. */
+collect.repeatable = true
 
 /**
  * Whether a line can be written over: a terminal, and not a dumb one (Emacs, some CI). Nothing else that we write is more

@@ -32,3 +32,6 @@ export { isReference, referenceTable, traceText, verifyJson, verifySummary } fro
 export { whyJson, whyText } from '../report/why.ts'
 export { tryBundle } from '../try/try.ts'
 export { audit } from '../verify/audit.ts'
+export { bashCompletion } from './shell/bash.ts'
+export { fishCompletion } from './shell/fish.ts'
+export { zshCompletion } from './shell/zsh.ts'

@@ -1,6 +1,7 @@
 /** All commands with their options: what is parsed, and what help, completions and the man page are made from. */
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
+import { addCompletions } from './completions.ts'
 import { addGraph } from './graph.ts'
 import { addInspect } from './inspect.ts'
 import { addMake } from './make.ts'
@@ -22,7 +23,7 @@ export function programOf(traced: readonly string[]): Command {
     .version(VERSION)
     .exitOverride()
     .usage(
-      '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree|graph|report|sbom <target|bundle>\n       bundle inspect <file...>',
+      '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree|graph|report|sbom <target|bundle>\n       bundle inspect <file...>\n       bundle completions bash|zsh|fish',
     )
     .showHelpAfterError('(bundle --help for the options)')
   addMake(program, traced)
@@ -35,5 +36,6 @@ export function programOf(traced: readonly string[]): Command {
   addReport(program)
   addSbom(program)
   addTree(program)
+  addCompletions(program)
   return program
 }
