@@ -5,6 +5,7 @@ import { addCompletions } from './completions.ts'
 import { addGraph } from './graph.ts'
 import { addInspect } from './inspect.ts'
 import { addMake } from './make.ts'
+import { addMan } from './man.ts'
 import { addReport } from './report.ts'
 import { addSbom } from './sbom.ts'
 import { addSize } from './size.ts'
@@ -23,7 +24,7 @@ export function programOf(traced: readonly string[]): Command {
     .version(VERSION)
     .exitOverride()
     .usage(
-      '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree|graph|report|sbom <target|bundle>\n       bundle inspect <file...>\n       bundle completions bash|zsh|fish',
+      '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree|graph|report|sbom <target|bundle>\n       bundle inspect <file...>\n       bundle completions bash|zsh|fish\n       bundle man',
     )
     .showHelpAfterError('(bundle --help for the options)')
   addMake(program, traced)
@@ -37,5 +38,6 @@ export function programOf(traced: readonly string[]): Command {
   addSbom(program)
   addTree(program)
   addCompletions(program)
+  addMan(program)
   return program
 }
