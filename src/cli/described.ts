@@ -21,6 +21,8 @@ export interface DescribedOption {
   readonly text: string
   /** Null for one that takes no value. */
   readonly value: DescribedValue | null
+  /** What it is where it does not stand; null where the text has to say it. */
+  readonly otherwise: string | null
   /** Whether it may stand several times. */
   readonly repeatable: boolean
 }
@@ -83,6 +85,7 @@ const optionOf = (option: Option): DescribedOption => ({
     option.required || option.optional
       ? describedValue(nameIn(option.flags), option.argChoices, option.parseArg)
       : null,
+  otherwise: ['string', 'number'].includes(typeof option.defaultValue) ? String(option.defaultValue) : null,
   repeatable: typeof option.parseArg === 'function' && 'repeatable' in option.parseArg,
 })
 

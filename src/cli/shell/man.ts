@@ -10,6 +10,8 @@ export function manPage({ name, text, options, commands }: Described, version: s
   const named = commands.filter(command => !command.isDefault)
   return `${[
     `.TH ${name.toUpperCase()} 1 "" "storefree ${escaped(version)}" "storefree"`,
+    // Ragged: names of options and files do not stretch.
+    '.ad l',
     '.SH NAME',
     `${name}, storefree \\- ${escaped(text.charAt(0).toLowerCase() + text.slice(1).replace(/\.$/, ''))}`,
     '.SH SYNOPSIS',
@@ -70,10 +72,14 @@ const argumentLines = (argument: DescribedArgument): string[] => [
   line(sentence(argument.text === '' ? 'what it is about' : argument.text) + words(argument, argument.text)),
 ]
 
-const optionLines = ({ short, long, text, value }: DescribedOption): string[] => {
+const optionLines = ({ short, long, text, value, otherwise }: DescribedOption): string[] => {
   const flags = (short === null ? [long] : [short, long]).map(flag => `\\fB${escaped(flag)}\\fR`)
   const of = value === null ? '' : ` \\fI${escaped(value.name)}\\fR`
-  return ['.TP', `${flags.join(', ')}${of}`, line(sentence(text) + words(value, text))]
+  return [
+    '.TP',
+    `${flags.join(', ')}${of}`,
+    line(`${sentence(text)}${words(value, text)}${otherwise === null ? '' : ` Default: ${otherwise}.`}`),
+  ]
 }
 
 /** What it may be, where the text does not say so itself. */
