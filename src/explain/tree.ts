@@ -1,5 +1,5 @@
 /** A bundle as a tree of what needs what: what loaders do first, as libtree(1) draws it, then data. Pure. */
-import type { Explained, Need, NeedKind } from '../model/explained.ts'
+import { type Explained, LOADING, type Need, type NeedKind } from '../model/explained.ts'
 import { fromText } from '../paths.ts'
 import { Chains } from './chains.ts'
 import { namesOf } from './names.ts'
@@ -29,17 +29,6 @@ export interface TreeOptions {
 const NODES_MAX = 20_000
 /** A deeper tree is no one's to read, and a chain in a document that is not ours may have any length. */
 const DEPTH_MAX = 60
-
-const LOADING: ReadonlySet<NeedKind> = new Set([
-  'interp',
-  'needed',
-  'install-name',
-  'loaded',
-  'variant',
-  'dlopen',
-  'wrapper',
-  'shebang',
-])
 
 /** From each program down. */
 export function treeOf(explained: Explained, options: TreeOptions): TreeNode[] {

@@ -113,6 +113,18 @@ export const NEED_KINDS = [
 ] as const satisfies readonly (DependencyKind | 'made')[]
 export type NeedKind = (typeof NEED_KINDS)[number]
 
+/** Of what a process maps or starts: what a tree of libraries goes along. */
+export const LOADING: ReadonlySet<NeedKind> = new Set([
+  'interp',
+  'needed',
+  'install-name',
+  'loaded',
+  'variant',
+  'dlopen',
+  'wrapper',
+  'shebang',
+])
+
 export interface Place {
   /** Null: in `from` itself. */
   readonly file: number | null

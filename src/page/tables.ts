@@ -1,5 +1,6 @@
 /** What stands below the picture: packages as a table, what loaders do as a tree, what stayed out. */
-import type { Bundle, Step } from './bundle.ts'
+import { LOADING } from '../model/explained.ts'
+import type { Bundle } from './bundle.ts'
 import { byId, bytesText, counted, el, fileLink, name, packageLink } from './dom.ts'
 
 /** Nodes of one level of the tree that are shown. */
@@ -69,17 +70,6 @@ export function showPackages({ data }: Bundle): void {
 
 // ---- Libraries ---------------------------------------------------------------------------------------------------
 
-const LOADED: ReadonlySet<Step['kind']> = new Set([
-  'interp',
-  'needed',
-  'install-name',
-  'loaded',
-  'variant',
-  'dlopen',
-  'shebang',
-  'wrapper',
-])
-
 export function showLibraries(bundle: Bundle): void {
   const roots = [...new Set(bundle.data.asked.flatMap(([kind, , to]) => (kind === 'entry' ? [to] : [])))]
   const programs = roots.filter(id => bundle.files[id]?.isLink === false)
@@ -97,7 +87,7 @@ function node(bundle: Bundle, id: number, how: string): HTMLElement {
     el('small', {}, ` ${file === undefined ? '' : bytesText(file.size)}  `, name(how)),
   ]
   const seen = new Set<number>()
-  const next = bundle.needs(id).filter(step => LOADED.has(step.kind) && !seen.has(step.to) && seen.add(step.to))
+  const next = bundle.needs(id).filter(step => LOADING.has(step.kind) && !seen.has(step.to) && seen.add(step.to))
   if (next.length === 0) return el('li', {}, ...label)
   const children = el('ul')
   const details = el('details', {}, el('summary', {}, ...label), children)
