@@ -4,7 +4,6 @@
  * the bundle's own manifest says; the pipeline runs it on the staged tree before anything is published.
  */
 
-import { posix } from 'node:path'
 import { digestOfHash, MANIFEST, type Manifest, pathBytes, readManifest } from '../apply/manifest.ts'
 import { type Artefact, type ArtefactKind, type Member, open } from '../archive/members.ts'
 import type { ElfFacts } from '../elf/facts.ts'
@@ -18,19 +17,11 @@ import { type BundlePath, fromText } from '../paths.ts'
 import type { HashSet } from '../references/scan.ts'
 import { type BundledProgram, type BundleTree, type Closure, checkClosure, checkTree } from './checks/closure.ts'
 import { checkBelow, checkEntry, checkPlace } from './checks/entries.ts'
-import { checkRoot } from './checks/image-root.ts'
-import {
-  checkImages,
-  JSON_MAX as DOCUMENT_MAX,
-  type ImageFile,
-  isLayer,
-  mayBeDocument,
-  partsNamed,
-} from './checks/images.ts'
 import { checkManifest, type Seen } from './checks/manifest.ts'
 import { checkBlob } from './checks/oci.ts'
 import { type Looked, lookInto, type Wanted } from './checks/packed.ts'
 import { checkNames, type Forbidden } from './checks/references.ts'
+import { ImageFiles, type Parts } from './image-files.ts'
 
 export interface VerifyOptions {
   /** Hashes that must not appear without a store directory either; without them, those that a bundle's manifest has. */
@@ -104,9 +95,7 @@ class Reading {
   /** Contents of the files that `relocate` changes, and of its table. */
   readonly #filled = new Map<string, Buffer>()
   readonly #keeps: ReadonlySet<string>
-  readonly #ofImages = new Map<string, ImageFile>()
-  /** Parts of images, by names that only their documents tell. */
-  readonly #parts: Parts
+  readonly #ofImages: ImageFiles
   readonly #hardLinks = new Map<string, string>()
   /** Files with several names, by what tells them apart. */
   readonly #linked = new Map<string, { readonly name: string; readonly looked: Looked }>()
@@ -120,9 +109,8 @@ class Reading {
     known: Manifest | null,
     options: VerifyOptions,
     progress: Progress,
-    parts: Parts = NO_PARTS,
+    parts: Parts | null = null,
   ) {
-    this.#parts = parts
     this.#path = path
     this.#artefact = artefact
     this.#known = known
@@ -132,6 +120,8 @@ class Reading {
       hashes: options.hashes ?? (known && closureOf(known)),
       directories: options.storeDirectories ?? [],
     }
+    const isFile = (name: string): boolean => this.#seen.get(name)?.type === 'file'
+    this.#ofImages = new ImageFiles({ all: this.#names, links: this.#links, hardLinks: this.#hardLinks, isFile }, parts)
     this.#keeps = new Set(known?.templates === undefined ? [] : [TEMPLATES, ...known.templates.map(pathBytes)])
   }
 
@@ -179,8 +169,8 @@ class Reading {
     let sha256: string | null = null
     if (member.type === 'file') {
       const blob = checkBlob(name)
-      const layer = this.#known === null && this.#isLayer(name)
-      const isDocument = this.#known === null && this.#isDocument(name, member.size)
+      const layer = this.#known === null && this.#ofImages.isLayer(name)
+      const isDocument = this.#known === null && this.#ofImages.isDocument(name, member.size)
       const isOfImage = layer || isDocument
       const facts = this.#closed || this.#options.facts === true
       const wanted = { digest: this.#known !== null || isOfImage, facts, layer }
@@ -188,8 +178,7 @@ class Reading {
       const json = isDocument ? await bytesOf(read) : null
       const whole = json === null ? read : { ...read, contents: () => once(json) }
       const looked = await this.#lookOnce(whole, name, wanted)
-      if (isOfImage)
-        this.#ofImages.set(name, { ...looked, size: member.size, json, unread: looked.findings.some(isUnread) })
+      if (isOfImage) this.#ofImages.add(name, member.size, json, looked)
       this.#findings.push(...looked.findings, ...(blob?.(looked.sha256) ?? []))
       sha256 = looked.sha256
       if (looked.facts?.format === 'elf') this.#elf.set(name, looked.facts)
@@ -222,12 +211,17 @@ class Reading {
     return { ...member, contents: () => once(bytes) }
   }
 
+  /** Parts of images that were read as something else; null when there are none. */
+  partsMissed(): Parts | null {
+    return this.#ofImages.missed()
+  }
+
   verification(): Verification {
     const manifest = this.#known
     const closure = this.#closed ? this.#checkClosed() : null
     if (this.#closed) this.#findings.push(...checkBelow(this.#names, this.#seen))
     if (manifest) this.#findings.push(...checkManifest(manifest, this.#seen, this.#filled, this.#place))
-    else this.#checkImages()
+    else this.#findings.push(...this.#ofImages.check(this.#closed))
     const { findings, allowed } = this.#judged()
     return {
       kind: this.#artefact.kind,
@@ -241,50 +235,6 @@ class Reading {
       elf: this.#elf,
       names: this.#names,
     }
-  }
-
-  #isLayer(name: string): boolean {
-    return isLayer(name) || this.#parts.layers.has(name)
-  }
-
-  #isDocument(name: string, size: number): boolean {
-    return mayBeDocument(name, size) || (size <= DOCUMENT_MAX && this.#parts.documents.has(name))
-  }
-
-  /** Parts of images that were read as something else; null when there are none. */
-  partsMissed(): Parts | null {
-    if (this.#parts !== NO_PARTS) return null
-    const { documents, layers } = partsNamed(this.#ofImages)
-    const places = (names: ReadonlySet<string>): Set<string> =>
-      new Set([...names].flatMap(name => this.#leads(name) ?? []).filter(name => this.#seen.get(name)?.type === 'file'))
-    const parts = { documents: places(documents), layers: places(layers) }
-    const missed = [...parts.documents, ...parts.layers].some(name => !this.#ofImages.has(name))
-    return missed ? parts : null
-  }
-
-  #checkImages(): void {
-    const { findings, images } = checkImages(this.#ofImages, name => this.#leads(name))
-    this.#findings.push(...findings)
-    if (!this.#closed) return
-    // Images share layers, and what is wrong with them.
-    const told = new Set<string>()
-    for (const finding of images.flatMap(checkRoot)) {
-      const key = JSON.stringify(finding)
-      if (!told.has(key)) this.#findings.push(finding)
-      told.add(key)
-    }
-  }
-
-  /** The name of the file that a name leads to: `docker save` has links for layers that occur twice. */
-  #leads(name: string): string | null {
-    let at = name
-    for (let links = 0; links < LINKS_MAX; links++) {
-      const target = this.#links.get(at)
-      const other = target === undefined ? this.#hardLinks.get(at) : posix.join(posix.dirname(at), target)
-      if (other === undefined) return this.#names.has(at) ? at : null
-      at = posix.normalize(other)
-    }
-    return null
   }
 
   /** Where a directory lies: what `relocate` has written into its files. */
@@ -321,17 +271,6 @@ class Reading {
     return { findings: findings.sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0)), allowed }
   }
 }
-
-interface Parts {
-  readonly documents: ReadonlySet<string>
-  readonly layers: ReadonlySet<string>
-}
-
-const NO_PARTS: Parts = { documents: new Set(), layers: new Set() }
-/** As the kernel: a path of more links than this is a cycle. */
-const LINKS_MAX = 40
-
-const isUnread = (finding: Finding): boolean => finding.code === 'container-unread' && finding.severity === 'error'
 
 /** A finding in a file, told of another name of it. */
 const renamed =
