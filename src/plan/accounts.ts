@@ -7,23 +7,18 @@ import type { ElfFacts } from '../elf/facts.ts'
 import { ADDRESS_END } from '../entry/relocations.ts'
 import type { Template } from '../entry/templates.ts'
 import type { Finding } from '../model/findings.ts'
-import type { DependencyGraph, FileNode, Verdict } from '../model/graph.ts'
+import type { DependencyGraph, FileNode } from '../model/graph.ts'
 import type { Account, Edit, Outcome } from '../model/plan.ts'
-import { storePathOf } from '../nix/store-path.ts'
-import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
-import { leftOut } from '../references/follow.ts'
+import type { BundlePath, SourcePath } from '../paths.ts'
 import type { Reference } from '../references/reference.ts'
 import { blanked, fixed, inText, names, type Overwrite, rootLength, type Target } from '../references/rewrite.ts'
-import { refuseAll, type Site, spliced, type TextEdit, type Splice as TextSplice } from '../script/edit.ts'
+import { type Site, spliced } from '../script/edit.ts'
 import type { Language } from '../script/language.ts'
-import { editPerl } from '../script/perl-edit.ts'
 import { withStart } from '../script/polyglot.ts'
-import { editPth } from '../script/pth-edit.ts'
-import { pycSource } from '../script/pyc.ts'
-import { editPython } from '../script/python-edit.ts'
-import { editShell, type Polyglot } from '../script/shell-edit.ts'
-import { isFoundByLandmark } from './landmark.ts'
+import { expressions, type Start } from './expressions.ts'
+import { Losses } from './losses.ts'
 import { missedReferences } from './missed.ts'
+import { asSplice, inBytes, type Splice, withoutOverlaps } from './splices.ts'
 
 /** What is written, and what became of each reference. */
 export interface Rewritten {
@@ -37,8 +32,6 @@ export interface RelocatedSite {
   readonly target: Target
 }
 
-type Splice = Edit & { op: 'splice' }
-
 /** A part of a file that is replaced as a whole, in bytes. */
 interface Range {
   readonly offset: number
@@ -49,8 +42,7 @@ export class Accounts {
   readonly #graph: DependencyGraph
   readonly #targets: ReadonlyMap<string, Target>
   readonly #prefix: string | null
-  /** Directories of the inputs that something was taken from. */
-  readonly #directories = new Set<string>()
+  readonly #losses: Losses
   readonly #linked = new Set<Target>()
 
   /** @param targets where store paths go, by hash */
@@ -58,9 +50,7 @@ export class Accounts {
     this.#graph = graph
     this.#targets = targets
     this.#prefix = prefix
-    for (const path of [...graph.files.keys(), ...graph.links.keys()])
-      for (let d = directoryOf(path); d !== '' && !this.#directories.has(d); d = directoryOf(d))
-        this.#directories.add(d)
+    this.#losses = new Losses(graph)
   }
 
   /** What binaries name by its link, so far. */
@@ -152,7 +142,7 @@ export class Accounts {
       end = offset + edit.from.length
       last = to ? 'fixed' : 'blanked'
       edits.push(edit)
-      return account(last, to === null && this.#misses(node, verdicts[i]!))
+      return account(last, to === null && this.#losses.of(node, verdicts[i]!))
     })
     return { edits, accounts }
   }
@@ -168,7 +158,7 @@ export class Accounts {
         return this.#account(node, at, i, 'fixed', false)
       }
       edits.push(asSplice(blanked(reference)))
-      return this.#account(node, at, i, 'blanked', this.#misses(node, node.verdicts[i]!))
+      return this.#account(node, at, i, 'blanked', this.#losses.of(node, node.verdicts[i]!))
     })
     return { edits: withoutOverlaps(edits), accounts }
   }
@@ -187,7 +177,7 @@ export class Accounts {
       const to = target !== null && names(reference, target) ? target.at : null
       return { offset: reference.offset, length: rootLength(reference, target), to }
     })
-    const { splices, outcomes } = edited(language, text, at, sites, start)
+    const { splices, outcomes } = expressions(language, text, at, sites, start)
     const edits = splices.map(inBytes)
     const bySite = new Map(indices.map((i, site) => [i, outcomes[site]!]))
     const accounts = node.references.map((reference, i): Account => {
@@ -197,7 +187,7 @@ export class Accounts {
       // What is escaped was put together for a pattern or another language: no expression stands there.
       const isUnhandled = outcome === 'refused' || (outcome === undefined && !reference.bare)
       const missed = isUnhandled || (outcome === 'blanked' && this.#isMissing(reference))
-      return this.#account(node, at, i, 'blanked', missed && this.#misses(node, node.verdicts[i]!))
+      return this.#account(node, at, i, 'blanked', missed && this.#losses.of(node, node.verdicts[i]!))
     })
     return { edits: withoutOverlaps(edits), accounts }
   }
@@ -258,12 +248,7 @@ export class Accounts {
   findings(accounts: readonly Account[]): Finding[] {
     const isBinary = (path: SourcePath): boolean =>
       /^(?:elf|macho)$/.test(this.#graph.files.get(path)?.facts.format ?? '')
-    return missedReferences(accounts, this.#prefix === null, path => this.#isBundled(path), isBinary)
-  }
-
-  /** Whether a program misses what a reference names, should nothing be put in its place. */
-  misses({ file, verdict }: Account): boolean {
-    return this.#misses(this.#graph.files.get(file)!, verdict)
+    return missedReferences(accounts, this.#prefix === null, path => this.#losses.isBundled(path), isBinary)
   }
 
   #account(node: FileNode, at: BundlePath, i: number, outcome: Outcome, missed: boolean): Account {
@@ -278,22 +263,6 @@ export class Accounts {
   #isMissing(reference: Reference): boolean {
     return this.#targetOf(reference) === null
   }
-
-  /**
-   * Whether a program looks for something where nothing is any more: what is named was worth bringing, or is in the
-   * bundle for some other reason.
-   */
-  #misses(node: FileNode, { rule, target, followed }: Verdict): boolean {
-    if (NEVER_MISSED.has(rule) || isUnread(node.path)) return false
-    // What a compiled module names, its source names too, and answers for.
-    if (node.path.endsWith('.pyc') && this.#graph.files.has(pycSource(node.path) as SourcePath)) return false
-    if (rule === 'own-tree' && target !== null && isFoundByLandmark(this.#graph, node.path, target)) return false
-    return followed || (target !== null && this.#isBundled(target))
-  }
-
-  #isBundled(path: SourcePath): boolean {
-    return this.#graph.files.has(path) || this.#graph.links.has(path) || this.#directories.has(path)
-  }
 }
 
 /** The accounts when strings of some objects turned out to stay blanked (apply/relocation-table.ts). */
@@ -303,82 +272,16 @@ export function withoutRelocation(
   graph: DependencyGraph,
 ): readonly Account[] {
   if (refused.size === 0) return accounts
-  const fates = new Accounts(graph, new Map(), null)
+  const losses = new Losses(graph)
   return accounts.map(account =>
     account.outcome === 'relocated' && refused.has(account.at)
-      ? { ...account, outcome: 'blanked', missed: fates.misses(account) }
+      ? { ...account, outcome: 'blanked', missed: losses.of(graph.files.get(account.file)!, account.verdict) }
       : account,
   )
 }
-
-/** Whether no run reads a file: it is in the bundle because all of a package is wanted. */
-function isUnread(path: SourcePath): boolean {
-  const root = storePathOf(path)?.root
-  return root !== undefined && leftOut(path.slice(root.length + 1)) !== null
-}
-
-/** Rules for what a program does not look for when it runs, or for what something else answers for. */
-const NEVER_MISSED: ReadonlySet<string> = new Set([
-  'shebang',
-  'option',
-  'configuration',
-  'loader',
-  'libraries',
-  'absent',
-  'other-tree',
-])
 
 /** The virtual address of some bytes of a file; null when no segment loads them all. */
 function addressOf({ segments }: ElfFacts, offset: number, length: number): number | null {
   const segment = segments.find(s => s.type === PT.load && offset >= s.offset && offset + length <= s.offset + s.filesz)
   return segment ? segment.vaddr + offset - segment.offset : null
-}
-
-/** What runs a script that `/bin/sh` starts, and the interpreter's name. */
-export interface Start extends Polyglot {
-  readonly name: string
-}
-
-function edited(
-  language: Language | null,
-  text: string,
-  at: BundlePath,
-  sites: readonly Site[],
-  start: Start | null,
-): TextEdit {
-  if (language === 'shell') return editShell(text, at, sites, start)
-  if (language === 'pth') return editPth(text, at, sites)
-  const edit =
-    language === 'python'
-      ? editPython(text, at, sites)
-      : language === 'perl'
-        ? editPerl(text, at, sites)
-        : refuseAll(text, sites, 'unparsable')
-  return start === null ? edit : withStart(text, at, sites, edit, start.name, start)
-}
-
-const inBytes = ({ offset, length, text }: TextSplice): Splice => ({
-  op: 'splice',
-  offset,
-  length,
-  to: Buffer.from(text, 'latin1'),
-})
-
-const asSplice = ({ offset, from, to }: Overwrite): Edit & { op: 'splice' } => ({
-  op: 'splice',
-  offset,
-  length: from.length,
-  to,
-})
-
-/** Of splices over the same bytes the first one counts: `/nix/store//nix/store`. */
-function withoutOverlaps(edits: readonly Splice[]): Splice[] {
-  const kept: Splice[] = []
-  let end = 0
-  for (const edit of [...edits].sort((a, b) => a.offset - b.offset)) {
-    if (edit.offset < end) continue
-    kept.push(edit)
-    end = edit.offset + edit.length
-  }
-  return kept
 }
