@@ -6,7 +6,6 @@
 import { availableParallelism } from 'node:os'
 import { apply } from './apply/apply.ts'
 import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manifest.ts'
-import type { Compression } from './archive/compress.ts'
 import { BundleError } from './errors.ts'
 import { fromGraph } from './explain/from-graph.ts'
 import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
@@ -14,11 +13,10 @@ import { disallowed } from './explain/why.ts'
 import { type Progress, silent } from './io/progress.ts'
 import { push, registryRef } from './io/registry.ts'
 import { assertFree, Staging, writeFile } from './io/staging.ts'
-import { realPath, sameContents, stat, withFile } from './io/store.ts'
-import { isMachOProgram } from './macho/facts.ts'
+import { realPath, sameContents, withFile } from './io/store.ts'
 import type { Explained } from './model/explained.ts'
 import type { Finding } from './model/findings.ts'
-import type { DependencyGraph, FileFacts } from './model/graph.ts'
+import type { DependencyGraph } from './model/graph.ts'
 import type { BundlePlan, PlanOptions } from './model/plan.ts'
 import type { Policy } from './model/policy.ts'
 import type { Target } from './model/target.ts'
@@ -26,14 +24,12 @@ import { readClosure } from './nix/closure.ts'
 import { type ClosureFacts, closureOf } from './nix/database.ts'
 import { storePathOf } from './nix/store-path.ts'
 import { type BundleOptions, formatOf, imageOptions, outputPath, planOptions, scanOptions } from './options.ts'
-import { type Packed, type PackedFile, pack } from './pack/archive.ts'
-import { groupsOf, imageFacts, ownPackage, programsOf, withManifest } from './pack/contents.ts'
-import { debArchitecture, debPrefix, writeDeb } from './pack/deb.ts'
-import { singleFor, writeExe } from './pack/exe.ts'
-import { ENDINGS, type Format } from './pack/format.ts'
-import { addition, entrypointOf, type ImageOptions } from './pack/image.ts'
-import { type WrittenImage, writeImage } from './pack/oci.ts'
+import { imageFacts, withManifest } from './pack/contents.ts'
+import { debArchitecture, debPrefix } from './pack/deb.ts'
+import { singleFor } from './pack/exe.ts'
+import { addition, type ImageOptions } from './pack/image.ts'
 import { unwritable } from './pack/unwritable.ts'
+import { entryOf, packImage, packTree } from './packing.ts'
 import { baseName, fromText, type SourcePath, toText } from './paths.ts'
 import { withoutRelocation } from './plan/accounts.ts'
 import { plan as makePlan } from './plan/plan.ts'
@@ -46,6 +42,7 @@ import { ownersOf } from './scan/owners.ts'
 import { scan } from './scan/scan.ts'
 import { resolveTargets } from './target/target.ts'
 import { trace } from './target/trace.ts'
+import { destinationOf, fullName, titleOf } from './title.ts'
 import { compareChoices } from './verify/checks/choices.ts'
 import { partsOf } from './verify/checks/parts.ts'
 import { verify } from './verify/verify.ts'
@@ -167,16 +164,10 @@ async function write(
       return report(destination, findings, written.files, null, known?.size)
     }
     progress.update('packing')
-    const archive = staging.scratch('archive')
     const files = withManifest(written.files, manifest.length)
-    const made = image && (await packImage(staging, files, title, graph, plan, how.prefix!, image, cwd))
-    const packed =
-      made ??
-      (format === 'exe'
-        ? await writeExe(staging.tree, files, title.system, entryOf(title, graph, options), archive)
-        : format === 'deb'
-          ? await packDeb(staging, files, title, graph, how.prefix!, options, cwd)
-          : await pack(staging.tree, files, fullName(title), archive, COMPRESSION[format]))
+    const input = { staging, files, title, graph, plan, prefix: how.prefix, format, options, cwd }
+    const made = image && (await packImage(input, image))
+    const packed = made ?? (await packTree(input))
     const pushed =
       made &&
       registry &&
@@ -297,40 +288,6 @@ function unwantedIn(
   ]
 }
 
-const COMPRESSION: Readonly<Record<Exclude<Format, 'dir'>, Compression>> = {
-  tar: 'none',
-  'tar.gz': 'gzip',
-  'tar.zst': 'zstd',
-  // What is in them is compressed.
-  oci: 'none',
-  deb: 'none',
-  exe: 'none',
-}
-
-const fullName = ({ name, version }: Title): string => (version === null ? name : `${name}-${version}`)
-
-function titleOf(target: Target, graph: DependencyGraph, name: string | undefined): Title {
-  const systems = [...graph.files.values()].flatMap(({ facts }) => systemOf(facts) ?? [])
-  const entry = graph.entries[0]
-  const first = entry && graph.files.get(graph.links.get(entry.source)?.target ?? entry.source)?.facts
-  const system = (first && systemOf(first)) ?? systems[0] ?? 'any-linux'
-  return name === undefined
-    ? {
-        name: toText(target.name),
-        version: target.version === null ? null : toText(target.version),
-        system,
-      }
-    : { name, version: null, system }
-}
-
-/** The system of a program as Nix names it; null for what is no program. */
-function systemOf(facts: FileFacts): string | null {
-  if (facts.format === 'elf') return facts.program ? `${facts.arch}-linux` : null
-  if (!isMachOProgram(facts)) return null
-  const [only, another] = new Set(facts.slices.map(s => s.arch.replace(/^arm64e?$/, 'aarch64')))
-  return `${another === undefined ? only : 'universal'}-darwin`
-}
-
 /** What is wrong with the user's own files of an image, by their places in it. */
 async function verifyAdded({ add = [] }: ImageOptions, cwd: string, progress: Progress): Promise<Finding[]> {
   const findings: Finding[] = []
@@ -346,42 +303,6 @@ async function verifyAdded({ add = [] }: ImageOptions, cwd: string, progress: Pr
   return findings
 }
 
-/** What a single file runs, a path in the bundle. @throws BundleError('usage') */
-const entryOf = ({ name }: Title, graph: DependencyGraph, { image = {} }: BundleOptions): string =>
-  entrypointOf(programsOf(graph), name, image.entrypoint)
-
-function packDeb(
-  staging: Staging,
-  files: readonly PackedFile[],
-  title: Title,
-  graph: DependencyGraph,
-  prefix: string,
-  { image = {}, link = false }: BundleOptions,
-  cwd: string,
-): Promise<Packed> {
-  const programs = graph.entries.map(e => e.at)
-  const options = { link, add: image.add ?? [] }
-  const archive = staging.scratch('archive')
-  return writeDeb(staging.tree, files, prefix, programs, title, options, cwd, archive, name => staging.scratch(name))
-}
-
-function packImage(
-  staging: Staging,
-  files: readonly PackedFile[],
-  title: Title,
-  graph: DependencyGraph,
-  plan: BundlePlan,
-  prefix: string,
-  options: ImageOptions,
-  cwd: string,
-): Promise<WrittenImage> {
-  const facts = imageFacts(title, graph, files, prefix, options)
-  const groupOf = groupsOf(graph, plan)
-  const own = ownPackage(graph, groupOf, plan, facts.program)
-  const input = { tree: staging.tree, files, prefix, groupOf, own, facts, cwd }
-  return writeImage(input, options, staging.scratch('archive'), name => staging.scratch(name))
-}
-
 /** The full account: every reference with its file, offset, target and outcome, in the input's own terms. */
 function writeReport(
   path: string,
@@ -391,14 +312,4 @@ function writeReport(
   findings: readonly Finding[],
 ): void {
   writeFile(path, `${JSON.stringify(fullReport(target, graph, plan, findings), null, 1)}\n`)
-}
-
-/** The absolute destination: what the options say; in a directory that is there, under the bundle's own name. */
-function destinationOf(title: Title, { output }: BundleOptions, format: Format, cwd: string): string {
-  const name =
-    format === 'exe' ? title.name : `${fullName(title)}-${title.system}${format === 'dir' ? '' : ENDINGS[format][0]}`
-  if (output === undefined) return fromText(`${cwd}/${name}`)
-  const path = outputPath(output, cwd)
-  const inDirectory = output.endsWith('/') && format !== 'dir' && stat(path)?.type === 'directory'
-  return inDirectory ? `${path}/${fromText(name)}` : path
 }

@@ -16,7 +16,18 @@ const ROOMS = [
   // stages, and the nouns that they hand on
   ...['model', 'target', 'scan', 'plan', 'apply', 'verify', 'pack', 'explain', 'try', 'report', 'page'],
   // what is called from outside
-  ...['size.ts', 'policy.ts', 'options.ts', 'sbom.ts', 'bundle.ts', 'explained.ts', 'index.ts', 'cli'],
+  ...[
+    'size.ts',
+    'policy.ts',
+    'options.ts',
+    'title.ts',
+    'packing.ts',
+    'sbom.ts',
+    'bundle.ts',
+    'explained.ts',
+    'index.ts',
+    'cli',
+  ],
 ]
 
 /** Rooms in which decisions are made: they read no file and start no process, but for the adapters of tools. */
