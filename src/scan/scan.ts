@@ -7,50 +7,33 @@
  * the table of references/follow.ts says so.
  */
 
-import { isElf, parseElf } from '../elf/parse.ts'
 import { isStatic, type StubRefusal, stubRefusal } from '../entry/inject.ts'
 import { takesSidecar } from '../entry/sidecar.ts'
 import type { Located } from '../io/bytes.ts'
 import type { Progress } from '../io/progress.ts'
 import { realPath, stat, withFile } from '../io/store.ts'
 import { isMachOProgram } from '../macho/facts.ts'
-import { holdsMachO, parseMachO } from '../macho/parse.ts'
-import type { Finding } from '../model/findings.ts'
-import type {
-  Asked,
-  Brought,
-  DependencyGraph,
-  Evidence,
-  Extra,
-  FileNode,
-  Package,
-  ScanOptions,
-} from '../model/graph.ts'
-import type { Entry, PackageRoot, Traced } from '../model/target.ts'
+import type { DependencyGraph, Evidence, FileNode, ScanOptions } from '../model/graph.ts'
+import type { Entry, PackageRoot } from '../model/target.ts'
 import { storePathOf } from '../nix/store-path.ts'
-import { baseName, directoryOf, type SourcePath } from '../paths.ts'
+import { baseName, type SourcePath } from '../paths.ts'
 import { globs } from '../references/glob.ts'
 import type { Reference } from '../references/reference.ts'
 import type { ScriptFacts } from '../script/facts.ts'
 import { startedBy } from '../script/shebang.ts'
+import { Asking } from './asking.ts'
 import { lookedForBeside } from './beside.ts'
 import { Images } from './dyld.ts'
 import { Edges, here } from './edges.ts'
-import { licences, provide } from './extras.ts'
 import { Files } from './files.ts'
 import { shownHashes } from './hashes.ts'
 import { Holdings, inRealDirectory } from './holdings.ts'
-import { included } from './included.ts'
 import { Processes } from './ld-so.ts'
-import { linksOnTheWay } from './lookup.ts'
 import { machineData } from './machine-data.ts'
-import { compare, packagesOf, withoutHash } from './packages.ts'
-import { Sources, storePaths } from './sources.ts'
+import { compare, withoutHash } from './packages.ts'
+import { Sources } from './sources.ts'
 import { notStripped, strips } from './strips.ts'
 import { Verdicts } from './verdicts.ts'
-
-/** The bits of a file's mode by which a program runs with the rights of its owner or group. */
-const SET_ID = 0o6000
 
 /**
  * The graph of all that the entries need.
@@ -64,12 +47,13 @@ export function scan(
   progress: Progress,
 ): DependencyGraph {
   const scanner = new Scanner(roots, options, progress)
-  for (const root of roots) if (root.tree) scanner.addTarget(root)
-  for (const entry of entries) scanner.addEntry(entry)
-  if (options.data === 'all') for (const root of options.closure) scanner.addPackage(root)
-  for (const opened of options.traced) scanner.addTraced(opened)
+  const { asking } = scanner
+  for (const root of roots) if (root.tree) asking.addTarget(root)
+  for (const entry of entries) asking.addEntry(entry)
+  if (options.data === 'all') for (const root of options.closure) asking.addPackage(root)
+  for (const opened of options.traced) asking.addTraced(opened)
   scanner.run()
-  scanner.addExtras()
+  asking.addExtras()
   scanner.addHashes()
   return scanner.graph(entries)
 }
@@ -78,17 +62,15 @@ class Scanner {
   readonly #sources = new Sources()
   readonly #options: ScanOptions
   readonly #progress: Progress
-  readonly #roots: readonly PackageRoot[]
   readonly #excluded: (path: string) => boolean
   readonly #edges = new Edges()
-  readonly #findings: Finding[] = []
   #hashes: ReadonlySet<string> = new Set()
   readonly #refusals = new Map<SourcePath, StubRefusal>()
   readonly #sidecars = new Map<SourcePath, StubRefusal>()
-  readonly #extras: Extra[] = []
   readonly #verdicts: Verdicts
   readonly #reader: Files
   readonly #held: Holdings
+  readonly asking: Asking
   readonly #processes = new Processes(this.#sources, {
     file: path => void this.#held.addFile(path),
     edge: edge => this.#edges.add(edge),
@@ -100,7 +82,6 @@ class Scanner {
   )
 
   constructor(roots: readonly PackageRoot[], options: ScanOptions, progress: Progress) {
-    this.#roots = roots
     this.#options = options
     this.#progress = progress
     const matches = globs(options.exclude)
@@ -115,52 +96,14 @@ class Scanner {
       { data: options.data, excluded: this.#excluded },
       trees,
     )
-  }
-
-  /** Adds a target's own package, all of it. */
-  addTarget({ root, name }: PackageRoot): void {
-    this.#edges.ask({ kind: 'target', name, to: root })
-    this.#held.addTree(root)
-  }
-
-  addEntry(entry: Entry): void {
-    const path = realPath(entry.source)
-    this.#addAsked('entry', entry.at, entry.source)
-    const node = this.#held.addFile(path)
-    // A store has none of these, a machine has.
-    if (((stat(path)?.mode ?? 0) & SET_ID) !== 0)
-      this.#findings.push({ code: 'set-id-dropped', severity: 'warning', file: path })
-    // What is typed has to run: here a damaged file is an error, in a tree it is data with a finding.
-    if (node.facts.format === 'data')
-      withFile(path, source => {
-        if (isElf(source.read(0, 4))) parseElf(source, path)
-        else if (holdsMachO(source)) parseMachO(source, path)
-      })
-  }
-
-  /** Adds a store path of the closure, if it is on this machine. */
-  addPackage(root: SourcePath): void {
-    if (stat(root) === null) return
-    this.#edges.ask({ kind: 'closure', name: '--closure', to: root })
-    this.#held.bring(root)
-  }
-
-  /** Adds what a program was seen to open. */
-  addTraced({ file, program }: Traced): void {
-    if (this.#excluded(file)) return
-    const to = realPath(file)
-    // A program that is no part of the bundle opens things too.
-    this.#held.addWay(file)
-    for (const link of linksOnTheWay(file)) this.#edges.ask({ kind: 'trace', name: file, to: link })
-    this.#addAsked('trace', file, inRealDirectory(file))
-    const facts = this.#sources.facts(to)
-    // A program that is gone by now, such as one that a test has made, opened what it opened.
-    const from = program === null || stat(program) === null ? to : realPath(program)
-    // What a loader finds by its soname lies in lib/; all else where its path says.
-    const bySoname =
-      facts.format === 'elf' && !facts.program && facts.soname !== null && /\/lib(?:64|32)?$/.test(directoryOf(file))
-    if (bySoname) this.#edges.add({ from, kind: 'dlopen', name: facts.soname!.value, to, via: 'trace' })
-    else this.#edges.add({ from, kind: 'trace', name: file, to, via: 'trace' })
+    this.asking = new Asking(roots, options, {
+      sources: this.#sources,
+      reader: this.#reader,
+      held: this.#held,
+      edges: this.#edges,
+      verdicts: this.#verdicts,
+      excluded: this.#excluded,
+    })
   }
 
   /** Resolves until nothing new comes in: programs first, for an object's names mean what they mean in a process. */
@@ -181,44 +124,22 @@ class Scanner {
       const image = object ? undefined : images.shift()
       if (object) this.#processes.examine(object)
       else if (image) this.#images.examine(image)
-      else if (!this.#settleConditions() && !this.#bringBeside() && !this.#addIncluded()) return
+      else if (!this.#settleConditions() && !this.#bringBeside() && !this.asking.addIncluded()) return
     }
-  }
-
-  /** Adds what was asked for by kind, once it is known what the bundle holds. */
-  addExtras(): void {
-    const add = (
-      kind: 'licence' | 'with',
-      option: string,
-      { brought, findings }: { brought: readonly Brought[]; findings: readonly Finding[] },
-    ): void => {
-      this.#findings.push(...findings)
-      for (const b of brought) {
-        this.#extras.push({ ...b, node: b.link === null ? this.#reader.read(b.from, false) : null })
-        this.#edges.ask({ kind, name: option, to: b.from })
-      }
-    }
-    if (this.#options.licenses) add('licence', '--licenses', licences(this.#packages()))
-    for (const kind of this.#options.with)
-      add(
-        'with',
-        `--with ${kind}`,
-        provide(
-          kind,
-          [...this.#packages().map(p => p.root), ...storePaths()],
-          [...this.#held.files.values()].flatMap(({ references }) => references),
-        ),
-      )
   }
 
   /** Finds the hashes that stand alone: of the closure as it is known by now, whatever else the machine's store holds. */
   addHashes(): void {
-    const nodes = [...this.#held.files.values(), ...this.#extras.flatMap(({ node }) => node ?? [])]
+    const nodes = [...this.#held.files.values(), ...this.asking.extras.flatMap(({ node }) => node ?? [])]
     const links = [...this.#held.links.values()].map(({ text }) => text)
-    this.#hashes = shownHashes([...this.#packages(), ...this.#options.closure.map(root => ({ root }))], nodes, links)
+    this.#hashes = shownHashes(
+      [...this.asking.packages(), ...this.#options.closure.map(root => ({ root }))],
+      nodes,
+      links,
+    )
     for (const [path, node] of this.#held.files) this.#held.files.set(path, this.#reader.withHashes(node, this.#hashes))
-    for (const [i, extra] of this.#extras.entries())
-      if (extra.node) this.#extras[i] = { ...extra, node: this.#reader.withHashes(extra.node, this.#hashes) }
+    for (const [i, extra] of this.asking.extras.entries())
+      if (extra.node) this.asking.extras[i] = { ...extra, node: this.#reader.withHashes(extra.node, this.#hashes) }
   }
 
   graph(entries: readonly Entry[]): DependencyGraph {
@@ -231,8 +152,8 @@ class Scanner {
       if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
     return {
       entries,
-      extras: this.#extras,
-      packages: this.#packages(),
+      extras: this.asking.extras,
+      packages: this.asking.packages(),
       files: new Map([...this.#held.files].sort(([a], [b]) => compare(a, b))),
       links: new Map([...this.#held.links].sort(([a], [b]) => compare(a, b))),
       edges: this.#edges.all,
@@ -253,7 +174,7 @@ class Scanner {
       findings: [
         ...this.#sources.findings,
         ...this.#reader.findings,
-        ...this.#findings,
+        ...this.asking.findings,
         ...this.#held.findings,
         ...onMachine,
         ...this.#processes.findings(started, this.#held.files),
@@ -264,12 +185,6 @@ class Scanner {
   }
 
   // ---- Files and links -----------------------------------------------------------------------------------------
-
-  /** Adds what was asked for by name: the file, and the link that is its name. */
-  #addAsked(kind: Asked['kind'], name: string, path: SourcePath): void {
-    this.#held.add(path)
-    for (const to of new Set([path, realPath(path)])) this.#edges.ask({ kind, name, to })
-  }
 
   /** What lies in a framework or an application comes with all of it: its resources are found from there. */
   #addImage(path: SourcePath): void {
@@ -356,8 +271,6 @@ class Scanner {
     return this.#held.files.size > before
   }
 
-  #included = false
-
   /** Brings what waited for functions that the bundle's objects import by now; false when nothing came of it. */
   #settleConditions(): boolean {
     const before = this.#held.files.size
@@ -366,34 +279,6 @@ class Scanner {
       else this.#held.add(inRealDirectory(target))
     }
     return this.#held.files.size > before
-  }
-
-  /** Brings what `--include` names of the packages that the bundle's files refer to; false when nothing came of it. */
-  #addIncluded(): boolean {
-    if (this.#included) return false
-    this.#included = true
-    const before = this.#held.size
-    const roots = new Set<SourcePath>(this.#roots.map(({ root }) => root))
-    for (const { references } of this.#held.files.values())
-      for (const reference of references) {
-        const root = this.#verdicts.packageOf(reference)
-        if (root !== null) roots.add(root as SourcePath)
-      }
-    for (const glob of this.#options.include) {
-      const paths = included(glob, roots)
-      for (const path of paths) this.#addAsked('include', `--include ${glob}`, path)
-      if (paths.length === 0) this.#findings.push({ code: 'include-nothing', severity: 'warning', file: glob, glob })
-    }
-    return this.#held.size > before
-  }
-
-  #packages(): Package[] {
-    const places = this.#extras.flatMap(e => (e.package === null ? [] : [e.package]))
-    return packagesOf(
-      this.#roots,
-      [...this.#held.files.keys(), ...this.#held.links.keys(), ...places],
-      this.#held.trees,
-    )
   }
 }
 
