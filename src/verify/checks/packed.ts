@@ -14,30 +14,17 @@ import { BLOCK } from '../../archive/tar.ts'
 import { readTar } from '../../archive/untar.ts'
 import { unzip } from '../../archive/unzip.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
-import { type PackedSection, packedSections } from '../../elf/packed-sections.ts'
-import { isElf } from '../../elf/parse.ts'
-import { hasEntry, hasPayload } from '../../elf/payload.ts'
 import { BundleError } from '../../errors.ts'
 import type { ByteSource } from '../../io/bytes.ts'
 import type { MachOFacts } from '../../macho/facts.ts'
-import { holdsMachO } from '../../macho/parse.ts'
 import type { Finding } from '../../model/findings.ts'
 import { ApartSearch } from '../../references/apart.ts'
-import {
-  type ContainerKind,
-  containerKind,
-  containerKindOf,
-  KIND_HEAD,
-  kindByName,
-  LIMITS,
-} from '../../references/containers.ts'
+import { containerKind, KIND_HEAD, LIMITS } from '../../references/containers.ts'
 import { gzipName, readGzip, readZlib } from '../../references/gzip.ts'
 import { Budget, type Problem, problem } from '../../references/inflate.ts'
-import type { OpaqueKind } from '../../references/kind.ts'
 import type { Reference } from '../../references/reference.ts'
 import { ZlibHeads, zlibStreams } from '../../references/zlib-streams.ts'
-import { checkImage, machOFactsOf } from './macho.ts'
-import { factsOf, partsOf } from './parts.ts'
+import { type Kind, type Looking, lookAround } from './around.ts'
 import { checkNames, type Forbidden, grouped, References } from './references.ts'
 import type { LayerMember } from './root.ts'
 
@@ -73,8 +60,6 @@ interface Entry {
 /** What stands behind a name or a stored member in a zip looks like more of a path: the next record, an extra field. */
 const ZIP_FOLLOWS = /\/?(?:PK|UT|ux)$/
 
-type Kind = ContainerKind | OpaqueKind | 'tar' | null
-
 /** Reads a member of what is verified once, and what is packed in it. */
 export async function lookInto(member: Member, name: string, forbidden: Forbidden, wanted: Wanted): Promise<Looked> {
   const look = new Look(forbidden, wanted)
@@ -83,11 +68,11 @@ export async function lookInto(member: Member, name: string, forbidden: Forbidde
   return { findings: look.findings, ...(await look.file(entry, 1)) }
 }
 
-class Look {
+class Look implements Looking {
   readonly findings: Finding[]
   readonly #forbidden: Forbidden
   readonly #wanted: Wanted
-  readonly #budget = new Budget(LIMITS)
+  readonly budget = new Budget(LIMITS)
   #diffId: string | null = null
   readonly #members: LayerMember[] = []
 
@@ -141,7 +126,10 @@ class Look {
     }
 
     const whole = size === peeked.first.length ? peeked.first : null
-    const random = kept.use(whole, source => this.#atRandom(entry, source, kind, found.length > 0, depth))
+    const [facts, zstd] = [depth === 1 && this.#wanted.facts, this.#isLayer(names)]
+    const random = kept.use(whole, source =>
+      lookAround({ names, source, kind, facts, zstd, holdsReferences: found.length > 0 }, this),
+    )
     const around = random?.packed ? await this.#packed(names, random.packed, depth) : Number.POSITIVE_INFINITY
     const streams = kind === 'tar' || kind === 'gzip' ? [] : heads.found.filter(at => at < around && !random?.told(at))
     if (streams.length > 0) await this.#zlibStreams(names, kept.source(whole), streams, depth)
@@ -176,12 +164,12 @@ class Look {
     if (kind === 'tar') return this.#tar(names, peeked.all, depth)
     const inner = { names: [...names, kind === 'gzip' ? gzipName(peeked.head) : kind], size: null, path: null }
     if (kind === 'gzip' && entry.size === peeked.first.length) {
-      const read = readGzip(peeked.first, this.#budget)
+      const read = readGzip(peeked.first, this.budget)
       if (!('code' in read)) return this.#unpacked(names, inner, once(read.contents), depth)
       // A larger one may still be read as a stream.
       if (read.code !== 'too-large') return this.problem(names, read)
     }
-    const limits = this.#isLayer(names) ? null : { budget: this.#budget, fed: () => input.size }
+    const limits = this.#isLayer(names) ? null : { budget: this.budget, fed: () => input.size }
     const stream = new Decompression(peeked.all, kind, limits)
     try {
       await this.#unpacked(names, inner, stream.pieces(), depth)
@@ -215,7 +203,7 @@ class Look {
     for await (const member of readTar(pieces, '')) {
       const path = [...names, member.name]
       this.findings.push(...checkNames(path.join('!'), member, this.#forbidden))
-      if (!layer && !this.#budget.take(0)) return this.problem(names, problem('too-large'))
+      if (!layer && !this.budget.take(0)) return this.problem(names, problem('too-large'))
       // Each file of a layer is a file of the artefact.
       const look = layer ? new Look(this.#forbidden, { ...this.#wanted, layer: false }, this.findings) : this
       const entry = { names: path, size: member.size, path: null, contents: member.contents() }
@@ -226,62 +214,7 @@ class Look {
     }
   }
 
-  /** What is told by looking at a file here and there: its parts, and the kinds that show at its end. */
-  #atRandom({ names }: Entry, source: ByteSource, kind: Kind, holdsReferences: boolean, depth: number) {
-    const file = names.join('!')
-    const head = source.read(0, 16)
-    const elf = isElf(head)
-    const told = elf ? this.#sections(names, source) : []
-    const full =
-      kind === 'tar' || kind === 'gzip'
-        ? kind
-        : (containerKindOf(source) ?? kindByName(names.at(-1)!, source.read(0, KIND_HEAD)))
-    if (full === null && elf && hasEntry(source)) this.#payload(names, source)
-    let packed: Buffer | null = null
-    if (full === 'zip' || full === 'zlib') {
-      if (source.size <= LIMITS.member) packed = source.read(0, source.size)
-      else if (full === 'zip') this.problem(names, problem('too-large'))
-    } else if (full !== null && full !== 'tar' && full !== 'gzip' && !(full === 'zstd' && this.#isLayer(names)))
-      this.problem(names, problem('opaque', full))
-    const facts = depth === 1 && this.#wanted.facts ? this.#facts(source, elf, file) : null
-    return {
-      packed,
-      facts,
-      partOf: holdsReferences ? partsOf(source, file) : undefined,
-      /** Whether what is packed at an offset was looked into. */
-      told: (at: number) => told.some(({ offset, size }) => at >= offset && at < offset + size),
-    }
-  }
-
-  #payload(names: readonly string[], source: ByteSource): void {
-    const facts = factsOf(source, names.join('!'))
-    if (facts?.program && hasPayload(source, facts) && !isSingleFile(source))
-      this.problem(names, problem('opaque', 'data behind its end'))
-  }
-
-  #facts(source: ByteSource, elf: boolean, file: string): ElfFacts | MachOFacts | null {
-    if (elf) return factsOf(source, file)
-    const image = holdsMachO(source) ? machOFactsOf(source, file) : null
-    if (image) this.findings.push(...checkImage(source, image, file))
-    return image
-  }
-
-  #sections(names: readonly string[], source: ByteSource): PackedSection[] {
-    const sections = packedSections(source)
-    for (const { name, how, offset, size, unpacked } of sections) {
-      const path = [...names, name]
-      if (how !== 'zlib') this.problem(path, problem('opaque', how))
-      else if (size > LIMITS.member) this.problem(path, problem('too-large'))
-      else {
-        const read = this.#budget.inflate(source.read(offset, size), 'zlib', unpacked)
-        if ('code' in read) this.problem(path, read)
-        else this.#scan(names, name, read.contents)
-      }
-    }
-    return sections
-  }
-
-  #scan(names: readonly string[], part: string, contents: Buffer): void {
+  scan(names: readonly string[], part: string, contents: Buffer): void {
     const references = new References(this.#forbidden)
     references.push(contents)
     this.findings.push(...grouped(names.join('!'), 'contents', references.end(), () => part))
@@ -295,9 +228,9 @@ class Look {
     depth: number,
   ): Promise<void> {
     if (source === null) return this.problem(names, problem('too-large'))
-    for (const stream of zlibStreams(source, heads, this.#budget)) {
+    for (const stream of zlibStreams(source, heads, this.budget)) {
       if ('code' in stream) this.problem(names, stream)
-      else if (!stream.sure) this.#scan([...names, 'zlib'], `zlib at ${stream.offset}`, stream.contents)
+      else if (!stream.sure) this.scan([...names, 'zlib'], `zlib at ${stream.offset}`, stream.contents)
       else if (depth > LIMITS.depth) return this.problem(names, problem('too-deep'))
       else {
         const before = this.findings.length
@@ -312,7 +245,7 @@ class Look {
   async #packed(names: readonly string[], bytes: Buffer, depth: number): Promise<number> {
     const isZip = containerKind(bytes.subarray(0, KIND_HEAD), bytes.length) !== 'zlib'
     if (!isZip) {
-      const read = readZlib(bytes, this.#budget)
+      const read = readZlib(bytes, this.budget)
       if (read === null) return bytes.length
       if (depth > LIMITS.depth) this.problem(names, problem('too-deep'))
       else if ('code' in read) this.problem(names, read)
@@ -324,7 +257,7 @@ class Look {
       return bytes.length
     }
     if (depth > LIMITS.depth) return refuse(problem('too-deep'))
-    const zip = unzip(bytes, this.#budget)
+    const zip = unzip(bytes, this.budget)
     if (zip === null) return refuse(problem('damaged', 'its directory is not where it should be'))
     for (const member of zip.members) {
       const path = [...names, member.name]
@@ -338,11 +271,6 @@ class Look {
     return zip.start
   }
 }
-
-/** What `-f exe` makes (pack/exe.ts): behind the program stands one zlib stream, which is looked into as all are. */
-const isSingleFile = (source: ByteSource): boolean =>
-  source.size > SINGLE_TRAILER && source.read(source.size - SINGLE_TRAILER, 8).toString('latin1') === 'SFONE01\0'
-const SINGLE_TRAILER = 296
 
 /** A finding in what is packed in a file, with the place of that. */
 const inPart = (finding: Finding, part: string): Finding =>

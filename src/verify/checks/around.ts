@@ -1,0 +1,108 @@
+/**
+ * What is told of a file by looking at it here and there: what kind it is where its end says that, the sections of an ELF
+ * file that are packed, what programs say of themselves, data behind their end.
+ */
+import type { ElfFacts } from '../../elf/facts.ts'
+import { type PackedSection, packedSections } from '../../elf/packed-sections.ts'
+import { isElf } from '../../elf/parse.ts'
+import { hasEntry, hasPayload } from '../../elf/payload.ts'
+import type { ByteSource } from '../../io/bytes.ts'
+import type { MachOFacts } from '../../macho/facts.ts'
+import { holdsMachO } from '../../macho/parse.ts'
+import type { Finding } from '../../model/findings.ts'
+import { type ContainerKind, containerKindOf, KIND_HEAD, kindByName, LIMITS } from '../../references/containers.ts'
+import { type Budget, type Problem, problem } from '../../references/inflate.ts'
+import type { OpaqueKind } from '../../references/kind.ts'
+import { checkImage, machOFactsOf } from './macho.ts'
+import { factsOf, partsOf } from './parts.ts'
+
+export type Kind = ContainerKind | OpaqueKind | 'tar' | null
+
+/** Who is told what was met, and whose budget it is. */
+export interface Looking {
+  readonly findings: Finding[]
+  readonly budget: Budget
+  problem(names: readonly string[], why: Problem): void
+  /** Looks at a part of a file that was unpacked. */
+  scan(names: readonly string[], part: string, contents: Buffer): void
+}
+
+export interface Sight {
+  /** All of a zip or zlib file that has to be unpacked. */
+  readonly packed: Buffer | null
+  readonly facts: ElfFacts | MachOFacts | null
+  /** The part of the file that an offset lies in; not where nothing asks for it. */
+  readonly partOf: ((offset: number) => string | null) | undefined
+  /** Whether what is packed at an offset was looked into. */
+  told(at: number): boolean
+}
+
+/** How a file is seen. */
+export interface View {
+  /** Of the file, from the outermost that it is packed in. Byte strings. */
+  readonly names: readonly string[]
+  readonly source: ByteSource
+  /** What its first bytes show. */
+  readonly kind: Kind
+  /** Whether facts are wanted of it. */
+  readonly facts: boolean
+  /** Whether zstd is unpacked: of layers. */
+  readonly zstd: boolean
+  readonly holdsReferences: boolean
+}
+
+export function lookAround({ names, source, kind, facts, zstd, holdsReferences }: View, looking: Looking): Sight {
+  const file = names.join('!')
+  const elf = isElf(source.read(0, 16))
+  const told = elf ? sections(names, source, looking) : []
+  const full =
+    kind === 'tar' || kind === 'gzip'
+      ? kind
+      : (containerKindOf(source) ?? kindByName(names.at(-1)!, source.read(0, KIND_HEAD)))
+  if (full === null && elf && hasEntry(source)) payload(names, source, looking)
+  let packed: Buffer | null = null
+  if (full === 'zip' || full === 'zlib') {
+    if (source.size <= LIMITS.member) packed = source.read(0, source.size)
+    else if (full === 'zip') looking.problem(names, problem('too-large'))
+  } else if (full !== null && full !== 'tar' && full !== 'gzip' && !(full === 'zstd' && zstd))
+    looking.problem(names, problem('opaque', full))
+  return {
+    packed,
+    facts: facts ? factsIn(source, elf, file, looking) : null,
+    partOf: holdsReferences ? partsOf(source, file) : undefined,
+    told: at => told.some(({ offset, size }) => at >= offset && at < offset + size),
+  }
+}
+
+function payload(names: readonly string[], source: ByteSource, looking: Looking): void {
+  const facts = factsOf(source, names.join('!'))
+  if (facts?.program && hasPayload(source, facts) && !isSingleFile(source))
+    looking.problem(names, problem('opaque', 'data behind its end'))
+}
+
+/** What `-f exe` makes (pack/exe.ts): behind the program stands one zlib stream, which is looked into as all are. */
+const isSingleFile = (source: ByteSource): boolean =>
+  source.size > SINGLE_TRAILER && source.read(source.size - SINGLE_TRAILER, 8).toString('latin1') === 'SFONE01\0'
+const SINGLE_TRAILER = 296
+
+function factsIn(source: ByteSource, elf: boolean, file: string, looking: Looking): ElfFacts | MachOFacts | null {
+  if (elf) return factsOf(source, file)
+  const image = holdsMachO(source) ? machOFactsOf(source, file) : null
+  if (image) looking.findings.push(...checkImage(source, image, file))
+  return image
+}
+
+function sections(names: readonly string[], source: ByteSource, looking: Looking): PackedSection[] {
+  const packed = packedSections(source)
+  for (const { name, how, offset, size, unpacked } of packed) {
+    const path = [...names, name]
+    if (how !== 'zlib') looking.problem(path, problem('opaque', how))
+    else if (size > LIMITS.member) looking.problem(path, problem('too-large'))
+    else {
+      const read = looking.budget.inflate(source.read(offset, size), 'zlib', unpacked)
+      if ('code' in read) looking.problem(path, read)
+      else looking.scan(names, name, read.contents)
+    }
+  }
+  return packed
+}
