@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { machinePurl } from '../src/explain/purl.ts'
+import { machinePurl } from '../src/explain/sbom/purl.ts'
 import type { SourcePath } from '../src/paths.ts'
 import { ownersOf } from '../src/scan/owners.ts'
 import { run, temporary } from './support/bundle.ts'

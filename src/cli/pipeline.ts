@@ -6,7 +6,7 @@
 export { bundle } from '../bundle.ts'
 export { BundleError } from '../errors.ts'
 export { graphOf } from '../explain/graph.ts'
-export { missingIn, missingText } from '../explain/sbom-check.ts'
+export { missingIn, missingText } from '../explain/sbom/check.ts'
 export { changes, sizeOf } from '../explain/size.ts'
 export { reverseTreeOf, treeOf } from '../explain/tree.ts'
 export { why } from '../explain/why.ts'

@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { Chains } from '../explain/chains.ts'
-import { cpeOf } from '../explain/cpe.ts'
-import { machinePurl, nixPurl } from '../explain/purl.ts'
+import { cpeOf } from '../explain/sbom/cpe.ts'
+import { machinePurl, nixPurl } from '../explain/sbom/purl.ts'
 import { sizeOf } from '../explain/size.ts'
 import { type Explained, FILE_ROLES, NEED_KINDS, type Need } from '../model/explained.ts'
 import type { PageData, PageFile, PageNeed, PagePackage } from '../model/page.ts'

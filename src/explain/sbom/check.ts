@@ -2,7 +2,7 @@
  * What BSI TR-03183-2 (v2.1.0, section 5) asks of a bill of materials for the EU's Cyber Resilience Act and is missing
  * in one. Pure.
  */
-import type { Component, Sbom } from '../model/sbom.ts'
+import type { Component, Sbom } from '../../model/sbom.ts'
 
 export interface Missing {
   readonly what: string

@@ -1,7 +1,7 @@
 /** Package URLs (purl-spec). Never `pkg:generic`: scanners take the name of such a one for an ecosystem. Pure. */
 
-import type { MachinePackage } from '../model/machine.ts'
-import type { Ecosystem } from '../model/sbom.ts'
+import type { MachinePackage } from '../../model/machine.ts'
+import type { Ecosystem } from '../../model/sbom.ts'
 
 /**
  * A package of nixpkgs by its name. There is no settled form for Nix: this is the one of the open draft (purl-spec pull

@@ -4,9 +4,9 @@
  * have in their read-only data. Files may be anybody's: what does not parse says nothing. Pure.
  */
 import { inflateSync } from 'node:zlib'
-import { readSections } from '../elf/sections.ts'
-import { bufferSource } from '../io/bytes.ts'
-import type { Inside } from '../model/sbom.ts'
+import { readSections } from '../../elf/sections.ts'
+import { bufferSource } from '../../io/bytes.ts'
+import type { Inside } from '../../model/sbom.ts'
 
 /** Whether a file of this name says by its text what lies around it. */
 export const isAccount = (at: string): boolean => DIST_INFO.test(at) || NODE_MODULE.test(at)
