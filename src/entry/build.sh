@@ -5,6 +5,7 @@
 #
 # Packages: gcc, gcc-aarch64-linux-gnu, gcc-riscv64-linux-gnu and the binutils of each.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname -- "${BASH_SOURCE[0]}")"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
@@ -32,6 +33,23 @@ program() { # source compiler flags...
   base64 -w0 "$out/program"
 }
 
+# All blobs of a CPU. A compiler that fails ends the script: what is made inside of an echo would not.
+cpu() { # name compiler objcopy flags-of-blobs flags-of-programs
+  local name made
+  echo "  $1: {"
+  for name in stub bootstrap sidecar; do
+    # shellcheck disable=SC2086 # flags are words
+    made=$(blob "$name.c" "$2" "$3" $4)
+    echo "    $name: '$made',"
+  done
+  for name in launcher relocate single; do
+    # shellcheck disable=SC2086
+    made=$(program "$name.c" "$2" $5)
+    echo "    $name: '$made',"
+  done
+  echo "  },"
+}
+
 cat << 'HEAD'
 /** Made by build.sh from the sources beside it; do not edit. */
 
@@ -44,34 +62,12 @@ export const PREBUILT: Readonly<
   Record<string, Readonly<Record<Exclude<Blob, Entry>, string> & Partial<Record<Entry, string>>>>
 > = {
 HEAD
-echo "  x86_64: {"
-made_by=(gcc objcopy -march=x86-64 -mgeneral-regs-only -mno-red-zone -fcf-protection=none)
-echo "    stub: '$(blob stub.c "${made_by[@]}")',"
-echo "    bootstrap: '$(blob bootstrap.c "${made_by[@]}")',"
-echo "    sidecar: '$(blob sidecar.c "${made_by[@]}")',"
-echo "    launcher: '$(program launcher.c gcc -fcf-protection=none)',"
-echo "    relocate: '$(program relocate.c gcc -fcf-protection=none)',"
-echo "    single: '$(program single.c gcc -fcf-protection=none)',"
-echo "  },"
-echo "  aarch64: {"
-# tiny: addresses by adr alone, so that the blob works at any place.
-made_by=(aarch64-linux-gnu-gcc aarch64-linux-gnu-objcopy -mcmodel=tiny -mgeneral-regs-only -mbranch-protection=none -mno-outline-atomics)
-echo "    stub: '$(blob stub.c "${made_by[@]}")',"
-echo "    bootstrap: '$(blob bootstrap.c "${made_by[@]}")',"
-echo "    sidecar: '$(blob sidecar.c "${made_by[@]}")',"
-echo "    launcher: '$(program launcher.c aarch64-linux-gnu-gcc)',"
-echo "    relocate: '$(program relocate.c aarch64-linux-gnu-gcc)',"
-echo "    single: '$(program single.c aarch64-linux-gnu-gcc)',"
-echo "  },"
-echo "  riscv64: {"
-# What a linker relaxes is relative to a register that nobody sets; a header for attributes is one too many.
-made_by=(riscv64-linux-gnu-gcc -march=rv64imac -mabi=lp64 -mcmodel=medany -mno-relax -msmall-data-limit=0
-  -mno-riscv-attribute -Wa,-mno-arch-attr -Wl,--no-relax)
-for name in stub bootstrap sidecar; do
-  echo "    $name: '$(blob "$name.c" "${made_by[0]}" riscv64-linux-gnu-objcopy "${made_by[@]:1}")',"
-done
-for name in launcher relocate single; do
-  echo "    $name: '$(program "$name.c" "${made_by[@]}")',"
-done
-echo "  },"
+# aarch64, tiny: addresses by adr alone, so that the blob works at any place.
+# riscv64: what a linker relaxes is relative to a register that nobody sets; a header for attributes is one too many.
+cpu x86_64 gcc objcopy '-march=x86-64 -mgeneral-regs-only -mno-red-zone -fcf-protection=none' '-fcf-protection=none'
+cpu aarch64 aarch64-linux-gnu-gcc aarch64-linux-gnu-objcopy \
+  '-mcmodel=tiny -mgeneral-regs-only -mbranch-protection=none -mno-outline-atomics' ''
+riscv='-march=rv64imac -mabi=lp64 -mcmodel=medany -mno-relax -msmall-data-limit=0
+  -mno-riscv-attribute -Wa,-mno-arch-attr -Wl,--no-relax'
+cpu riscv64 riscv64-linux-gnu-gcc riscv64-linux-gnu-objcopy "$riscv" "$riscv"
 echo "}"
