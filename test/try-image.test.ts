@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { open } from '../src/archive/members.ts'
 import { fromText } from '../src/paths.ts'
-import { programIn, unpackImage } from '../src/try/image.ts'
+import { unpackImage } from '../src/try/image.ts'
+import { programIn } from '../src/try/image-root.ts'
 import { type Entry, tar } from './support/raw-tar.ts'
 
 const work = fs.mkdtempSync(join(tmpdir(), 'storefree-image-'))
@@ -50,6 +51,7 @@ test('later layers win; whiteouts take away a name, or all that lower layers hav
       ['a/.wh.gone', 'file'],
       ['b/four', 'file'],
       ['b/.wh..wh..opq', 'file'],
+      ['c', 'directory'],
       ['c/now', 'file', 'a directory'],
       ['d', 'link', 'a'],
       ['e', 'hardlink', 'a/x'],
@@ -72,13 +74,44 @@ test('links are followed inside the root: as directories of names, as what a har
       ['lib/x', 'file', '1'],
       ['out/y', 'file', '2'],
       ['top/etc/z', 'file', '3'],
-      ['../../up', 'file', '4'],
-      ['..', 'directory'],
-      ['stolen', 'hardlink', 'out/../secret'],
     ],
   ])
-  expect(tree(root)).toEqual(['etc', 'etc/z', 'lib', 'out', 'top', 'up', 'usr', 'usr/lib', 'usr/lib/x', 'y'])
+  expect(tree(root)).toEqual(['etc', 'etc/z', 'lib', 'out', 'top', 'usr', 'usr/lib', 'usr/lib/x', 'y'])
   expect(fs.readdirSync(place).sort()).toEqual(['image', 'parts', 'root', 'secret'])
+})
+
+test('a file with several names is one, whichever layer gives it another; its link is another than its text', async () => {
+  const root = await unpacked([
+    [
+      ['a', 'file', 'x'],
+      ['b', 'hardlink', 'a'],
+      ['s', 'link', 'a'],
+      ['t', 'hardlink', 's'],
+    ],
+    [
+      ['c', 'hardlink', 'b'],
+      ['.wh.a', 'file'],
+    ],
+  ])
+  expect(tree(root)).toEqual(['b', 'c', 's', 't'])
+  expect(fs.statSync(join(root, 'b')).ino).toBe(fs.statSync(join(root, 'c')).ino)
+  expect(fs.readlinkSync(join(root, 't'))).toBe('a')
+})
+
+test.each<[string, Entry[]]>([
+  ['a name that leads out of the root', [['../../up', 'file', '4']]],
+  ['the root that lies around', [['..', 'directory']]],
+  [
+    'a hard link to what lies outside',
+    [
+      ['out', 'link', '../..'],
+      ['stolen', 'hardlink', 'out/../secret'],
+    ],
+  ],
+])('%s is refused, and nothing is written', async (_, layer) => {
+  fs.writeFileSync(join(place, 'secret'), 'outside')
+  await expect(unpacked([[['x', 'file']], layer])).rejects.toThrow('an image that cannot be tried: 1.tar: ')
+  expect(fs.readdirSync(join(place, 'root'))).toEqual([])
 })
 
 test('links that go round are said', async () => {
@@ -87,7 +120,7 @@ test('links that go round are said', async () => {
     ['b', 'link', 'a'],
     ['a/x', 'file'],
   ]
-  await expect(unpacked([round])).rejects.toThrow('links go round')
+  await expect(unpacked([round])).rejects.toThrow('0.tar: a: links that go round')
 })
 
 test('a program is found by the PATH of the image, through its links', async () => {
@@ -107,8 +140,11 @@ test('a user by name, and what is no image, is said', async () => {
 })
 
 test("a whiteout of `..` removes nothing: it took the directory around the root's with it", async () => {
-  const layers = ['.wh...', '.wh..', '.wh.', 'a/.wh...', '.wh..wh.plnk'].map(name => [[name, 'file']] as const)
-  const root = await unpacked([[['a/b', 'file', 'x']], ...layers])
+  const root = await unpacked([[['a/b', 'file', 'x']], [['.wh..wh.plnk', 'file']]])
   expect(fs.readFileSync(join(root, 'a/b'), 'utf8')).toBe('x')
-  expect(fs.existsSync(join(place, 'image/manifest.json'))).toBe(true)
+  for (const name of ['.wh...', '.wh..', '.wh.', 'a/.wh...']) {
+    for (const part of ['image', 'parts', 'root']) fs.rmSync(join(place, part), { recursive: true, force: true })
+    await expect(unpacked([[['a/b', 'file', 'x']], [[name, 'file']]])).rejects.toThrow('it removes nothing by name')
+    expect(fs.existsSync(join(place, 'image/manifest.json'))).toBe(true)
+  }
 })

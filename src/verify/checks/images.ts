@@ -4,7 +4,7 @@
  * place of another would be unpacked in another order than it says.
  */
 import type { Finding } from '../../model/findings.ts'
-import type { Layer, LayerMember } from './root.ts'
+import type { Image, SeenMember } from './image-root.ts'
 
 /** A file of the artefact, with what was seen of it. */
 export interface ImageFile {
@@ -18,15 +18,7 @@ export interface ImageFile {
   /** Whether it is told already that it could not be read. */
   readonly unread: boolean
   /** Of a layer, where everything has to resolve. */
-  readonly members: readonly LayerMember[]
-}
-
-/** An image whose layers make a root file system. */
-export interface Image {
-  /** From the lowest; those that are there. */
-  readonly layers: readonly Layer[]
-  /** Where its environment has loaders look (`LD_LIBRARY_PATH`). Byte strings. */
-  readonly directories: readonly string[]
+  readonly members: readonly SeenMember[]
 }
 
 /** Larger documents are none (the distribution specification wants 4 MiB at least). In bytes. */

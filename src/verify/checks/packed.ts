@@ -25,8 +25,8 @@ import { Budget, type Problem, problem } from '../../references/inflate.ts'
 import type { Reference } from '../../references/reference.ts'
 import { ZlibHeads, zlibStreams } from '../../references/zlib-streams.ts'
 import { type Kind, type Looking, lookAround } from './around.ts'
+import type { SeenMember } from './image-root.ts'
 import { checkNames, type Forbidden, grouped, References } from './references.ts'
-import type { LayerMember } from './root.ts'
 
 export interface Wanted {
   /** Digests of the files themselves. */
@@ -44,7 +44,7 @@ export interface Looked {
   /** The SHA-256 of a layer's tar, unpacked; null for what is none. */
   readonly diffId: string | null
   /** Of a layer, where facts are wanted. */
-  readonly members: readonly LayerMember[]
+  readonly members: readonly SeenMember[]
 }
 
 /** A file, or one that is packed in another. */
@@ -74,7 +74,7 @@ class Look implements Looking {
   readonly #wanted: Wanted
   readonly budget = new Budget(LIMITS)
   #diffId: string | null = null
-  readonly #members: LayerMember[] = []
+  readonly #members: SeenMember[] = []
 
   constructor(forbidden: Forbidden, wanted: Wanted, findings: Finding[] = []) {
     this.#forbidden = forbidden

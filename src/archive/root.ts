@@ -1,42 +1,41 @@
 /**
- * The root file system that an image's layers make, one upon another (image-spec, layer.md): in memory, of names and of
- * what programs say of themselves. It is what `--closed` judges of an image. Whatever a layer says, nothing lies outside
- * of the root, and what is applied in one way by one runtime and otherwise by another is told.
+ * The root file system that an image's layers make, one upon another (image-spec, layer.md): in memory, of names and
+ * whatever is known of each. It is what `verify --closed` judges of an image, and what `try` writes to disk. Whatever a
+ * layer says, nothing lies outside of the root, and what is applied in one way by one runtime and otherwise by another is
+ * told.
  */
-import type { Member } from '../../archive/members.ts'
-import type { ElfFacts } from '../../elf/facts.ts'
-import type { MachOFacts } from '../../macho/facts.ts'
+import type { ArchiveMember } from './untar.ts'
 
 /** A member of a layer. */
-export interface LayerMember extends Pick<Member, 'name' | 'type' | 'mode' | 'target'> {
-  readonly facts: ElfFacts | MachOFacts | null
-}
+export type LayerMember = Pick<ArchiveMember, 'name' | 'type' | 'mode' | 'target'>
 
-export interface Layer {
+export interface Layer<M extends LayerMember> {
   /** Of its file in the artefact. Byte string. */
   readonly name: string
-  readonly members: readonly LayerMember[]
+  readonly members: readonly M[]
 }
 
 /** What lies at a place of the root. */
-export interface Placed extends LayerMember {
+export interface Placed<M extends LayerMember> {
+  /** Hard links are several places of one member. */
+  readonly member: M
   /** The layer's name that it is from. */
   readonly layer: string
 }
 
-export interface Root {
-  /** By their places, byte strings without a slash at the start; directories too. */
-  readonly placed: ReadonlyMap<string, Placed>
+export interface Root<M extends LayerMember> {
+  /** By their places, byte strings without a slash at the start; directories too, each before what is in it. */
+  readonly placed: ReadonlyMap<string, Placed<M>>
   /** What is wrong with layers, by their names. */
   readonly wrong: readonly { readonly layer: string; readonly reason: string }[]
 }
 
-interface Node {
-  member: LayerMember
+interface Node<M> {
+  member: M
   /** The number of the layer that it is from. */
   layer: number
   /** Of a directory. */
-  readonly children: Map<string, Node> | null
+  readonly children: Map<string, Node<M>> | null
 }
 
 const WHITEOUT = '.wh.'
@@ -54,27 +53,32 @@ const NODES_MAX = 1 << 22
 /** What is wrong is told so many times. */
 const WRONG_MAX = 100
 
-/** @param layers from the lowest */
-export function applyLayers(layers: readonly Layer[]): Root {
-  const tree = new Tree(layers)
+/**
+ * @param layers from the lowest
+ * @param directory what stands for one that no layer has, though files lie in it
+ */
+export function applyLayers<M extends LayerMember>(layers: readonly Layer<M>[], directory: M): Root<M> {
+  const tree = new Tree(layers, directory)
   for (const [i, { members }] of layers.entries()) tree.apply(i, members)
   return { placed: tree.placed(), wrong: tree.wrong }
 }
 
-const DIRECTORY: LayerMember = { name: '', type: 'directory', mode: 0o755, target: '', facts: null }
 const partsOf = (path: string): string[] => path.split('/').filter(part => part !== '' && part !== '.')
 
-class Tree {
+class Tree<M extends LayerMember> {
   readonly wrong: { layer: string; reason: string }[] = []
-  readonly #layers: readonly Layer[]
-  readonly #root: Node = { member: DIRECTORY, layer: 0, children: new Map() }
+  readonly #layers: readonly Layer<M>[]
+  readonly #made: M
+  readonly #root: Node<M>
   #nodes = 0
 
-  constructor(layers: readonly Layer[]) {
+  constructor(layers: readonly Layer<M>[], made: M) {
     this.#layers = layers
+    this.#made = made
+    this.#root = { member: made, layer: 0, children: new Map() }
   }
 
-  apply(layer: number, members: readonly LayerMember[]): void {
+  apply(layer: number, members: readonly M[]): void {
     /** Names that this layer has had: two of one name are unpacked in another order by others. */
     const own = new Set<string>()
     for (const member of members) {
@@ -107,18 +111,18 @@ class Tree {
     }
   }
 
-  placed(): Map<string, Placed> {
-    const placed = new Map<string, Placed>()
-    const pending: [string, Node][] = [['', this.#root]]
+  placed(): Map<string, Placed<M>> {
+    const placed = new Map<string, Placed<M>>()
+    const pending: [string, Node<M>][] = [['', this.#root]]
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const [at, { member, layer, children }] = next
-      if (at !== '') placed.set(at, { ...member, layer: this.#layers[layer]!.name })
+      if (at !== '') placed.set(at, { member, layer: this.#layers[layer]!.name })
       for (const [name, child] of children ?? []) pending.push([at === '' ? name : `${at}/${name}`, child])
     }
     return placed
   }
 
-  #whiteout(layer: number, directory: Node, name: string, whole: string): void {
+  #whiteout(layer: number, directory: Node<M>, name: string, whole: string): void {
     // Some programs removed the directory above, or more.
     if (name === '' || name === '.' || name === '..') {
       this.#wrong(layer, `${whole}: it removes nothing by name`)
@@ -130,7 +134,7 @@ class Tree {
     if (there.children === null ? there.layer < layer : prune(there, layer)) directory.children!.delete(name)
   }
 
-  #place(layer: number, directory: Node, base: string, member: LayerMember): void {
+  #place(layer: number, directory: Node<M>, base: string, member: M): void {
     const children = directory.children!
     const there = children.get(base)
     if (member.type === 'hardlink') {
@@ -147,7 +151,7 @@ class Tree {
     children.set(base, { member, layer, children: member.type === 'directory' ? new Map() : null })
   }
 
-  #linked(layer: number, { name, target }: LayerMember): Node | null {
+  #linked(layer: number, { name, target }: M): Node<M> | null {
     const parts = partsOf(target)
     const base = parts.pop()
     const leadsOut = base === '..' || parts.includes('..')
@@ -164,9 +168,9 @@ class Tree {
    * @param makesFor the name that it is made for where it is not there; null when it is not to be made
    * @returns null when it is not there, or cannot be
    */
-  #directory(layer: number, wanted: readonly string[], makesFor: string | null): Node | null {
+  #directory(layer: number, wanted: readonly string[], makesFor: string | null): Node<M> | null {
     const rest = [...wanted].reverse()
-    let at: Node[] = [this.#root]
+    let at: Node<M>[] = [this.#root]
     let links = 0
     for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
       if (part === '' || part === '.') continue
@@ -190,7 +194,7 @@ class Tree {
         if (next !== undefined) this.#wrong(layer, `${makesFor}: it lies below a file`)
         if (at.length > DEPTH_MAX) return null
         this.#nodes++
-        next = { member: DIRECTORY, layer, children: new Map() }
+        next = { member: this.#made, layer, children: new Map() }
         here.children!.set(part, next)
       }
       at.push(next)
@@ -207,7 +211,7 @@ class Tree {
  * Removes from a directory what is from layers below one.
  * @returns whether nothing of it is left
  */
-function prune(directory: Node, layer: number): boolean {
+function prune<M>(directory: Node<M>, layer: number): boolean {
   for (const [name, child] of directory.children!)
     if (child.children === null ? child.layer < layer : prune(child, layer)) directory.children!.delete(name)
   return directory.layer < layer && directory.children!.size === 0
