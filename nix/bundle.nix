@@ -10,11 +10,13 @@ let
   found = builtins.match "(${builtins.storeDir}/[^/]+).*" (builtins.unsafeDiscardStringContext text);
   root = assert lib.assertMsg (found != null) "storefree: no store path: ${text}";
     builtins.substring 0 (builtins.stringLength (builtins.head found)) text;
+  # The file is called as the package is. A directory has a short name, for its place is part of what programs are told.
+  package = if format == "dir" then "bundle" else builtins.substring 33 (-1) (baseNameOf (builtins.unsafeDiscardStringContext root));
   endings = { dir = ""; tar = ".tar"; "tar.gz" = ".tar.gz"; "tar.zst" = ".tar.zst"; oci = ".oci.tar"; deb = ".deb"; exe = ""; };
   isPlain = format == "dir" || format == "tar";
 in
 stdenvNoCC.mkDerivation {
-  name = "bundle${endings.${format}}";
+  name = "${package}${endings.${format}}";
   nativeBuildInputs = [ storefree ];
   __structuredAttrs = true;
   exportReferencesGraph.closure = [ root ];

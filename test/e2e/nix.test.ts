@@ -35,12 +35,6 @@ test('built again in the sandbox it is the same', () => {
   expect(code, stderr).toBe(0)
 })
 
-test.each(['tar', 'oci', 'exe'])('-f %s', format => {
-  const { code, out, stderr } = build('nginx', `format = "${format}";`)
-  expect(code, stderr).toBe(0)
-  expect(run(process.execPath, [join(repository, 'bin/bundle.js'), 'verify', out]).code).toBe(0)
-})
-
 test('a store path that were left is refused by Nix', () => {
   const liar = join(work, 'liar')
   fs.mkdirSync(join(liar, 'bin'), { recursive: true })
