@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { apply } from './apply/apply.ts'
 import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manifest.ts'
+import { writtenFiles } from './apply/written-sizes.ts'
 import { BundleError } from './errors.ts'
 import { fromGraph } from './explain/from-graph.ts'
 import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
@@ -112,7 +113,7 @@ async function write(
     return reportOf(planned)(null, planned.findings, [], null)
   }
   if (options.dryRun) {
-    const files = plannedFiles(planned)
+    const files = plannedFiles(await writtenFiles(graph, planned, how))
     const size = files.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
     const known = await closure
     const made = reportOf(planned)(null, planned.findings, [], null, known?.size)
@@ -245,16 +246,10 @@ export async function explainTarget(
   targets: readonly [string, ...string[]],
   options: BundleOptions = {},
 ): Promise<Explained> {
-  const { graph, made, title, closure } = await prepare(targets, options, options.progress ?? silent)
+  const { graph, made, title, how, closure } = await prepare(targets, options, options.progress ?? silent)
+  const files = await writtenFiles(graph, made, how)
   const known = await closure
-  return fromGraph(
-    { kind: 'target', ...title, digest: null },
-    graph,
-    made,
-    planFiles(made),
-    known?.paths ?? null,
-    partsIn,
-  )
+  return fromGraph({ kind: 'target', ...title, digest: null }, graph, made, files, known?.paths ?? null, partsIn)
 }
 
 const partsIn = (path: SourcePath): ((offset: number) => string | null) =>

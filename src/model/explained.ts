@@ -67,7 +67,7 @@ export interface Kept {
 export interface ExplainedFile {
   readonly at: BundlePath
   readonly type: 'file' | 'link'
-  /** In bytes, of the file as it is in the bundle; 0 for a link. Before bundling it lacks what the stub adds. */
+  /** In bytes, of the file as it is in the bundle, before bundling too; 0 for a link. */
   readonly size: number
   readonly role: FileRole
   /** Null for what is made. */

@@ -12,7 +12,7 @@ import type { Packed } from '../pack/archive.ts'
 import type { Format } from '../pack/format.ts'
 import type { WrittenImage } from '../pack/oci.ts'
 import { toText } from '../paths.ts'
-import { planFiles } from '../plan/steps.ts'
+import type { planFiles } from '../plan/steps.ts'
 import { megabytes } from './describe.ts'
 /** A file or link of a bundle that is planned. */
 export interface PlannedFile {
@@ -72,8 +72,8 @@ export interface Title {
 }
 
 /** What a plan would write, sorted by place. */
-export const plannedFiles = (plan: BundlePlan): PlannedFile[] =>
-  planFiles(plan).map(({ from, ...file }) => ({
+export const plannedFiles = (files: ReturnType<typeof planFiles>): PlannedFile[] =>
+  files.map(({ from, ...file }) => ({
     ...file,
     at: toText(file.at),
     from: from === null ? null : toText(from),

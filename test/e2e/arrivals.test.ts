@@ -75,6 +75,6 @@ test('macOS: libraries by their install names, a framework with all of it, wrapp
   )
   expect(before!.stdout).toMatch(/Kit +lies in Kit\.framework, which comes whole/)
   expect(before!.stdout).toMatch(/libbar\.dylib +names data-1\/share\/table +__TEXT,__cstring, offset \d+; rule file/)
-  const withoutSizes = (text: string): string => text.replace(/\d+ bytes/g, 'bytes')
-  expect(withoutSizes(after!.stdout)).toBe(withoutSizes(before!.stdout))
+  // Its signatures are in the sizes.
+  expect(after!.stdout).toBe(before!.stdout)
 })

@@ -1,8 +1,11 @@
 /** `bundle size`, `bundle tree`: sums that are du's and Nix's, and what the loader itself lists. */
 import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { beforeAll, expect, test } from 'vitest'
 import { bundle, command, fixture, fixtureEnv, mustBundle, run, temporary, withoutNix } from '../support/bundle.ts'
+import { GLIBC, greeterClosure, storePath } from '../support/store-lab.ts'
 
 let directory: string
 beforeAll(() => {
@@ -37,6 +40,29 @@ test("the rows add up to the files on disk; what Nix's closure has is Nix's sum"
       .split('\n')
       .reduce((sum, line) => sum + Number(line), 0),
   )
+})
+
+test('sizes before bundling are those of what is written: stubs, what is stripped, strings that grow, what is packed anew', () => {
+  const { program } = greeterClosure(GLIBC)
+  const other = storePath('other-1', { 'share/text': 'text\n' })
+  const packed = gzipSync(`see ${other}/share/text`)
+  const archive = storePath('archive-1', {
+    'bin/archive': `#!/bin/sh\ncat ${other}/share/text\n`,
+    'share/packed.gz': packed,
+  })
+  for (const args of [
+    [fixture('nginx'), '--strip'],
+    [program, '--prefix', '/opt/somewhere-far-away/greeter-1.0'],
+    [archive],
+  ]) {
+    const planned = JSON.parse(mustBundle([...args, '--dry-run', '--json']).stdout).planned
+    const output = join(temporary(), 'out')
+    mustBundle([...args, '-f', 'dir', '-o', output, '-q'])
+    const { files } = JSON.parse(readFileSync(join(output, 'bundle.json'), 'utf8'))
+    const sizes = (list: readonly { type: string; at?: string; path?: string; size: number }[]): [string, number][] =>
+      list.filter(f => f.type === 'file').map(f => [(f.at ?? f.path)!, f.size])
+    expect(sizes(planned)).toEqual(sizes(files).filter(([at]) => at !== '.relocations'))
+  }
 })
 
 test('what a package costs, without Nix too; a budget; what grew', () => {
