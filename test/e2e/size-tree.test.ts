@@ -42,7 +42,7 @@ test("the rows add up to the files on disk; what Nix's closure has is Nix's sum"
   )
 })
 
-test('sizes before bundling are those of what is written: stubs, what is stripped, strings that grow, what is packed anew', () => {
+test('sizes before bundling are those of what is written: stubs, what is stripped, what is packed anew', () => {
   const { program } = greeterClosure(GLIBC)
   const other = storePath('other-1', { 'share/text': 'text\n' })
   const packed = gzipSync(`see ${other}/share/text`)
