@@ -45,7 +45,7 @@ import { resolveTargets } from './target/target.ts'
 import { trace } from './target/trace.ts'
 import { destinationOf, fullName, titleOf } from './title.ts'
 import { compareChoices } from './verify/checks/choices.ts'
-import { partsOf } from './verify/checks/parts.ts'
+import { type Part, partsOf, sectionsOf } from './verify/checks/parts.ts'
 import { verify } from './verify/verify.ts'
 import { VERSION } from './version.ts'
 
@@ -242,14 +242,35 @@ async function prepare(
  * written.
  * @throws as `bundle`
  */
-export async function explainTarget(
+export const explainTarget = async (
   targets: readonly [string, ...string[]],
   options: BundleOptions = {},
-): Promise<Explained> {
+): Promise<Explained> => (await explainPlanned(targets, options)).explained
+
+/** The same, and the sections of the programs and libraries that it would have, as their inputs have them. */
+export async function sectionsOfTarget(
+  targets: readonly [string, ...string[]],
+  options: BundleOptions = {},
+): Promise<{ explained: Explained; sections: ReadonlyMap<string, readonly Part[]> }> {
+  const { explained, graph, made } = await explainPlanned(targets, options)
+  const copied = made.steps.flatMap(step =>
+    step.do === 'copy' && graph.files.get(step.from)?.facts.format !== 'data' ? [step] : [],
+  )
+  const sections = new Map(
+    copied.map(({ at, from }) => [at as string, withFile(from, source => sectionsOf(source, from))]),
+  )
+  return { explained, sections }
+}
+
+async function explainPlanned(
+  targets: readonly [string, ...string[]],
+  options: BundleOptions,
+): Promise<{ explained: Explained; graph: DependencyGraph; made: BundlePlan }> {
   const { graph, made, title, how, closure } = await prepare(targets, options, options.progress ?? silent)
   const files = await writtenFiles(graph, made, how)
   const known = await closure
-  return fromGraph({ kind: 'target', ...title, digest: null }, graph, made, files, known?.paths ?? null, partsIn)
+  const subject = { kind: 'target' as const, ...title, digest: null }
+  return { explained: fromGraph(subject, graph, made, files, known?.paths ?? null, partsIn), graph, made }
 }
 
 const partsIn = (path: SourcePath): ((offset: number) => string | null) =>

@@ -2,13 +2,13 @@
 import { resolve } from 'node:path'
 import { digestOfHash, MANIFEST, readManifest as parseManifest } from './apply/manifest.ts'
 import { type Artefact, type Member, open } from './archive/members.ts'
-import { bundle, explainTarget } from './bundle.ts'
+import { bundle, explainTarget, sectionsOfTarget } from './bundle.ts'
 import { BundleError } from './errors.ts'
 import { explainManifest } from './explain/from-manifest.ts'
 import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
 import { writeFile } from './io/staging.ts'
 import { readInput, readText, stat, withFile } from './io/store.ts'
-import type { Explained } from './model/explained.ts'
+import type { Explained, FileRole } from './model/explained.ts'
 import type { Finding } from './model/findings.ts'
 import type { Policy } from './model/policy.ts'
 import type { SbomOptions } from './model/sbom.ts'
@@ -21,7 +21,8 @@ import { type Inspection, inspect } from './scan/inspect.ts'
 import { isImage } from './try/image.ts'
 import { fileInSingle, isSingle } from './try/single.ts'
 import { inTemporary, writeMember } from './try/unpack.ts'
-import { partsOf } from './verify/checks/parts.ts'
+import { type Part, partsOf } from './verify/checks/parts.ts'
+import { sectionsIn } from './verify/sections.ts'
 import type { Verification } from './verify/verify.ts'
 
 /** Of an image. In bytes. */
@@ -39,6 +40,32 @@ export async function explained(word: string, options: BundleOptions): Promise<E
   const path = bundlePath(word, options)
   return path === null ? explainTarget([word], options) : explainManifest(await readManifest(path), path)
 }
+
+/**
+ * The same, and the sections of programs and libraries.
+ * @throws as `explained`, and for what is neither a target nor a bundle's directory or archive
+ */
+export async function sectioned(
+  word: string,
+  options: BundleOptions,
+): Promise<{ explained: Explained; sections: ReadonlyMap<string, readonly Part[]> }> {
+  const path = word === '-' ? null : bundlePath(word, options)
+  if (path === null && word !== '-') return sectionsOfTarget([word], options)
+  if (path === null || isPacked(path))
+    throw new BundleError('unsupported', 'sections are looked for in a target, a directory or an archive', {
+      path: path ?? fromText(word),
+      hint: 'ask the bundle or the target that it was made of',
+    })
+  const explained = explainManifest(await readManifest(path), path)
+  const objects = new Set(explained.files.flatMap(({ at, role }) => (OBJECTS.has(role) ? [at as string] : [])))
+  return { explained, sections: await sectionsIn(path, at => objects.has(at)) }
+}
+
+const OBJECTS: ReadonlySet<FileRole> = new Set(['program', 'library', 'loader', 'made'])
+
+/** Whether a bundle lies in a package, an image or a single file: its own files are not that file's members. */
+const isPacked = (path: string): boolean =>
+  stat(path)?.type === 'file' ? isSingle(path) || path.endsWith('.deb') : stat(`${path}/${MANIFEST}`) === null
 
 async function explainInput(): Promise<Explained> {
   const bytes = readInput()
@@ -141,9 +168,7 @@ export async function sbomFor(word: string, asked: AskedOfSbom, options: BundleO
     return sbomOfBundle(at, explainManifest(manifest, at), manifest, asked, told)
   }
   if (path !== null) {
-    const isOther =
-      stat(path)?.type === 'file' ? isSingle(path) || path.endsWith('.deb') : stat(`${path}/${MANIFEST}`) === null
-    if (isOther)
+    if (isPacked(path))
       throw new BundleError('unsupported', 'of a package, an image or a single file there is no bill of materials', {
         path,
         hint: 'ask the bundle or the target that it was made of, or make it with --sbom and look into it',

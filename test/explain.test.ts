@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { manifestBytes } from '../src/apply/manifest.ts'
 import { Chains } from '../src/explain/chains.ts'
 import { explainManifest } from '../src/explain/from-manifest.ts'
+import { sectionSizes } from '../src/explain/sections.ts'
 import { changes, sizeOf } from '../src/explain/size.ts'
 import { treeOf } from '../src/explain/tree.ts'
 import { disallowed, why } from '../src/explain/why.ts'
@@ -324,4 +325,34 @@ test.each([
   ['python3', { pname: 'python3', version: null, output: null }],
 ])('%s by its name', (name, identity) => {
   expect(identityOf(name)).toEqual(identity)
+})
+
+test('sections: each byte once, whatever a file says of them', () => {
+  const files = [file(0, 'bin/a', 100), file(1, 'lib/b', 50), file(2, 'data', 7)]
+  const explained: Explained = {
+    subject: { kind: 'bundle', name: 'app', version: null, system: 'any', digest: null },
+    ...{ packages: [], files, directories: [], needs: [], asked: [], closure: false },
+  }
+  const rows = sectionSizes(
+    explained,
+    new Map([
+      [
+        files[0]!.at as string,
+        [
+          { name: '.text', offset: 10, size: 40 },
+          { name: '.inside', offset: 20, size: 5 },
+          { name: '.over', offset: 45, size: 10 },
+          { name: '.beyond', offset: 90, size: 2 ** 40 },
+        ],
+      ],
+      [files[1]!.at as string, [{ name: '.text', offset: 0, size: 50 }]],
+    ]),
+  )
+  expect(rows.map(({ name, files, bytes }) => [name, files, bytes])).toEqual([
+    ['.text', 2, 90],
+    ['(headers and gaps)', 1, 45],
+    ['.beyond', 1, 10],
+    ['(data)', 1, 7],
+    ['.over', 1, 5],
+  ])
 })

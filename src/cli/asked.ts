@@ -35,11 +35,29 @@ export async function askedOf(
   options: AskedOptions,
 ): Promise<{ explained: Explained; pipeline: typeof Pipeline }> {
   const pipeline = load()
+  const explained = await withProgress(options, pipeline, how => pipeline.explained(word, how))
+  return { explained, pipeline }
+}
+
+/** The same, and the sections of programs and libraries. */
+export const sectionedOf = async (
+  word: string,
+  options: AskedOptions,
+): Promise<Awaited<ReturnType<typeof Pipeline.sectioned>>> => {
+  const pipeline = load()
+  return withProgress(options, pipeline, how => pipeline.sectioned(word, how))
+}
+
+async function withProgress<T>(
+  options: AskedOptions,
+  pipeline: typeof Pipeline,
+  ask: (how: BundleOptions) => Promise<T>,
+): Promise<T> {
   const progress = progressFor(options, pipeline)
   const showNix = !options.quiet && !options.json && process.stderr.isTTY
-  const explained = await pipeline.explained(word, { ...options, progress, showNix })
+  const answer = await ask({ ...options, progress, showNix })
   progress.done()
-  return { explained, pipeline }
+  return answer
 }
 
 /** Kinds of needs, with commas between them. */

@@ -83,6 +83,10 @@ export interface ExplainedFile {
 export const FILE_ROLES = ['program', 'library', 'loader', 'script', 'data', 'link', 'name', 'made'] as const
 export type FileRole = (typeof FILE_ROLES)[number]
 
+/** What rows of sizes are of. */
+export const SIZES_BY = ['package', 'file', 'kind', 'section'] as const
+export type SizeBy = (typeof SIZES_BY)[number]
+
 /** Why `to` is there. `made`: it is made for `from`, as a launcher's program, a script's text, a further name. */
 export interface Need {
   readonly from: number

@@ -1,35 +1,49 @@
 /** What a bundle's bytes are spent on, for people and as JSON (docs/explain.schema.json). */
+import type { SectionSize } from '../explain/sections.ts'
 import { type Change, delta, type PackageSize, type Size } from '../explain/size.ts'
-import type { Explained, FileRole, Need } from '../model/explained.ts'
+import type { Explained, FileRole, Need, SizeBy } from '../model/explained.ts'
 import { baseName, toText } from '../paths.ts'
 import { bytesText } from './describe.ts'
 import { toJson } from './json.ts'
 import { Labels } from './labels.ts'
 import { jsonSubject } from './why.ts'
 
-export type SizeBy = 'package' | 'file' | 'kind'
-
-/** @param top rows that are shown */
-export function sizeText(explained: Explained, size: Size, by: SizeBy, top: number): string {
+/**
+ * @param top rows that are shown
+ * @param sections those of `by` section
+ */
+export function sizeText(
+  explained: Explained,
+  size: Size,
+  by: SizeBy,
+  top: number,
+  sections: readonly SectionSize[] | null,
+): string {
   const labels = new Labels(explained)
   const rows =
     by === 'package'
       ? size.packages.map(row => packageRow(labels, row))
       : by === 'file'
         ? fileRows(explained, labels)
-        : kindRows(explained)
-  const head = by === 'package' ? PACKAGE_HEAD : by === 'file' ? ['FILE', '', 'BYTES'] : ['KIND', 'FILES', 'BYTES']
+        : by === 'kind'
+          ? kindRows(explained)
+          : (sections ?? []).map(({ name, files, bytes }) => [toText(name), String(files), bytesText(bytes)])
   const shown = rows.slice(0, top)
   const more = rows.length - shown.length
   const nar = size.nar === null ? '' : bytesText(size.nar)
   const total = ['total', String(size.files), bytesText(size.bytes), ...(by === 'package' ? ['', nar, ''] : [])]
   return [
-    ...columns([head, ...shown, ...(more > 0 ? [[`and ${more} more`, '', '']] : []), total]),
+    ...columns([HEADS[by], ...shown, ...(more > 0 ? [[`and ${more} more`, '', '']] : []), total]),
     ...(by === 'package' ? [FOOTER] : []),
   ].join('\n')
 }
 
-const PACKAGE_HEAD = ['PACKAGE', 'FILES', 'BUNDLE', 'ALONE', 'IN NIX', 'WHY']
+const HEADS: Readonly<Record<SizeBy, readonly string[]>> = {
+  package: ['PACKAGE', 'FILES', 'BUNDLE', 'ALONE', 'IN NIX', 'WHY'],
+  file: ['FILE', '', 'BYTES'],
+  kind: ['KIND', 'FILES', 'BYTES'],
+  section: ['SECTION', 'FILES', 'BYTES'],
+}
 const FOOTER =
   'ALONE: what the bundle is smaller by without the package: its files here, and those that nothing else needs.\nIN NIX: all of the package in its store path. Units of 10^6 bytes; --json has bytes.'
 
@@ -144,6 +158,7 @@ export function sizeJson(
   size: Size,
   max: number | null,
   against: { readonly bytes: number; readonly changes: readonly Change[] } | null,
+  sections: readonly SectionSize[] | null,
 ): string {
   const labels = new Labels(explained)
   return toJson({
@@ -165,6 +180,7 @@ export function sizeJson(
       kind: file.role,
       bytes: file.size,
     })),
+    ...(sections !== null && { sections: sections.map(row => ({ ...row, name: toText(row.name) })) }),
     against: against && {
       bytes: against.bytes,
       changes: against.changes.map(change => ({ ...change, name: toText(change.name) })),

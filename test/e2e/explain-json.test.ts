@@ -22,7 +22,7 @@ beforeAll(() => {
 test.each<[string, ...string[]]>([
   ['why', 'padlock.so', 'openssl', 'lib*', 'nosuch', '--all'],
   ['size'],
-  ['size', '--max', '1'],
+  ['size', '--max', '1', '--by', 'section'],
   ['tree'],
   ['tree', '--reverse', 'libc.so.6'],
   ['tree', '--files', '--depth', '3'],

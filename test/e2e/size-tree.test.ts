@@ -65,6 +65,29 @@ test('sizes before bundling are those of what is written: stubs, what is strippe
   }
 })
 
+test('by section: what readelf says of all programs and libraries, of a directory and of an archive', () => {
+  const { code, stdout } = withoutNix(process.execPath, [command, 'size', directory, '--by', 'section', '--json'])
+  expect(code).toBe(0)
+  const { sections, total } = JSON.parse(stdout) as Sizes & { sections: { name: string; bytes: number }[] }
+  expect(sections.reduce((sum, row) => sum + row.bytes, 0)).toBe(total.bytes)
+  const listed = execFileSync('sh', ['-c', 'find "$0" -type f -exec readelf -SW {} + 2>/dev/null || :', directory], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  })
+  const sums = new Map<string, number>()
+  for (const [, name, type, bytes] of listed.matchAll(/^ +\[ *\d+\] (\S+) +(\S+) +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+)/gm))
+    if (type !== 'NOBITS') sums.set(name!, (sums.get(name!) ?? 0) + Number.parseInt(bytes!, 16))
+  for (const name of ['.text', '.rodata', '.dynsym', '.symtab', '.eh_frame', '.ldstub'])
+    expect(sections.find(row => row.name === name)?.bytes, name).toBe(sums.get(name))
+
+  const archive = join(temporary(), 'nginx.tar')
+  execFileSync('tar', ['-cf', archive, '-C', join(directory, '..'), 'nginx'])
+  expect(JSON.parse(bundle(['size', archive, '--by', 'section', '--json']).stdout).sections).toEqual(sections)
+  const before = bundle(['size', fixture('nginx'), '--by', 'section']).stdout
+  expect(before).toMatch(/^\.text +\d+ +\d+\.\d MB$/m)
+  expect(bundle(['size', '-', '--by', 'section'], { input: '{}' })).toMatchObject({ code: 2, stdout: '' })
+})
+
 test('what a package costs, without Nix too; a budget; what grew', () => {
   const { code, stdout } = withoutNix(process.execPath, [command, 'size', directory])
   expect(code).toBe(0)

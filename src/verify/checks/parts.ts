@@ -8,11 +8,12 @@ import { isElf, parseElf } from '../../elf/parse.ts'
 import { readSections, SHT } from '../../elf/sections.ts'
 import { BundleError } from '../../errors.ts'
 import type { ByteSource, Located } from '../../io/bytes.ts'
+import type { MachOFacts } from '../../macho/facts.ts'
 import { isMachO } from '../../macho/image.ts'
 import { machOFactsOf } from './macho.ts'
 
 /** A named range of a file. */
-interface Part {
+export interface Part {
   readonly name: string
   readonly offset: number
   readonly size: number
@@ -34,6 +35,13 @@ export function partsOf(source: ByteSource, path: string): (offset: number) => s
   return offset => parts.find(p => offset >= p.offset && offset < p.offset + p.size)?.name ?? null
 }
 
+/** The sections that a binary has bytes in, as it lists them; none of what is no binary, and of one that has no list. */
+export function sectionsOf(source: ByteSource, path: string): readonly Part[] {
+  const head = source.read(0, HEAD)
+  if (isElf(head)) return elfSections(source)
+  return isMachO(head) ? machOSections(source, path) : []
+}
+
 function elfParts(source: ByteSource, path: string): Part[] {
   const facts = factsOf(source, path)
   const located = (name: string, all: readonly (Located | null)[]): Part[] =>
@@ -45,18 +53,19 @@ function elfParts(source: ByteSource, path: string): Part[] {
     ...located('needed', facts.needed),
     ...located('soname', [facts.soname]),
   ]
+  return [...(dynamic ?? []), ...elfSections(source)]
+}
+
+function elfSections(source: ByteSource): Part[] {
   const ident = source.read(0, 6)
   const sections = readSections(source, { class: ident[4] === 2 ? 64 : 32, little: ident[5] === 1 })
-  return [...(dynamic ?? []), ...sections.filter(s => s.type !== SHT.nobits && s.name !== '')]
+  return sections.filter(s => s.type !== SHT.nobits && s.name !== '')
 }
 
 function machOParts(source: ByteSource, path: string): Part[] {
-  const facts = machOFactsOf(source, path)
-  if (facts === null) return []
-  return facts.slices.flatMap(slice => {
+  return (machOFactsOf(source, path)?.slices ?? []).flatMap(slice => {
     const located = (name: string, all: readonly (Located | null)[]): Part[] =>
       all.flatMap(at => (at === null ? [] : [{ name, offset: at.offset, size: at.capacity }]))
-    const sections = slice.segments.flatMap(s => s.sections).filter(s => !s.zerofill)
     return [
       ...located('id', [slice.id]),
       ...located(
@@ -65,11 +74,21 @@ function machOParts(source: ByteSource, path: string): Part[] {
       ),
       ...located('rpath', slice.rpaths),
       ...located('dyld', [slice.dylinker, ...slice.environment]),
-      ...(slice.signature ? [{ name: 'signature', ...slice.signature }] : []),
-      ...sections.map(s => ({ name: `${s.segment},${s.name}`, offset: slice.offset + s.offset, size: s.size })),
+      ...sliceSections(slice),
     ]
   })
 }
+
+const machOSections = (source: ByteSource, path: string): Part[] =>
+  (machOFactsOf(source, path)?.slices ?? []).flatMap(sliceSections)
+
+const sliceSections = (slice: MachOFacts['slices'][number]): Part[] => [
+  ...(slice.signature ? [{ name: 'signature', ...slice.signature }] : []),
+  ...slice.segments
+    .flatMap(s => s.sections)
+    .filter(s => !s.zerofill)
+    .map(s => ({ name: `${s.segment},${s.name}`, offset: slice.offset + s.offset, size: s.size })),
+]
 
 /** The facts of what looks like ELF; null when it is none. */
 export function factsOf(source: ByteSource, path: string): ElfFacts | null {

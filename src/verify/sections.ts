@@ -1,0 +1,27 @@
+/** The sections of programs and libraries in a bundle that is there. */
+import { open } from '../archive/members.ts'
+import { BundleError } from '../errors.ts'
+import { bufferSource } from '../io/bytes.ts'
+import { type Part, sectionsOf } from './checks/parts.ts'
+
+/** Of larger files none are looked for. In bytes. */
+const LOOK_MAX = 512 << 20
+
+/**
+ * Of those files that are wanted, by their places in the bundle.
+ * @throws BundleError('unreadable') for a member that cannot be read
+ */
+export async function sectionsIn(
+  path: string,
+  isWanted: (at: string) => boolean,
+): Promise<Map<string, readonly Part[]>> {
+  const found = new Map<string, readonly Part[]>()
+  for await (const member of (await open(path)).members()) {
+    if (member.type !== 'file' || member.size > LOOK_MAX || !isWanted(member.inside)) continue
+    if (member.problem !== null) throw new BundleError('unreadable', `${member.inside} cannot be read`, { path })
+    const pieces: Buffer[] = []
+    for await (const piece of member.contents()) pieces.push(Buffer.from(piece))
+    found.set(member.inside, sectionsOf(bufferSource(Buffer.concat(pieces)), member.inside))
+  }
+  return found
+}
