@@ -15,12 +15,16 @@ import { at, bytes, NAMES, run, ScriptLab, SHELL_NAMES, shell, sitesOf, X } from
 const lab = new ScriptLab()
 afterAll(() => lab.close())
 
+const BLANK_X = `/var/empty/${'e'.repeat(32)}-x-1`
 const PLACE = at('pkg/script-1/libexec/tool')
 
 const INTERPRETERS: Readonly<Record<string, string>> = {
   python: '/usr/bin/python3',
   perl: '/usr/bin/perl',
   node: process.execPath,
+  sed: '/usr/bin/sed',
+  awk: '/usr/bin/mawk',
+  gawk: '/usr/bin/gawk',
 }
 
 function edit(name: string, text: string, flags: readonly string[]): TextEdit {
@@ -58,9 +62,26 @@ const SCRIPTS: Readonly<Record<string, readonly [name: string, text: string]>> =
   ],
   JavaScript: [
     'node',
-    `#!${X}/bin/node\n'use strict'\nconsole.log(__filename, process.argv.slice(1), (() => this)())\n`,
+    `#!${X}/bin/node\n'use strict'\nconsole.log(__filename, JSON.stringify(process.argv.slice(1)), (() => this)())\n`,
   ],
 }
+
+test.each(['awk', 'gawk'])('%s, whose scripts are given behind -f', name => {
+  const text = `#!${X}/bin/awk -f\n\nBEGIN { print ARGC, ARGV[1], "${X}/share"; exit }\n`
+  const { root, script } = bundle(name, text, { flags: ['-f'] })
+  const out = `2 a b ${BLANK_X}/share\n`
+  for (const sh of SHELL_NAMES) expect(run([...shell(sh), script, 'a b'])).toEqual({ status: 0, out, err: '' })
+  expect(run([`${root}/pkg/i-1/bin/i`, '-f', script, 'a b'])).toEqual({ status: 0, out, err: '' })
+})
+
+test.each(['sed', 'busybox sed'])('%s', name => {
+  const text = `#!${X}/bin/sed -nf\n# a comment\ns/^a$/&&/p\n`
+  const { root, script } = bundle('sed', text, { flags: ['-nf'] })
+  lab.write(`${root}/pkg/i-1/bin/i`, `#!/bin/sh\nexec ${name} "$@"\n`)
+  const input = lab.write(`${lab.directory()}/input`, 'a\nb\n')
+  for (const sh of SHELL_NAMES) expect(run([...shell(sh), script, input])).toEqual({ status: 0, out: 'aa\n', err: '' })
+  expect(run([...name.split(' '), '-n', '-f', script, input])).toEqual({ status: 0, out: 'aa\n', err: '' })
+})
 
 describe.each(Object.entries(SCRIPTS))('%s', (_, [name, text]) => {
   const original = (script: string, root: string): string => {
@@ -128,11 +149,11 @@ test('perl that cannot fill its text in says so', () => {
 })
 
 test('which can be: not where a path would be no comment of Python', () => {
-  expect(['python', 'perl', 'ruby', 'node', 'lua', 'tclsh'].map(name => canBePolyglot(name, PLACE))).not.toContain(
-    false,
-  )
-  expect(canBePolyglot('awk', PLACE)).toBe(false)
-  expect(canBePolyglot('python', at('pkg/x/\xe9'))).toBe(false)
+  const names = ['python', 'perl', 'ruby', 'node', 'lua', 'tclsh', 'sed', 'awk', 'gawk', 'mawk']
+  expect(names.map(name => canBePolyglot(name, name, PLACE))).not.toContain(false)
+  expect(canBePolyglot('php', 'php', PLACE)).toBe(false)
+  expect(canBePolyglot('awk', 'busybox', PLACE)).toBe(false)
+  expect(canBePolyglot('python', 'python3', at('pkg/x/\xe9'))).toBe(false)
 })
 
 describe('what a #! line starts', () => {

@@ -1,8 +1,21 @@
-/** What lies behind everything that an ELF file's headers describe: data that a program reads from its own end. */
+/**
+ * Data that a program reads from its own file: what lies behind everything that its headers describe, and what
+ * `objcopy --add-section` has put into a section that is not loaded (PyInstaller's `pydata`).
+ */
 import type { ByteSource } from '../io/bytes.ts'
 import { PT } from './constants.ts'
 import type { ElfFacts } from './facts.ts'
-import { SECTION_TABLE, type Section, type SectionTable, SHF, SHT, sectionsAt, sectionTable } from './sections.ts'
+import {
+  isOwnData,
+  readSections,
+  SECTION_TABLE,
+  type Section,
+  type SectionTable,
+  SHF,
+  SHT,
+  sectionsAt,
+  sectionTable,
+} from './sections.ts'
 
 const NONE: SectionTable = { sections: [], end: 0 }
 
@@ -29,6 +42,20 @@ export function hasPayload(source: ByteSource, facts: ElfFacts): boolean {
   end = Math.max(end, table.end)
   for (const s of table.sections) if (s.type !== SHT.nobits) end = Math.max(end, s.offset + s.size)
   return !isZero(source, end, source.size)
+}
+
+/** How a program names its own file. */
+const SELF = Buffer.from('/proc/self/exe', 'latin1')
+
+/** Whether a program that opens its own file has a section there for itself (sections.ts). */
+export function readsOwnSection(source: ByteSource, facts: ElfFacts): boolean {
+  return readSections(source, facts).some(isOwnData) && holds(source, SELF)
+}
+
+function holds(source: ByteSource, text: Buffer): boolean {
+  for (let at = 0; at < source.size; at += PIECE)
+    if (source.read(at, Math.min(PIECE + text.length, source.size - at)).includes(text)) return true
+  return false
 }
 
 /**

@@ -9,7 +9,7 @@
 import type { ByteSource } from '../io/bytes.ts'
 import type { Overwrite } from '../references/rewrite.ts'
 import type { ElfFacts } from './facts.ts'
-import { readSections, SECTION_TABLE, type Section, SHF, SHT } from './sections.ts'
+import { isOwnData, readSections, SECTION_TABLE, type Section, SHF, SHT } from './sections.ts'
 import { readWord, roundUp, writeHalf, writeInt, writeWord } from './words.ts'
 
 export interface Strip {
@@ -24,12 +24,12 @@ const ALIGN = 8
 
 /**
  * How to strip a file that has nothing behind its sections; null where there is nothing to win, or where something has
- * no section and so cannot be told from a payload.
+ * no section and so cannot be told from a payload, or is in a section of the program's own.
  */
 export function strip(source: ByteSource, facts: ElfFacts): Strip | null {
   const sections = readSections(source, facts)
   const loaded = sections.filter(s => s.flags & SHF.alloc)
-  if (loaded.length === 0) return null
+  if (loaded.length === 0 || sections.some(isOwnData)) return null
   const place = SECTION_TABLE[facts.class]
   const header = source.read(0, place.header)
   const used = [

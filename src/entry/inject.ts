@@ -17,7 +17,7 @@
 
 import { ET, PF, PT } from '../elf/constants.ts'
 import type { ElfFacts, LoaderPlace, Segment } from '../elf/facts.ts'
-import { hasPayload } from '../elf/payload.ts'
+import { hasPayload, readsOwnSection } from '../elf/payload.ts'
 import { type Section, SHT, sectionTable } from '../elf/sections.ts'
 import { CONFIG, MAGIC } from '../elf/stub.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
@@ -28,7 +28,7 @@ export type StubRefusal =
   | 'no-interpreter' /* nothing that the kernel starts */
   | 'no-slot' /* static, and every program header of it is needed */
   | 'segment-order' /* PT_LOADs not ascending: the kernel would misplace what is added */
-  | 'payload' /* bytes behind everything the headers know of, which the program reads from its own end */
+  | 'payload' /* bytes that no segment and no tool's section has, which the program reads from its own file */
 
 /** In the place of a program's number plus one: there is a table, but this program is not in it. */
 const NO_SITES = 0xffffffff
@@ -76,7 +76,7 @@ export function stubRefusal(source: ByteSource, facts: ElfFacts): StubRefusal | 
   if ((facts.interp === null && !isStatic(facts)) || (facts.type !== ET.exec && facts.type !== ET.dyn))
     return 'no-interpreter'
   // Through a launcher it does not work either, whatever the CPU.
-  if (hasPayload(source, facts)) return 'payload'
+  if (hasPayload(source, facts) || readsOwnSection(source, facts)) return 'payload'
   if (facts.class !== 64 || !facts.little || STUB_ARCH[facts.machine] === undefined) return 'cpu'
   const loads = facts.segments.filter(s => s.type === PT.load)
   const isAscending = loads.every((s, i) => i === 0 || s.vaddr >= loads[i - 1]!.vaddr)

@@ -124,7 +124,8 @@ export class Scripts {
     const isProgram = /^\/(?:s?bin|libexec)\//.test(inPackage) || this.isEntry(path)
     const place = this.#layout.placed.get(path)
     const canBeText =
-      language === 'shell' || (place !== undefined && this.#graph.texts.has(path) && canBePolyglot(name, place))
+      language === 'shell' ||
+      (place !== undefined && this.#graph.texts.has(path) && canBePolyglot(name, baseName(script.interpreter), place))
     if (canBeText && this.#isLibrary(inPackage)) return 'module'
     if (canBeText) return isProgram && !this.#isRead(script) ? 'launcher' : 'text'
     return /\.[A-Za-z]+$/.test(path) && !isProgram ? 'module' : 'launcher'

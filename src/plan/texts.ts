@@ -99,7 +99,9 @@ export class Texts {
   /** The text of a script, which finds its interpreter by itself wherever a language lets it. */
   #asText(node: FileNode, script: Script, at: BundlePath): Rewritten {
     const { language, name, facts } = script
-    const canStart = this.#graph.texts.has(node.path) && (language === 'shell' || canBePolyglot(name, at))
+    const canStart =
+      this.#graph.texts.has(node.path) &&
+      (language === 'shell' || canBePolyglot(name, baseName(script.interpreter), at))
     const start = {
       name,
       interpreter: this.#launchers.placeOfInterpreter(script),

@@ -33,9 +33,9 @@ export function describe(finding: Finding): string {
     case 'interpreter-host':
       return `its #! line leaves its interpreter to the machine where it runs (${t(finding.interpreter)})`
     case 'payload':
-      return 'carries data behind its end that it reads from its own file (a self-extractor, PyInstaller, Bun, .NET single file): behind a launcher it would not find it; bundle it with --prefix'
+      return 'carries data behind its end or in a section of its own that it reads from its own file (a self-extractor, PyInstaller, Bun, .NET single file): behind a launcher it would not find it; bundle it with --prefix'
     case 'left-out':
-      return `is left out${finding.files.length === 1 ? '' : ` (and ${some(finding.files.slice(1).map(unhashed))})`}: ${finding.reason ?? 'it reads data behind its own end, which a relocatable bundle cannot give it'}; ${finding.users.length === 0 ? 'no file of the bundle is seen to name it' : `${some(finding.users.map(unhashed))} will not find it`}${finding.hint === null ? '' : ` (to have it: ${finding.hint})`}`
+      return `is left out${finding.files.length === 1 ? '' : ` (and ${some(finding.files.slice(1).map(unhashed))})`}: ${finding.reason ?? 'it reads data behind its own end, or in a section of its own, which a relocatable bundle cannot give it'}; ${finding.users.length === 0 ? 'no file of the bundle is seen to name it' : `${some(finding.users.map(unhashed))} will not find it`}${finding.hint === null ? '' : ` (to have it: ${finding.hint})`}`
     case 'stub-refused':
       return finding.refusal === 'cpu'
         ? `there is no stub for ${finding.arch}: it starts through a /bin/sh launcher`

@@ -1,5 +1,5 @@
 /**
- * Scripts that `/bin/sh` starts and another interpreter reads: Python, Perl, Ruby, Tcl, Lua, JavaScript.
+ * Scripts that `/bin/sh` starts and another interpreter reads: Python, Perl, Ruby, Tcl, Lua, JavaScript, sed, awk.
  *
  * A script that an interpreter is given as an argument (`perl /a/tool.pl`, the flags of a wrapper) has to be a text in
  * that language, and one that is executed needs a `#!` line, which cannot name a place in a relocatable bundle. So its
@@ -11,6 +11,8 @@
  *     Python, Perl, Ruby, Tcl   \f#/    a form feed is a blank for them and a letter for shells
  *     JavaScript                //./    a directory
  *     Lua                       --/
+ *     sed                       \v#/    a vertical tab is a blank for GNU's and for busybox's
+ *     awk                       \r#/    so is a carriage return for gawk and mawk; busybox's has no such blank
  *
  * A second line that is empty, or a comment for both (`# -*- coding: ... -*-`, which Python wants within the first two),
  * gets it put in front; else the lines behind it move down by one, which only perl can be told (`# line`).
@@ -39,13 +41,19 @@ const STYLES: readonly (readonly [RegExp, Style])[] = [
   [/^(?:perl|ruby)$/, { ...HASH, named: true }],
   [/^(?:node|nodejs|bun|deno)$/, { opens: '//./', named: false }],
   [/^(?:lua|luajit|texlua)$/, { opens: '--/', named: false }],
+  [/^g?sed$/, { opens: '\v#/', named: false }],
+  [/^[gm]?awk$/, { opens: '\r#/', named: false }],
 ]
 
 const styleOf = (name: string): Style | null => STYLES.find(([pattern]) => pattern.test(name))?.[1] ?? null
 
-/** Whether a script of this interpreter (`interpreterName`) can be one. @param place a Python text is UTF-8 */
-export const canBePolyglot = (name: string, place: BundlePath): boolean =>
-  styleOf(name) !== null && /^[\x20-\x7e]*$/.test(place)
+/**
+ * Whether a script of this interpreter (`interpreterName`) can be one.
+ * @param program the name of the interpreter's file: `busybox` may be its awk
+ * @param place a Python text is UTF-8
+ */
+export const canBePolyglot = (name: string, program: string, place: BundlePath): boolean =>
+  styleOf(name) !== null && !(name === 'awk' && program === 'busybox') && /^[\x20-\x7e]*$/.test(place)
 
 /**
  * An edit with the two lines put in.
@@ -73,7 +81,7 @@ export function withStart(
   const offset = Math.min(first + 1, text.length)
   const second = /^.*/.exec(text.slice(offset, offset + 4096))?.[0] ?? ''
   // What stands behind the command the shell reads too: a comment of its own, or nothing.
-  const merges = second.trim() === '' || (style.opens === HASH.opens && second.trimStart().startsWith('#'))
+  const merges = second.trim() === '' || (/#\/$/.test(style.opens) && second.trimStart().startsWith('#'))
   const filling = isFilled ? `\n${fillsItself(place)}` : ''
   const behind = name === 'perl' ? `${filling}\n# line 2\n` : merges ? '; ' : '\n'
   const put: Splice = { offset, length: 0, text: `${newline < 0 ? '\n' : ''}${statement}${behind}` }
