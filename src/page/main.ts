@@ -4,6 +4,7 @@ import { Bundle, CAUSES } from './bundle.ts'
 import { Details } from './details.ts'
 import { byId, el } from './dom.ts'
 import { TreeMap } from './map.ts'
+import { showReferences } from './references.ts'
 import { addSearch } from './search.ts'
 import { showLibraries, showOut, showPackages } from './tables.ts'
 
@@ -32,7 +33,7 @@ function seen(): void {
   else box.scrollTop = 0
 }
 
-const TABS = ['packages', 'libraries', 'out'] as const
+const TABS = ['packages', 'libraries', 'references', 'out'] as const
 function tab(chosen: (typeof TABS)[number]): void {
   for (const id of TABS) {
     byId(id).hidden = id !== chosen
@@ -74,6 +75,7 @@ out.addEventListener('change', () => map.showOut(out.checked))
 addSearch(bundle)
 showPackages(bundle)
 showLibraries(bundle)
+showReferences(bundle)
 showOut(bundle)
 tab('packages')
 legend('role')

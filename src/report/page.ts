@@ -77,10 +77,12 @@ export function pageHtml(
 <div id="tabs" role="tablist" aria-label="Tables">
 <button type="button" role="tab" id="tab-packages" aria-controls="packages">Packages</button>
 <button type="button" role="tab" id="tab-libraries" aria-controls="libraries">Libraries</button>
+<button type="button" role="tab" id="tab-references" aria-controls="references">References</button>
 <button type="button" role="tab" id="tab-out" aria-controls="out">Stayed out</button>
 </div>
 <div class="sheet" role="tabpanel" id="packages" aria-labelledby="tab-packages"></div>
 <div class="sheet" role="tabpanel" id="libraries" aria-labelledby="tab-libraries" hidden></div>
+<div class="sheet" role="tabpanel" id="references" aria-labelledby="tab-references" hidden></div>
 <div class="sheet" role="tabpanel" id="out" aria-labelledby="tab-out" hidden></div>
 </section>
 <footer>${escaped(data.tool)}${data.digest === null ? '' : `; sha256 of bundle.json ${data.digest}`}</footer>

@@ -8,15 +8,14 @@ import { graphOf } from '../../src/explain/graph.ts'
 import type { Explained } from '../../src/model/explained.ts'
 import type { BundlePath } from '../../src/paths.ts'
 import { graphDot, graphMermaid } from '../../src/report/graph.ts'
-import { bundle, fixture, mustBundle, temporary } from '../support/bundle.ts'
+import { bundle, fixture, sharedBundle, temporary } from '../support/bundle.ts'
 
 const ajv = new Ajv({ allErrors: true })
 const valid = ajv.compile(JSON.parse(readFileSync('docs/explain.schema.json', 'utf8')))
 
 let made: string
 beforeAll(() => {
-  made = join(temporary(), 'nginx.tar')
-  mustBundle([fixture('nginx'), '-o', made])
+  made = sharedBundle('nginx', '.tar')
 })
 
 test.each<[string, ...string[]]>([

@@ -83,6 +83,17 @@ test('tables: packages sorted by what is asked, what loaders do, what Nix has be
   await browser.evaluate(`document.querySelector('#libraries summary').click()`)
   await browser.evaluate('new Promise(r => setTimeout(r, 50))')
   expect(await text('#libraries')).toContain('openssl-3.0/lib/libcrypto.so.3')
+  await browser.click('#tab-references')
+  expect(await text('#references [role=status]')).toMatch(/^\d+$/)
+  await browser.evaluate(`document.querySelector('#references input').focus()`)
+  await browser.type('lib/engines-3 LIBCRYPTO rodata')
+  const [row, ...others] = await browser.evaluate<string[]>(
+    `[...document.querySelectorAll('#references tbody tr')].map(r => r.innerText)`,
+  )
+  expect(others).toEqual([])
+  expect(row).toMatch(
+    /libcrypto\.so\.3\s+names openssl-3\.0\/lib\/engines-3\s+openssl-3\.0\/lib\/engines-3\s+\.rodata, offsets \d+, \d+;/,
+  )
   await browser.evaluate(`document.querySelector('#show-out').click()`)
   expect(await browser.evaluate(`document.querySelector('.tile.out').title`)).toMatch(/^glibc-2.36\/stayed out: /)
   await clean()

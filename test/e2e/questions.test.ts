@@ -1,17 +1,27 @@
 /** The questions are answered of whatever `bundle` makes, and whatever Nix there is or is not. */
-import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { TRAILER } from '../../src/pack/exe.ts'
-import { bundle, command, fixture, fixtureEnv, mustBundle, run, temporary, withoutNix } from '../support/bundle.ts'
+import {
+  bundle,
+  command,
+  fixture,
+  fixtureEnv,
+  mustBundle,
+  run,
+  sharedBundle,
+  temporary,
+  withoutNix,
+} from '../support/bundle.ts'
 
 let place: string
 beforeAll(() => {
   place = temporary()
   const make = (format: string, name: string): void =>
     void mustBundle([fixture('nginx'), '-f', format, '-o', join(place, name), '-q'])
-  make('dir', 'directory')
-  make('tar.zst', 'n.tar.zst')
+  symlinkSync(sharedBundle('nginx'), join(place, 'directory'))
+  copyFileSync(sharedBundle('nginx', '.tar.zst'), join(place, 'n.tar.zst'))
   make('deb', 'n.deb')
   make('exe', 'single')
   make('oci', 'image.tar')
@@ -30,11 +40,16 @@ function answers(text: string): unknown {
 const NAMES = ['padlock.so', 'libz.so.1', 'glibc', 'nosuch']
 
 describe('the same of each form, without Nix', () => {
+  const of = (what: string) => withoutNix(process.execPath, [command, 'why', join(place, what), ...NAMES, '--json'])
+  let expected: unknown
+  beforeAll(() => {
+    expected = answers(of('directory').stdout)
+  })
+
   test.each(['n.tar.zst', 'n.deb', 'single', 'image.tar', 'image'])('%s', name => {
-    const of = (what: string) => withoutNix(process.execPath, [command, 'why', join(place, what), ...NAMES, '--json'])
     const asked = of(name)
     expect([asked.code, asked.stderr]).toEqual([1, ''])
-    expect(answers(asked.stdout)).toEqual(answers(of('directory').stdout))
+    expect(answers(asked.stdout)).toEqual(expected)
   })
 
   test.each(['directory/bundle.json', 'n.tar.zst', 'single'])('%s on standard input', name => {

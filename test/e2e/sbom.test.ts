@@ -14,7 +14,16 @@ import {
 import { join } from 'node:path'
 import Ajv from 'ajv'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { bundle, command, fixture, fixtureEnv, mustBundle, temporary, withoutNix } from '../support/bundle.ts'
+import {
+  bundle,
+  command,
+  fixture,
+  fixtureEnv,
+  mustBundle,
+  sharedBundle,
+  temporary,
+  withoutNix,
+} from '../support/bundle.ts'
 import { storePath } from '../support/store-lab.ts'
 
 interface Component {
@@ -131,8 +140,7 @@ describe('nginx', () => {
   })
 
   test('of a bundle, of its archive and of its target, with Nix and without: equal bytes, no store path, no hash', () => {
-    const [plain, archive] = [join(temporary(), 'nginx'), join(temporary(), 'nginx.tar')]
-    mustBundle([fixture('nginx'), '-o', plain, '-f', 'dir'])
+    const [plain, archive] = [sharedBundle('nginx'), join(temporary(), 'nginx.tar')]
     mustBundle([fixture('nginx'), '--sbom', '-o', archive])
     const { code, stdout: text } = withoutNix(process.execPath, [command, 'sbom', plain])
     expect(code).toBe(0)

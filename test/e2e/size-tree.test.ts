@@ -4,13 +4,22 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, expect, test } from 'vitest'
-import { bundle, command, fixture, fixtureEnv, mustBundle, run, temporary, withoutNix } from '../support/bundle.ts'
+import {
+  bundle,
+  command,
+  fixture,
+  fixtureEnv,
+  mustBundle,
+  run,
+  sharedBundle,
+  temporary,
+  withoutNix,
+} from '../support/bundle.ts'
 import { GLIBC, greeterClosure, storePath } from '../support/store-lab.ts'
 
 let directory: string
 beforeAll(() => {
-  directory = join(temporary(), 'nginx')
-  mustBundle([fixture('nginx'), '-o', directory, '-f', 'dir'])
+  directory = sharedBundle('nginx')
 })
 
 interface Sizes {

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { bundle, command, fixture, mustBundle, run, temporary, withoutNix } from '../support/bundle.ts'
+import { bundle, command, fixture, mustBundle, run, sharedBundle, temporary, withoutNix } from '../support/bundle.ts'
 import { GLIBC, greeterClosure, storePath } from '../support/store-lab.ts'
 
 interface Step {
@@ -27,10 +27,8 @@ const asked = (text: string): Answered[] => JSON.parse(text).answers
 let directory: string
 let archive: string
 beforeAll(() => {
-  directory = join(temporary(), 'nginx')
-  archive = `${directory}.tar.zst`
-  mustBundle([fixture('nginx'), '-o', directory, '-f', 'dir'])
-  mustBundle([fixture('nginx'), '-o', archive])
+  directory = sharedBundle('nginx')
+  archive = sharedBundle('nginx', '.tar.zst')
 })
 
 test("OpenSSL's engine: the library that names its directory, at offsets where od finds that", () => {

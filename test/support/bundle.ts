@@ -1,6 +1,6 @@
 /** Running the built command, and programs where there is no Nix. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll } from 'vitest'
@@ -62,6 +62,20 @@ export function mustBundle(args: readonly string[], options: RunOptions = {}): R
   const result = bundle(args, options)
   if (result.code !== 0) throw new Error(`bundle ${args.join(' ')}: ${result.code}\n${result.stdout}${result.stderr}`)
   return result
+}
+
+/**
+ * A bundle of a fixture that several files of tests read, and none changes: made once.
+ * @param ending of the place, by which its format goes: `` is a directory
+ */
+export function sharedBundle(attribute: string, ending = '', ...options: string[]): string {
+  const name = `${attribute}${options.join('')}`.replace(/[^\w.-]/g, '_')
+  const place = join(process.env.STOREFREE_SHARED ?? temporary(), `${name}${ending}`)
+  if (existsSync(place)) return place
+  // Of two that make it at a time one is first: what is published is whole.
+  const { code, stderr } = bundle([fixture(attribute), '-o', place, '-q', ...options])
+  if (code !== 0 && !existsSync(place)) throw new Error(stderr)
+  return place
 }
 
 /** Runs a program with the store hidden, all else as it is. */
