@@ -74,6 +74,10 @@ test_needs=(
   zsh:zsh   # completions
   fish:fish
   mandoc:mandoc # the man page
+  ruby:ruby     # scripts that find their bundle
+  lua5.4:lua5.4
+  tclsh:tcl
+  php8.2:php8.2-cli
   setcap:libcap2-bin
   gdb:gdb
   go:golang-go         # its linker lays programs out in a way that patchelf gets wrong

@@ -13,9 +13,9 @@ import type { BundlePath, SourcePath } from '../paths.ts'
 import type { Reference } from '../references/reference.ts'
 import { blanked, fixed, inText, names, type Overwrite, rootLength, type Target } from '../references/rewrite.ts'
 import { type Site, spliced } from '../script/edit.ts'
+import { asExpressions, type Start } from '../script/expressions.ts'
 import type { Language } from '../script/language.ts'
 import { withStart } from '../script/polyglot.ts'
-import { expressions, type Start } from './expressions.ts'
 import { Losses } from './losses.ts'
 import { missedReferences } from './missed.ts'
 import { asSplice, inBytes, type Splice, withoutOverlaps } from './splices.ts'
@@ -177,7 +177,7 @@ export class Accounts {
       const to = target !== null && names(reference, target) ? target.at : null
       return { offset: reference.offset, length: rootLength(reference, target), to }
     })
-    const { splices, outcomes } = expressions(language, text, at, sites, start)
+    const { splices, outcomes } = asExpressions(language, text, at, sites, start)
     const edits = splices.map(inBytes)
     const bySite = new Map(indices.map((i, site) => [i, outcomes[site]!]))
     const accounts = node.references.map((reference, i): Account => {

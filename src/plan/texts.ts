@@ -7,18 +7,22 @@ import type { DependencyGraph, FileNode } from '../model/graph.ts'
 import type { Account, PlanOptions } from '../model/plan.ts'
 import { storePathOf } from '../nix/store-path.ts'
 import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
+import type { Start } from '../script/expressions.ts'
 import type { ScriptFacts } from '../script/facts.ts'
+import type { Language } from '../script/language.ts'
 import { SCRIPTS_MAX } from '../script/parse.ts'
 import { canBePolyglot } from '../script/polyglot.ts'
 import { isPathsOnly } from '../script/pth-edit.ts'
 import { mendPyc, pycSource } from '../script/pyc.ts'
 import { startedBy } from '../script/shebang.ts'
 import type { Accounts, Rewritten } from './accounts.ts'
-import type { Start } from './expressions.ts'
 import { type Launcher, type Launchers, shadow } from './launch.ts'
 import type { Layout } from './layout.ts'
 import type { Script, Scripts } from './scripts.ts'
 import type { Templates } from './templates.ts'
+
+/** Languages of which what is refused is a warning. */
+const READ_WHOLE: ReadonlySet<Language> = new Set(['shell', 'python', 'perl', 'pth'])
 
 /** Who is told of what is to be written. */
 export interface Writing {
@@ -112,7 +116,7 @@ export class Texts {
     const isText = this.#graph.texts.has(node.path)
     const { edits, accounts } =
       isText && isFilled
-        ? this.#accounts.asExpressions(node, at, language, canStart ? start : null)
+        ? this.#asExpressions(node, at, language, canStart ? start : null)
         : this.#asTemplate(node, at, canStart ? start : null)
     // What the `#!` line names, the launcher or the text's start does.
     const stoodFor = (a: Account): Account =>
@@ -161,10 +165,21 @@ export class Texts {
     const isText = node.text && node.members.length === 0
     if (this.#options.prefix !== null && isText) return this.#accounts.atAnyLength(node, at)
     const language = this.#options.prefix === null && isText ? this.#scripts.languageOf(node.path) : null
-    // Perl's needs a launcher's help.
-    const isPth = language === 'pth' && isPathsOnly(this.#graph.texts.get(node.path) ?? '')
-    if (language === 'shell' || language === 'python' || isPth) return this.#accounts.asExpressions(node, at, language)
+    // A script's, of Perl, needs a launcher's help.
+    const isCode = language === 'pth' && !isPathsOnly(this.#graph.texts.get(node.path) ?? '')
+    if (language !== null && language !== 'perl' && !isCode) return this.#asExpressions(node, at, language)
     return isText ? this.#asTemplate(node, at) : this.#accounts.inPlace(node, at)
+  }
+
+  /**
+   * A text that says itself where it lies. One of which a program would miss something all the same is `relocate`'s, all of
+   * it, where its language has been read no further than its strings.
+   */
+  #asExpressions(node: FileNode, at: BundlePath, language: Language, start: Start | null = null): Rewritten {
+    const rewritten = this.#accounts.asExpressions(node, at, language, start)
+    const missed = rewritten.accounts.some(account => account.missed)
+    const filled = missed && !READ_WHOLE.has(language) ? this.#asTemplate(node, at, start) : null
+    return filled === null || filled.accounts.some(account => account.missed) ? rewritten : filled
   }
 
   /** A text in a language or format that cannot say where it lies: `relocate` tells it. */

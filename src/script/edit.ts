@@ -8,6 +8,9 @@
 import type { BundlePath } from '../paths.ts'
 import { blank } from '../references/rewrite.ts'
 
+/** What stands for the root of a bundle where a text cannot find it when it runs: a place that names nothing. */
+export const NOWHERE = `/var/empty/${'e'.repeat(32)}`
+
 /** A store path in a text: where it stands, and what it becomes. */
 export interface Site {
   readonly offset: number
@@ -94,6 +97,31 @@ export function textEdit(
   }
   return { splices, outcomes, refusals }
 }
+
+/** An edit with something put in at an offset, before whatever else is put in there. */
+export function withInserted(edit: TextEdit, offset: number, text: string): TextEdit {
+  const at = edit.splices.findIndex(splice => splice.offset >= offset)
+  const before = at < 0 ? edit.splices : edit.splices.slice(0, at)
+  return { ...edit, splices: [...before, { offset, length: 0, text }, ...(at < 0 ? [] : edit.splices.slice(at))] }
+}
+
+/** An edit with parentheses, or what else is put around the parts of a text whose sites have become expressions. */
+export function withAround(
+  edit: TextEdit,
+  parts: Iterable<{ readonly pos: number; readonly end: number }>,
+  open = '(',
+  close = ')',
+): TextEdit {
+  const around = [...parts].flatMap(({ pos, end }) => [
+    { offset: pos, length: 0, text: open },
+    { offset: end, length: 0, text: close },
+  ])
+  const splices = [...around, ...edit.splices].sort((a, b) => a.offset - b.offset || a.length - b.length)
+  return { ...edit, splices }
+}
+
+/** A text of several lines as one. */
+export const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
 
 /** The text with its splices made. */
 export function spliced(text: string, splices: readonly Splice[]): string {

@@ -4,18 +4,39 @@
 import type { ScriptFacts } from './facts.ts'
 import { interpreterName, startedBy } from './shebang.ts'
 
-export type Language = 'shell' | 'python' | 'perl' | 'pth'
+export type Language =
+  | 'shell'
+  | 'python'
+  | 'perl'
+  | 'perl-module' /* what is loaded by another text */
+  | 'ruby'
+  | 'lua'
+  | 'tcl'
+  | 'php'
+  | 'js'
+  | 'pth'
 
 const INTERPRETERS: readonly (readonly [RegExp, Language])[] = [
   [/^(?:ba|da|k|mk|a)?sh$/, 'shell'],
   [/^python$/, 'python'],
   [/^perl$/, 'perl'],
+  [/^ruby$/, 'ruby'],
+  [/^(?:lua|luajit|texlua)$/, 'lua'],
+  [/^(?:tclsh|wish|expect)$/, 'tcl'],
+  [/^php$/, 'php'],
+  [/^(?:node|nodejs)$/, 'js'],
 ]
 
 const ENDINGS: readonly (readonly [RegExp, Language])[] = [
   [/\.(?:ba)?sh$/, 'shell'],
   [/\.py$/, 'python'],
   [/\.pth$/, 'pth'],
+  [/\.p[lm]$/, 'perl-module'],
+  [/\.rb$/, 'ruby'],
+  [/\.lua$/, 'lua'],
+  [/\.(?:tcl|tm)$/, 'tcl'],
+  [/\.php$/, 'php'],
+  [/\.[cm]?js$/, 'js'],
 ]
 
 type Other = { readonly format: 'elf' } | { readonly format: 'macho' } | { readonly format: 'data' }

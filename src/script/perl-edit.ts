@@ -18,7 +18,7 @@
 import type { LaunchTemplate, Template } from '../entry/launcher.ts'
 import { HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
 import type { BundlePath } from '../paths.ts'
-import { blankedSite, type Site, type SiteEdit, type TextEdit, textEdit } from './edit.ts'
+import { blankedSite, refuseAll, type Site, type SiteEdit, type TextEdit, textEdit, withInserted } from './edit.ts'
 
 /**
  * The text as it lies on disk, of equal length. A placeholder is `/var/empty/`, 32 characters and the name, as for what
@@ -86,13 +86,8 @@ export const throughPerl = (
   ],
 })
 
-/** Reads a text, puts the root in, and writes it to a descriptor. Of `$root`, `$text`, `$name` and `$fail`. */
-const FILL = `open my $in, '<:raw', $text or $fail->("cannot read $text: $!");
-my $source = do { local $/; <$in> };
-close $in;
-
-$^F = 1 << 20; # what is opened from here on stays open in the second perl
-my ($at, $dir) = $root;
+/** Puts the root into a text. Of `$root`, `$source` and `$fail`; the directory stays open. */
+const PUT_ROOT = `my ($at, $dir) = $root;
 if ($root =~ m{[^0-9A-Za-z/_.,:=~+\\x80-\\xff-]}) {
   open $dir, '<', "$root/" and -d '/proc/self/fd/' . fileno $dir
     or $fail->("its bundle lies in a directory whose name it cannot hold, and there is no /proc: $root");
@@ -101,7 +96,15 @@ if ($root =~ m{[^0-9A-Za-z/_.,:=~+\\x80-\\xff-]}) {
 $source =~ s{/var/empty/(?=[o0-9~]{32}-)o+(?:([0-9]+)(~[0-9]+))?-([0-9A-Za-z+._?=-]*)}{
   "$at/pkg/" . ($1 ? substr($3, 0, $1) . $2 . substr($3, $1) : $3)
 }ge;
+`
 
+/** Reads a text, puts the root in, and writes it to a descriptor. Of `$root`, `$text`, `$name` and `$fail`. */
+const FILL = `open my $in, '<:raw', $text or $fail->("cannot read $text: $!");
+my $source = do { local $/; <$in> };
+close $in;
+
+$^F = 1 << 20; # what is opened from here on stays open in the second perl
+${PUT_ROOT}
 my $fd = -1;
 if (open my $exe, '<:raw', '/proc/self/exe') {
   my %memfd_create = (62 => 319, 183 => 279, 243 => 279);
@@ -171,6 +174,51 @@ defined $place or $fail->('cannot find itself among its arguments');
 ${FILL}
 $given[$place] = "/dev/fd/$fd/$name";
 exec {$^X} @given or $fail->("cannot run $^X: $!");
+`
+
+/** What ends the text of a module in the text that is in its place. */
+const END = '_STOREFREE_END_'
+
+/**
+ * The text of a Perl module, which has its root put in and is evaluated when it is loaded: the text is a here-document, so
+ * that nothing of it has to be understood, and `# line` has it keep its lines. Nothing stands behind it, so that its value is
+ * the file's, which may be run as a program too. To be in an eval is what a module can see
+ * of it. Refused are modules that would see more: by `__DATA__`, by a source filter, by `caller` as the sign that they run
+ * as a program.
+ * @param place where it will lie
+ */
+export function editPerlModule(text: string, place: BundlePath, sites: readonly Site[]): TextEdit {
+  const seesMore =
+    /^__DATA__\b|\bDATA\b[\s\S]*^__END__\b|^[ \t]*use[ \t]+(?:Switch|Filter|Inline|Acme)\b|\b(?:unless|if|or|and|\|\||&&)[ \t(]*!?[ \t]*(?:defined[ \t(]+)?caller\b(?![ \t]*\()/m
+  if (text.startsWith('#!') || seesMore.test(text) || text.includes(END) || text.includes('\0'))
+    return refuseAll(text, sites, 'unparsable')
+  const edit = editPerl(text, place, sites)
+  if (!edit.outcomes.includes('templated')) return edit
+  const loader = oneLine(MODULE.replaceAll('@PLACE@', () => `/${place}`.replace(/[\\']/g, '\\$&')))
+  const end = `${text.endsWith('\n') ? '' : '\n'}${END}\n`
+  const whole = withInserted(edit, 0, `${loader}\n`)
+  return { ...whole, splices: [...whole.splices, { offset: text.length, length: 0, text: end }] }
+}
+
+// What the module could see of it: two names that it does not use, and itself in an eval.
+const MODULE = `
+my $_storefree_text = do {
+local ($_, $!, $@);
+my ($name, $text, $source) = (__FILE__, __FILE__, <<'${END}');
+my $fail = sub { die "$name: $_[0]\\n" };
+my $root;
+if (open my $own, '<', $text) { $root = readlink '/proc/self/fd/' . fileno $own; close $own; }
+$root = do { require Cwd; Cwd::realpath($text) } unless defined $root;
+defined $root && substr($root, -length('@PLACE@'), length $root, '') eq '@PLACE@' or $fail->('cannot find its bundle');
+local $^F = 1 << 20;
+${PUT_ROOT}
+push @{'storefree::open'}, $dir if $dir;
+$text = $at . '@PLACE@' if $text =~ /["\\n]/;
+"# line 1 \\"$text\\"\\n$source";
+};
+my @_storefree_value = wantarray ? eval $_storefree_text : scalar eval $_storefree_text;
+die $@ if ref $@ || $@ ne '';
+(sub { wantarray ? @_ : $_[0] })->(@_storefree_value);
 `
 
 /** As a text can hold it whose lines have to stay where they are. */

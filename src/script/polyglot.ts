@@ -81,7 +81,9 @@ export function withStart(
   const offset = Math.min(first + 1, text.length)
   const second = /^.*/.exec(text.slice(offset, offset + 4096))?.[0] ?? ''
   // What stands behind the command the shell reads too: a comment of its own, or nothing.
-  const merges = second.trim() === '' || (/#\/$/.test(style.opens) && second.trimStart().startsWith('#'))
+  // What the edit puts at this line's beginning is no comment.
+  const isFree = !edit.splices.some(splice => splice.offset === offset && splice.length === 0)
+  const merges = (isFree && second.trim() === '') || (/#\/$/.test(style.opens) && second.trimStart().startsWith('#'))
   const filling = isFilled ? `\n${fillsItself(place)}` : ''
   const behind = name === 'perl' ? `${filling}\n# line 2\n` : merges ? '; ' : '\n'
   const put: Splice = { offset, length: 0, text: `${newline < 0 ? '\n' : ''}${statement}${behind}` }
