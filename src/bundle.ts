@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { apply } from './apply/apply.ts'
 import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manifest.ts'
-import { writtenFiles } from './apply/written-sizes.ts'
+import { type Rehearsed, rehearse } from './apply/rehearsal.ts'
 import { BundleError } from './errors.ts'
 import { fromGraph } from './explain/from-graph.ts'
 import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
@@ -46,6 +46,7 @@ import { trace } from './target/trace.ts'
 import { destinationOf, fullName, titleOf } from './title.ts'
 import { compareChoices } from './verify/checks/choices.ts'
 import { type Part, partsOf, sectionsOf } from './verify/checks/parts.ts'
+import { checkRehearsed } from './verify/checks/rehearsed.ts'
 import { verify } from './verify/verify.ts'
 import { VERSION } from './version.ts'
 
@@ -113,10 +114,20 @@ async function write(
     return reportOf(planned)(null, planned.findings, [], null)
   }
   if (options.dryRun) {
-    const files = plannedFiles(await writtenFiles(graph, planned, how))
+    const spared = new Spared(graph)
+    const rehearsed = await rehearse(planned, graph, how, (file, error) => spared.add(file, error))
+    if (rehearsed === null) return { unmade: spared.unmade }
+    const files = plannedFiles(rehearsed.files)
     const size = files.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
     const known = await closure
-    const made = reportOf(planned)(null, planned.findings, [], null, known?.size)
+    const plan = { ...planned, accounts: withoutRelocation(planned.accounts, rehearsed.refused, graph) }
+    const findings = judgedBy([
+      ...planned.findings,
+      ...rehearsed.findings,
+      ...checkRehearsed(graph, planned, rehearsed, how.prefix),
+      ...(await verifyAdded(options.image ?? {}, cwd, progress)),
+    ])
+    const made = reportOf(plan)(null, findings, [], null, known?.size)
     return { ...made, sizes: { ...made.sizes, bundle: size }, planned: files }
   }
 
@@ -266,8 +277,17 @@ async function explainPlanned(
   targets: readonly [string, ...string[]],
   options: BundleOptions,
 ): Promise<{ explained: Explained; graph: DependencyGraph; made: BundlePlan }> {
-  const { graph, made, title, how, closure } = await prepare(targets, options, options.progress ?? silent)
-  const files = await writtenFiles(graph, made, how)
+  let prepared = await prepare(targets, options, options.progress ?? silent)
+  let rehearsed: Rehearsed | null = null
+  for (;;) {
+    const { made, graph, how } = prepared
+    const spared = new Spared(graph)
+    rehearsed = await rehearse(made, graph, how, (file, error) => spared.add(file, error))
+    if (rehearsed !== null) break
+    prepared = await prepared.without(spared.unmade)
+  }
+  const { graph, made, title, closure } = prepared
+  const { files } = rehearsed
   const known = await closure
   const subject = { kind: 'target' as const, ...title, digest: null }
   return { explained: fromGraph(subject, graph, made, files, known?.paths ?? null, partsIn), graph, made }

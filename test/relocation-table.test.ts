@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { relocationTable } from '../src/apply/relocation-table.ts'
 import { decodeRelocations } from '../src/entry/relocations.ts'
+import { withFile } from '../src/io/store.ts'
 import type { PlannedRelocations } from '../src/model/plan.ts'
 import type { BundlePath } from '../src/paths.ts'
 
@@ -23,7 +24,9 @@ beforeAll(() => {
 
 const at = (name: string): BundlePath => name as BundlePath
 const table = (objects: PlannedRelocations['objects'], paths: Readonly<Record<string, string>>) =>
-  relocationTable({ programs: [], objects, rootLimit: 39 }, [], name => join(directory, paths[name]!))
+  relocationTable({ programs: [], objects, rootLimit: 39 }, [], (name, use) =>
+    withFile(join(directory, paths[name]!), use),
+  )
 const sites = (address: number) => [{ address, link: 0 }]
 
 test('two libraries of their own have an entry each', () => {

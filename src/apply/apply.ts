@@ -25,7 +25,7 @@ import type { BundlePath, SourcePath } from '../paths.ts'
 import { editedPieces, loadedEnd } from './edited-pieces.ts'
 import { enterBySidecars } from './enter.ts'
 import { checkEdited, checkInjected } from './fidelity.ts'
-import { growStaged } from './grow.ts'
+import { assertFits, growStaged } from './grow.ts'
 import { relocationTable } from './relocation-table.ts'
 import { editAndSign } from './sign.ts'
 
@@ -102,17 +102,12 @@ export async function apply(
     else {
       const facts = elfFacts(graph, step)
       const edits = elfEdits(step.edits)
-      // Whoever moves a payload from the end of its file hides it from its program.
       const isFixed = (graph.refusals.get(step.from) ?? graph.sidecars.get(step.from)) === 'payload'
       const isEntered = step.edits.some(e => e.op === 'enter-by-sidecar')
       const byPatchelf =
         options.patcher === 'patchelf' && !isFixed && !isEntered && edits.length > 0 && patchelfCan(edits)
       const { writes, left } = facts === null || byPatchelf ? { writes: [], left: edits } : editInPlace(facts, edits)
-      if (isFixed && left.length > 0)
-        throw new BundleError('edit-refused', 'its strings for the loader do not fit, and its payload must not move', {
-          path: step.from,
-          hint: 'choose a shorter --prefix',
-        })
+      assertFits(step, left, graph)
       const emptied = facts !== null && byPatchelf && edits.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
       await staging.writePieces(step.at, editedPieces(step, [...writes, ...emptied], loadedEnd(facts), count))
       if (byPatchelf) {
@@ -178,7 +173,7 @@ export async function apply(
   findings.push(...entered.findings)
   let refused: ReadonlySet<BundlePath> = new Set()
   if (plan.relocations !== null) {
-    const table = relocationTable(plan.relocations, plan.programs, at => staging.path(at))
+    const table = relocationTable(plan.relocations, plan.programs, (at, use) => withFile(staging.path(at), use))
     staging.write(RELOCATIONS, table.bytes)
     files.push(written(RELOCATIONS, table.bytes))
     refused = table.refused

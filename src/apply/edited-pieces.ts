@@ -24,11 +24,7 @@ export async function* editedPieces(
   loaded: number,
   count: (piece: Uint8Array) => Uint8Array,
 ): AsyncGenerator<Uint8Array> {
-  if (step.edits.length > 0 && withFile(step.from, isSignedPhar))
-    throw new BundleError('edit-refused', 'a store path in it cannot be changed: a change would break its signature', {
-      path: step.from,
-      hint: LEAVE_OUT,
-    })
+  mayBeChanged(step)
   const repack = step.edits.find(e => e.op === 'repack')
   if (repack) {
     yield count(repacked(step, repack, writes, loaded))
@@ -57,6 +53,15 @@ export async function* editedPieces(
     base = end
   }
   if (strip) yield count(strip.tail)
+}
+
+/** @throws BundleError('edit-refused') when a signature covers all of it */
+export function mayBeChanged(step: Step & { do: 'copy' }): void {
+  if (step.edits.length > 0 && withFile(step.from, isSignedPhar))
+    throw new BundleError('edit-refused', 'a store path in it cannot be changed: a change would break its signature', {
+      path: step.from,
+      hint: LEAVE_OUT,
+    })
 }
 
 /** Bytes of a file that a loader maps: a container behind them does not move them. */

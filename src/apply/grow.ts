@@ -7,6 +7,8 @@ import { type ByteSource, bufferSource } from '../io/bytes.ts'
 import type { Staging } from '../io/staging.ts'
 import { withFile } from '../io/store.ts'
 import { chunks, laidOut, patched, windowOf } from '../macho/patch.ts'
+import type { DependencyGraph } from '../model/graph.ts'
+import type { Step } from '../model/plan.ts'
 
 /**
  * Carries out what `editInPlace` has left.
@@ -17,13 +19,32 @@ import { chunks, laidOut, patched, windowOf } from '../macho/patch.ts'
 export function growStaged(path: string, about: string, edits: readonly ElfEdit[], staging: Staging): void {
   withFile(path, source => {
     const growth = grow(source, about, edits)
-    if (typeof growth === 'string')
-      throw new BundleError('edit-refused', `its strings for the loader have to grow, and cannot: ${REASONS[growth]}`, {
-        path: about,
-        hint: HINTS[growth],
-      })
+    if (typeof growth === 'string') throw cannotGrow(growth, about)
     staging.rewrite(path, chunks(grown(source, growth)))
   })
+}
+
+export const cannotGrow = (refusal: GrowthRefusal, path: string): BundleError =>
+  new BundleError('edit-refused', `its strings for the loader have to grow, and cannot: ${REASONS[refusal]}`, {
+    path,
+    hint: HINTS[refusal],
+  })
+
+/**
+ * Whoever moves a payload from the end of its file hides it from its program.
+ * @param left of the edits that do not fit in place
+ * @throws BundleError('edit-refused')
+ */
+export function assertFits(
+  { from }: Step & { do: 'copy' },
+  left: readonly ElfEdit[],
+  { refusals, sidecars }: DependencyGraph,
+): void {
+  if (left.length > 0 && (refusals.get(from) ?? sidecars.get(from)) === 'payload')
+    throw new BundleError('edit-refused', 'its strings for the loader do not fit, and its payload must not move', {
+      path: from,
+      hint: 'choose a shorter --prefix',
+    })
 }
 
 const REASONS: Readonly<Record<GrowthRefusal, string>> = {

@@ -1,11 +1,11 @@
 /**
- * The table of the strings that relocate themselves, made of a staged bundle's finished files: the stub knows a library
+ * The table of the strings that relocate themselves, made of a bundle's finished files: the stub knows a library
  * by what its headers say in the end.
  */
 import { PT } from '../elf/constants.ts'
 import { parseElf } from '../elf/parse.ts'
 import { debugStateOf, encodeRelocations, hasLibraryKey, libraryKey, type RelocatedFile } from '../entry/relocations.ts'
-import { withFile } from '../io/store.ts'
+import type { ByteSource } from '../io/bytes.ts'
 import type { Finding } from '../model/findings.ts'
 import type { PlannedProgram, PlannedRelocations, RelocationSite } from '../model/plan.ts'
 import type { BundlePath } from '../paths.ts'
@@ -18,15 +18,29 @@ interface Library extends RelocatedFile {
   readonly key: bigint
 }
 
-/**
- * The table's bytes, the objects whose strings have to stay blanked, and findings about these.
- * @param path of a file of the bundle
- */
+/** Opens a file of the bundle as it is in the end. */
+export type Open = <T>(at: BundlePath, use: (source: ByteSource) => T) => T
+
+/** The table's bytes, the objects whose strings have to stay blanked, and findings about these. */
 export function relocationTable(
-  { programs, objects }: PlannedRelocations,
+  relocations: PlannedRelocations,
   planned: readonly PlannedProgram[],
-  path: (at: BundlePath) => string,
+  open: Open,
 ): { bytes: Buffer; refused: ReadonlySet<BundlePath>; findings: Finding[] } {
+  const { libraries, refused, findings } = relocatedLibraries(relocations, planned, open)
+  const own = relocations.programs.map(
+    ({ at, sites }, program): RelocatedFile =>
+      open(at, source => ({ key: { program }, dynamic: dynamicOf(parseElf(source, at).segments), sites })),
+  )
+  return { bytes: encodeRelocations([...own, ...libraries]), refused, findings }
+}
+
+/** What of the table is told of: libraries that cannot be told from each other, and loaders that nobody can wait for. */
+export function relocatedLibraries(
+  { objects }: PlannedRelocations,
+  planned: readonly PlannedProgram[],
+  open: Open,
+): { libraries: readonly RelocatedFile[]; refused: ReadonlySet<BundlePath>; findings: Finding[] } {
   const findings: Finding[] = []
   const refused = new Set<BundlePath>()
   const loaders = [...new Set(planned.flatMap(p => p.loader ?? []))].filter(at => !objects.some(o => o.at === at))
@@ -38,7 +52,7 @@ export function relocationTable(
   }
   for (const { at, sites } of [...objects, ...loaders.map(at => ({ at, sites: [] }))]) {
     const isLoader = planned.some(p => p.loader === at)
-    const file = withFile(path(at), source => {
+    const file = open(at, source => {
       const header = source.read(0, PAGE)
       if (!hasLibraryKey(header)) return null
       const dynamic = dynamicOf(parseElf(source, at).segments)
@@ -59,11 +73,7 @@ export function relocationTable(
   // Without it a library's constructors and plugins run before, or after, anything can be written.
   for (const { at, hook } of libraries)
     if (hook === null && objects.length > 0) findings.push({ code: 'no-debug-hook', severity: 'note', file: at })
-  const own = programs.map(
-    ({ at, sites }, program): RelocatedFile =>
-      withFile(path(at), source => ({ key: { program }, dynamic: dynamicOf(parseElf(source, at).segments), sites })),
-  )
-  return { bytes: encodeRelocations([...own, ...libraries]), refused, findings }
+  return { libraries, refused, findings }
 }
 
 const dynamicOf = (segments: readonly { readonly type: number; readonly vaddr: number }[]): number =>

@@ -71,7 +71,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--system <system>', 'have Nix build for this system, such as aarch64-linux')
     .option('--nix-arg <argument>', 'hand this on to Nix (repeatable)', collect)
     .option('--name <name>', "the bundle's name (default: the targets' names)", parseName)
-    .option('--dry-run', 'plan only: say what would be written, with --verbose each file')
+    .option('--dry-run', 'write nothing: say what would be written and found, with --verbose each file')
     .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
     .option('--force', 'replace what is at the destination')
     .option('--link', 'links to the programs in /usr/bin (-f deb)')

@@ -55,6 +55,11 @@ int main(void) { puts(access("${file}", R_OK) == 0 ? "there" : "gone"); return 0
 function made(target: string, ...options: string[]) {
   const out = join(temporary(), 'out')
   const { code, stderr } = bundle([target, '-f', 'dir', '-o', out, ...options])
+  const dry = bundle([target, '-f', 'dir', '--dry-run', ...options])
+  expect([dry.code, dry.stderr.replace(/^nothing was written.*\n/m, '')]).toEqual([
+    code,
+    stderr.replace(/^nothing was written.*\n/m, ''),
+  ])
   return { out, code, stderr, at: (path: string): boolean => existsSync(join(out, path)) }
 }
 

@@ -3,10 +3,11 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { bundle, fixture, mustBundle, run, temporary } from '../support/bundle.ts'
+import { dryRunAgrees } from '../support/dry-run.ts'
 import { EmptyRoot } from '../support/root.ts'
 import { compile, storePath } from '../support/store-lab.ts'
 
-test('two libraries of equal headers with paths in other places', () => {
+test('two libraries of equal headers with paths in other places', async () => {
   const directory = temporary()
   const at = (path: string): string => join(directory, path)
   const page = `${fixture('nginx')}/html/index.html`
@@ -45,6 +46,7 @@ int main(void) { puts(get_a()); puts(get_b()); return fopen(own, "r") == 0; }`,
     '-Wl,-rpath,$ORIGIN/../lib',
   )
 
+  await dryRunAgrees(at('bin/main'))
   const made = mustBundle([at('bin/main'), '-f', 'dir', '-o', at('bundle'), '--report', at('report.json')])
   const report = JSON.parse(readFileSync(at('report.json'), 'utf8')) as {
     findings: { code: string; file: string; count: number }[]
