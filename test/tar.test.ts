@@ -5,7 +5,7 @@ import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BLOCK, tarEnd, tarHeader, tarPadding } from '../src/archive/tar.ts'
-import { type ArchiveMember, readTar } from '../src/archive/untar.ts'
+import { type ArchiveMember, readTar, tarMembersOf } from '../src/archive/untar.ts'
 import { BundleError } from '../src/errors.ts'
 import { type PackedFile, pack } from '../src/pack/archive.ts'
 import type { BundlePath } from '../src/paths.ts'
@@ -122,7 +122,7 @@ const expected = (list: readonly Source[], root: string): string[] => {
   ].sort()
 }
 
-interface Read extends Omit<ArchiveMember, 'contents'> {
+interface Read extends Omit<ArchiveMember, 'contents' | 'whole'> {
   readonly data: Buffer
 }
 
@@ -132,7 +132,7 @@ async function* inPieces(archive: Buffer, size: number): AsyncGenerator<Buffer> 
 
 async function read(archive: Buffer, piece = 64 * 1024): Promise<Read[]> {
   const result: Read[] = []
-  for await (const { contents, ...member } of readTar(inPieces(archive, piece), 'test.tar')) {
+  for await (const { contents, whole, ...member } of readTar(inPieces(archive, piece), 'test.tar')) {
     const parts: Buffer[] = []
     for await (const part of contents()) parts.push(Buffer.from(part))
     result.push({ ...member, data: Buffer.concat(parts) })
@@ -460,6 +460,36 @@ const record = (text: string): string => {
   return `${length > 99 ? length + 1 : length} ${text}\n`
 }
 const END = Buffer.alloc(2 * BLOCK)
+
+test('headers are read whole where the next piece is read over the one before', async () => {
+  const name = `r/${'long'.repeat(300)}`
+  const whole = Buffer.concat([
+    pax('x', record(`path=${name}`).replace(/^\d+/, String(name.length + 11))),
+    file('r/b', 'b'),
+    END,
+  ])
+  async function* inOneBuffer(size: number): AsyncGenerator<Buffer> {
+    const buffer = Buffer.alloc(size)
+    for (let at = 0; at < whole.length; at += size) yield buffer.subarray(0, whole.copy(buffer, 0, at, at + size))
+  }
+  for (const size of [1, 7, BLOCK, 1000, 4096])
+    for await (const member of readTar(inOneBuffer(size), 'test.tar')) {
+      expect(member.name).toBe(name)
+      expect(member.header.includes('path=r/longlong')).toBe(true)
+      expect(member.header.length).toBe(2 * BLOCK + name.length + 11)
+    }
+})
+
+test('in memory it is the same, all of a member at once or in pieces', async () => {
+  const whole = fs.readFileSync(archive)
+  const streamed = await read(whole)
+  const atOnce: Read[] = []
+  for (const { contents, whole: bytes, ...member } of tarMembersOf(whole, 'test.tar'))
+    atOnce.push({ ...member, data: bytes()! })
+  expect(atOnce).toEqual(streamed)
+  const cut = whole.subarray(0, BLOCK + 100)
+  expect(() => [...tarMembersOf(cut, 'test.tar')]).toThrow(BundleError)
+})
 
 test('truncated at every block and inside each: unreadable, but for the padding at the end', async () => {
   const whole = Buffer.concat([

@@ -5,7 +5,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { BundleError } from '../errors.ts'
 import type { ByteSource } from '../io/bytes.ts'
-import { filePiecesInto, list, lstat, readLink, readStream, stat, withFile } from '../io/store.ts'
+import { filePiecesInto, list, lstat, readLink, readStream, readWhole, stat, withFile } from '../io/store.ts'
 import { containerKindOf, LIMITS } from '../references/containers.ts'
 import type { Problem } from '../references/inflate.ts'
 import { type ArMember, isDebHead, readAr } from './ar.ts'
@@ -27,6 +27,8 @@ export interface Member extends ArchiveMember {
   readonly problem: Problem | null
   /** Pieces are valid until the next one is asked for. */
   contents(): AsyncGenerator<Buffer>
+  /** All of the contents of a small file, and where they are at hand, else null: valid until the next member. */
+  whole(): Buffer | null
 }
 
 export type ArtefactKind = 'directory' | 'tar' | 'zip' | 'deb' | 'file'
@@ -35,6 +37,8 @@ export interface Artefact {
   readonly kind: ArtefactKind
   /** Each call reads anew, from the start. */
   members(): AsyncGenerator<Member>
+  /** The same without waiting, where members are read as they are asked for. */
+  walk?(): Generator<Member>
 }
 
 /**
@@ -44,7 +48,8 @@ export interface Artefact {
 export async function open(path: string): Promise<Artefact> {
   const status = stat(path)
   if (status === null) throw new BundleError('not-found', 'no such file or directory', { path })
-  if (status.type === 'directory') return { kind: 'directory', members: () => directoryMembers(path) }
+  if (status.type === 'directory')
+    return { kind: 'directory', members: () => inTurns(directoryMembers(path)), walk: () => directoryMembers(path) }
   if (status.type !== 'file') throw new BundleError('unsupported', 'neither a directory nor a file', { path })
   if (namesTar(path) || (await beginsAsTar(path)))
     return { kind: 'tar', members: () => belowRoot(tarMembers(path), path) }
@@ -57,19 +62,18 @@ export async function open(path: string): Promise<Artefact> {
 const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
 const READ_SIZE = 128 * 1024
-/** The event loop gets its turn after this many bytes or files: signals are looked at, progress is shown. */
+const NOT_AT_HAND = (): null => null
+/** The event loop gets its turn after this many bytes or members: signals are looked at, progress is shown. */
 const TURN_BYTES = 32 << 20
-const TURN_FILES = 256
+export const TURN_MEMBERS = 256
 
-async function* directoryMembers(root: string): AsyncGenerator<Member> {
+function* directoryMembers(root: string): Generator<Member> {
   const pending = ['']
   const buffer = Buffer.allocUnsafe(READ_SIZE)
-  let files = 0
   for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
     const path = name === '' ? root : `${root}/${name}`
     const status = name === '' ? stat(path) : lstat(path)
     if (status === null) continue
-    if (++files % TURN_FILES === 0) await turn()
     if (name !== '')
       yield {
         name,
@@ -81,11 +85,23 @@ async function* directoryMembers(root: string): AsyncGenerator<Member> {
         mode: status.mode & 0o7777,
         size: status.type === 'file' ? status.size : 0,
         target: status.type === 'link' ? readLink(path) : '',
-        header: Buffer.alloc(0),
+        header: EMPTY,
         contents: () => filePiecesInto(buffer, path, TURN_BYTES),
+        whole: () => (status.size < buffer.length ? readWhole(buffer, path) : null),
       }
     if (status.type === 'directory')
       for (const child of list(path).reverse()) pending.push(name === '' ? child : `${name}/${child}`)
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
+
+/** Members one by one; signals are heard in between. */
+async function* inTurns(members: Generator<Member>): AsyncGenerator<Member> {
+  let count = 0
+  for (const member of members) {
+    if (++count % TURN_MEMBERS === 0) await turn()
+    yield member
   }
 }
 
@@ -101,8 +117,9 @@ async function* fileMembers(path: string, { size, mode }: { size: number; mode: 
     mode: mode & 0o7777,
     size,
     target: '',
-    header: Buffer.alloc(0),
+    header: EMPTY,
     contents: () => filePiecesInto(Buffer.allocUnsafe(READ_SIZE), path, TURN_BYTES),
+    whole: NOT_AT_HAND,
   }
 }
 
@@ -197,7 +214,7 @@ async function* wholePart(path: string, { name, offset, size }: ArMember): Async
     for (let at = 0; at < size; at += READ_SIZE)
       yield withFile(path, source => Buffer.from(source.read(offset + at, Math.min(READ_SIZE, size - at))))
   }
-  yield { name, type: 'file', mode: 0o644, size, target: '', header: Buffer.alloc(0), contents }
+  yield { name, type: 'file', mode: 0o644, size, target: '', header: EMPTY, contents, whole: NOT_AT_HAND }
 }
 
 async function* zipMembers(path: string): AsyncGenerator<Raw> {
@@ -219,9 +236,10 @@ async function* zipMembers(path: string): AsyncGenerator<Raw> {
     mode: 0,
     size: around.length,
     target: '',
-    header: Buffer.alloc(0),
+    header: EMPTY,
     problem: zip.problem,
     contents: () => once(around),
+    whole: () => around,
   }
 }
 
@@ -231,7 +249,13 @@ function fromZip(member: Unzipped): Raw {
   if (!isRead && read.code === 'damaged')
     throw new BundleError('archive-unreadable', `not a readable zip: ${member.name}: ${read.detail}`)
   const contents = isRead ? read : Buffer.alloc(0)
-  return { ...member, size: contents.length, problem: isRead ? null : read, contents: () => once(contents) }
+  return {
+    ...member,
+    size: contents.length,
+    problem: isRead ? null : read,
+    contents: () => once(contents),
+    whole: () => contents,
+  }
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {

@@ -21,7 +21,13 @@ export interface ArchiveMember {
   readonly header: Buffer
   /** The contents; to be read, or not, before the next member is asked for. */
   contents(): AsyncGenerator<Buffer>
+  /** All of the contents where they are at hand, else null: to be taken, or not, as `contents`. */
+  whole(): Buffer | null
 }
+
+/** A step of reading that needs the next piece of the stream. */
+const MORE = Symbol('more')
+type Reading<T> = Generator<typeof MORE, T>
 
 /** The headers of one member are no larger. In bytes. */
 const HEADER_MAX = 1 << 20
@@ -34,30 +40,64 @@ interface Extended {
 
 /** The members of an archive in its order. */
 export async function* readTar(pieces: AsyncIterable<Buffer>, path: string): AsyncGenerator<ArchiveMember> {
-  const input = new Input(pieces, path)
+  const iterator = pieces[Symbol.asyncIterator]()
+  const input = new Input(path)
+  const more = async (): Promise<void> => {
+    const next = await iterator.next()
+    input.give(next.done ? null : next.value)
+  }
+  async function* contents(): AsyncGenerator<Buffer> {
+    for (const step of input.contents())
+      if (step === MORE) await more()
+      else yield step
+  }
+  for (const step of members(input, path))
+    if (step === MORE) await more()
+    else yield { ...step, contents, whole: () => input.whole() }
+}
+
+/** The members of an archive that is in memory. */
+export function* tarMembersOf(bytes: Buffer, path: string): Generator<ArchiveMember> {
+  const input = new Input(path)
+  input.give(bytes)
+  async function* contents(): AsyncGenerator<Buffer> {
+    for (const step of input.contents())
+      if (step === MORE) input.give(null)
+      else yield step
+  }
+  for (const step of members(input, path))
+    if (step === MORE) input.give(null)
+    else yield { ...step, contents, whole: () => input.whole() }
+}
+
+function* members(
+  input: Input,
+  path: string,
+): Generator<typeof MORE | Omit<ArchiveMember, 'contents' | 'whole'>, void> {
   /** Of a global header: holds for each member that says nothing else. */
   let common: Extended = {}
   let extended: Extended = {}
   let headers: Buffer[] = []
   let headersSize = 0
   for (;;) {
-    const block = await input.block()
+    const block = yield* input.block()
     if (block === null) throw unreadable(path, 'it ends without the mark of an end')
     if (isZero(block)) {
       // Some programs read on behind a lone block of zeros; and only the last byte tells that a compressed archive
       // is whole.
-      while (!(await input.atEnd()))
-        if (!isZero(await input.some())) throw unreadable(path, 'something follows behind its end')
+      while (!(yield* input.atEnd()))
+        if (!isZero(yield* input.some())) throw unreadable(path, 'something follows behind its end')
       // A label alone, git's comment on a tree without files: headers of no member are looked at all the same.
       if (headers.length > 0) yield ofNothing(Buffer.concat(headers))
       return
     }
     const fields = parseBlock(block, path)
-    headers.push(block)
+    // Until the member comes, what a piece was read into may be read into again.
+    headers.push(EXTENDS.includes(fields.typeflag) ? Buffer.from(block) : block)
     headersSize += BLOCK + (EXTENDS.includes(fields.typeflag) ? fields.size : 0)
     if (headersSize > HEADER_MAX) throw unreadable(path, `extended headers of ${headersSize} bytes`)
     if (EXTENDS.includes(fields.typeflag)) {
-      const body = await input.all(fields.size)
+      const body = Buffer.from(yield* input.all(fields.size))
       headers.push(body)
       if (fields.typeflag === 'x') extended = { ...extended, ...paxRecords(body, path) }
       else if (fields.typeflag === 'g') common = { ...common, ...paxRecords(body, path) }
@@ -84,7 +124,8 @@ export async function* readTar(pieces: AsyncIterable<Buffer>, path: string): Asy
     if (fields.typeflag === DUMP_DIRECTORY) {
       // GNU tar's incremental archives list what is in a directory: names, which are looked at as a header is.
       if (headersSize + size > HEADER_MAX) throw unreadable(path, `a directory's list of ${size} bytes`)
-      headers.push(await input.all(size))
+      headers[headers.length - 1] = Buffer.from(block)
+      headers.push(yield* input.all(size))
     } else if (type !== 'file' && size > 0) throw unreadable(path, `a ${type} with contents`)
     input.expect(type === 'file' ? size : 0)
     yield {
@@ -93,10 +134,9 @@ export async function* readTar(pieces: AsyncIterable<Buffer>, path: string): Asy
       mode: fields.mode,
       size: type === 'file' ? size : 0,
       target: extended.linkpath || common.linkpath || fields.target,
-      header: Buffer.concat(headers),
-      contents: () => input.contents(),
+      header: headers.length === 1 ? headers[0]! : Buffer.concat(headers),
     }
-    await input.skip()
+    yield* input.skip()
     extended = {}
     headers = []
     headersSize = 0
@@ -104,14 +144,13 @@ export async function* readTar(pieces: AsyncIterable<Buffer>, path: string): Asy
 }
 
 /** Stands for the directory that all is unpacked in. */
-const ofNothing = (header: Buffer): ArchiveMember => ({
+const ofNothing = (header: Buffer): Omit<ArchiveMember, 'contents' | 'whole'> => ({
   name: '',
   type: 'directory',
   mode: 0o755,
   size: 0,
   target: '',
   header,
-  async *contents() {},
 })
 
 /** Types of headers that say more of the next member, or of all that follow. */
@@ -208,16 +247,21 @@ const CUT = 'it ends inside a member: it is cut short, or the first of several v
 
 /** The stream with a cursor. */
 class Input {
-  readonly #pieces: AsyncIterator<Buffer>
   readonly #path: string
   #piece: Buffer = Buffer.alloc(0)
+  #isOver = false
   /** Bytes of the current member's contents, and of its padding, that were not read yet. */
   #left = 0
   #padding = 0
 
-  constructor(pieces: AsyncIterable<Buffer>, path: string) {
-    this.#pieces = pieces[Symbol.asyncIterator]()
+  constructor(path: string) {
     this.#path = path
+  }
+
+  /** The next piece, when MORE was asked for; null at the end of the stream. */
+  give(piece: Buffer | null): void {
+    if (piece === null) this.#isOver = true
+    else this.#piece = piece
   }
 
   expect(size: number): void {
@@ -226,63 +270,71 @@ class Input {
   }
 
   /** The next block; null at the end of the stream. */
-  async block(): Promise<Buffer | null> {
-    if (!(await this.#fill())) return null
-    return this.#exactly(BLOCK)
+  *block(): Reading<Buffer | null> {
+    if (!(yield* this.#fill())) return null
+    return yield* this.#exactly(BLOCK)
   }
 
   /** The next `size` bytes, and past the padding behind them. */
-  async all(size: number): Promise<Buffer> {
-    const body = await this.#exactly(size)
-    await this.#exactly((BLOCK - (size % BLOCK)) % BLOCK)
+  *all(size: number): Reading<Buffer> {
+    const body = yield* this.#exactly(size)
+    yield* this.#exactly((BLOCK - (size % BLOCK)) % BLOCK)
     return body
   }
 
-  async atEnd(): Promise<boolean> {
-    return !(await this.#fill())
+  *atEnd(): Reading<boolean> {
+    return !(yield* this.#fill())
   }
 
   /** The bytes at hand, of no member. */
-  some(): Promise<Buffer> {
+  *some(): Reading<Buffer> {
     this.#left = Number.POSITIVE_INFINITY
-    return this.#some()
+    return yield* this.#some()
   }
 
-  async *contents(): AsyncGenerator<Buffer> {
-    while (this.#left > 0) yield await this.#some()
+  *contents(): Generator<typeof MORE | Buffer, void> {
+    while (this.#left > 0) yield yield* this.#some()
   }
 
-  async skip(): Promise<void> {
-    while (this.#left > 0) await this.#some()
-    await this.#exactly(this.#padding)
+  /** The contents of the current member, where all of them are at hand. */
+  whole(): Buffer | null {
+    if (this.#left > this.#piece.length) return null
+    const whole = this.#piece.subarray(0, this.#left)
+    this.#piece = this.#piece.subarray(this.#left)
+    this.#left = 0
+    return whole
   }
 
-  async #some(): Promise<Buffer> {
-    if (!(await this.#fill())) throw unreadable(this.#path, CUT)
+  *skip(): Reading<void> {
+    while (this.#left > 0) yield* this.#some()
+    yield* this.#exactly(this.#padding)
+  }
+
+  *#some(): Reading<Buffer> {
+    if (!(yield* this.#fill())) throw unreadable(this.#path, CUT)
     const piece = this.#piece.subarray(0, this.#left)
     this.#piece = this.#piece.subarray(piece.length)
     this.#left -= piece.length
     return piece
   }
 
-  async #exactly(size: number): Promise<Buffer> {
+  *#exactly(size: number): Reading<Buffer> {
     const parts: Buffer[] = []
     for (let need = size; need > 0; ) {
-      if (!(await this.#fill())) throw unreadable(this.#path, CUT)
+      if (!(yield* this.#fill())) throw unreadable(this.#path, CUT)
       const part = this.#piece.subarray(0, need)
       this.#piece = this.#piece.subarray(part.length)
       need -= part.length
-      parts.push(part)
+      parts.push(need === 0 ? part : Buffer.from(part))
     }
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
   }
 
   /** Makes sure that a byte is there; false at the end. */
-  async #fill(): Promise<boolean> {
+  *#fill(): Reading<boolean> {
     while (this.#piece.length === 0) {
-      const next = await this.#pieces.next()
-      if (next.done) return false
-      this.#piece = next.value
+      if (this.#isOver) return false
+      yield MORE
     }
     return true
   }

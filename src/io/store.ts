@@ -189,6 +189,18 @@ export async function* filePiecesInto(buffer: Buffer, path: string, every: numbe
   }
 }
 
+/** All of a small file, in a buffer that is larger than it; null when it is no smaller than that any more. */
+export function readWhole(buffer: Buffer, path: string): Buffer | null {
+  const fd = reading(path, () => fs.openSync(native(path), 'r'))
+  try {
+    // Only at its end a regular file gives less than asked for.
+    const n = reading(path, () => fs.readSync(fd, buffer, 0, buffer.length, 0))
+    return n < buffer.length ? buffer.subarray(0, n) : null
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
 function reading<T>(path: string, call: () => T): T {
   try {
     return call()

@@ -124,6 +124,12 @@ export class ReferenceScanner {
     }
   }
 
+  /** All of these bytes at once: where nothing else is pushed, none of them need be copied. */
+  scan(bytes: Buffer): void {
+    this.#view = viewOf(bytes)
+    this.#search(bytes, bytes.length)
+  }
+
   /** Nothing may be pushed any more. */
   end(): void {
     this.#scan(this.#length)
@@ -154,9 +160,12 @@ export class ReferenceScanner {
     this.#done = LOOKBACK
   }
 
-  /** Emits the references that begin in [done, limit). */
   #scan(limit: number): void {
-    const bytes = this.#window.subarray(0, this.#length)
+    if (this.#length > 0) this.#search(this.#window.subarray(0, this.#length), limit)
+  }
+
+  /** Emits the references that begin in [done, limit). */
+  #search(bytes: Buffer, limit: number): void {
     const from = this.#done
     const pairs = this.#filter === null ? STORE_PAIRS : ALL_PAIRS
     // The last of the first nine characters of what begins before `limit`, in UTF-32.

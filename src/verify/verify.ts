@@ -4,13 +4,15 @@
  * the bundle's own manifest says; the pipeline runs it on the staged tree before anything is published.
  */
 
+import { setImmediate as turn } from 'node:timers/promises'
 import { digestOfHash, MANIFEST, type Manifest, pathBytes, readManifest } from '../apply/manifest.ts'
-import { type Artefact, type ArtefactKind, type Member, open } from '../archive/members.ts'
+import { type Artefact, type ArtefactKind, type Member, open, TURN_MEMBERS } from '../archive/members.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import type { LinkMap } from '../elf/search.ts'
 import { TEMPLATES } from '../entry/templates.ts'
 import type { Progress } from '../io/progress.ts'
 import { realPath } from '../io/store.ts'
+import { run, type Task, wait } from '../io/task.ts'
 import type { MachOFacts } from '../macho/facts.ts'
 import type { Finding } from '../model/findings.ts'
 import { type BundlePath, fromText } from '../paths.ts'
@@ -100,6 +102,7 @@ class Reading {
   /** Files with several names, by what tells them apart. */
   readonly #linked = new Map<string, { readonly name: string; readonly looked: Looked }>()
   #bytes = 0
+  #isBundle = false
   /** That was met on the way. */
   manifest: Manifest | null = null
 
@@ -131,33 +134,44 @@ class Reading {
 
   /** Reads all members; only to the manifest, when it was not known that there is one. */
   async read(): Promise<this> {
-    let isBundle = this.#known !== null
-    for await (const found of this.#artefact.members()) {
-      this.#progress.update(`verifying ${this.#seen.size} files`)
-      let member = found
-      if (found.inside === MANIFEST && found.type === 'file' && found.size <= MANIFEST_MAX && !isBundle) {
-        const bytes = await bytesOf(found)
-        const read = readManifest(bytes)
-        if ('manifest' in read) {
-          this.manifest = read.manifest
-          return this
-        }
-        isBundle = !isForeign(bytes)
-        const reason = `cannot be read: ${read.reason}`
-        if (isBundle) this.#findings.push({ code: 'manifest-mismatch', severity: 'error', file: MANIFEST, reason })
-        member = { ...found, contents: () => once(bytes) }
+    this.#isBundle = this.#known !== null
+    if (this.#artefact.walk) {
+      let count = 0
+      for (const member of this.#artefact.walk()) {
+        if (++count % TURN_MEMBERS === 0) await turn()
+        const taken = run(this.#take(member))
+        if (!(taken instanceof Promise ? await taken : taken)) return this
       }
-      const name = this.#known === null ? member.name : member.inside
-      if (name !== '' || member.type !== 'directory') await this.#member(member, name)
-      // Of the directory that all lies in, an archive may have headers.
-      else this.#findings.push(...checkNames('.', { ...member, name }, this.#forbidden))
-    }
-    if (!isBundle) this.#findings.push({ code: 'manifest-missing', severity: 'note', file: MANIFEST })
+    } else for await (const member of this.#artefact.members()) if (!(await run(this.#take(member)))) return this
+    if (!this.#isBundle) this.#findings.push({ code: 'manifest-missing', severity: 'note', file: MANIFEST })
     return this
   }
 
-  async #member(member: Member, name: string): Promise<void> {
-    const named = { ...member, name }
+  /** Reads a member; false when it shows that all has to be read anew. */
+  *#take(found: Member): Task<boolean> {
+    this.#progress.update(`verifying ${this.#seen.size} files`)
+    let member = found
+    if (found.inside === MANIFEST && found.type === 'file' && found.size <= MANIFEST_MAX && !this.#isBundle) {
+      const bytes = yield* bytesOf(found)
+      const read = readManifest(bytes)
+      if ('manifest' in read) {
+        this.manifest = read.manifest
+        return false
+      }
+      this.#isBundle = !isForeign(bytes)
+      const reason = `cannot be read: ${read.reason}`
+      if (this.#isBundle) this.#findings.push({ code: 'manifest-mismatch', severity: 'error', file: MANIFEST, reason })
+      member = held(found, bytes)
+    }
+    const name = this.#known === null ? member.name : member.inside
+    if (name !== '' || member.type !== 'directory') yield* this.#member(member, name)
+    // Of the directory that all lies in, an archive may have headers.
+    else this.#findings.push(...checkNames('.', { ...member, name }, this.#forbidden))
+    return true
+  }
+
+  *#member(member: Member, name: string): Task<void> {
+    const named = name === member.name ? member : { ...member, name }
     const misplaced = checkPlace(name)
     this.#findings.push(...checkNames(name, named, this.#forbidden), ...misplaced)
     if (this.#closed && misplaced.length === 0)
@@ -174,10 +188,9 @@ class Reading {
       const isOfImage = layer || isDocument
       const facts = this.#closed || this.#options.facts === true
       const wanted = { digest: this.#known !== null || isOfImage, facts, layer }
-      const read = await this.#kept(member, name)
-      const json = isDocument ? await bytesOf(read) : null
-      const whole = json === null ? read : { ...read, contents: () => once(json) }
-      const looked = await this.#lookOnce(whole, name, wanted)
+      const read = yield* this.#kept(member, name)
+      const json = isDocument ? yield* bytesOf(read) : null
+      const looked = yield* this.#lookOnce(json === null ? read : held(read, json), name, wanted)
       if (isOfImage) this.#ofImages.add(name, member.size, json, looked)
       this.#findings.push(...looked.findings, ...(blob?.(looked.sha256) ?? []))
       sha256 = looked.sha256
@@ -194,21 +207,21 @@ class Reading {
   }
 
   /** A file with several names (hard links) is read once, unless a name itself says what is in it. */
-  async #lookOnce(member: Member, name: string, wanted: Wanted): Promise<Looked> {
+  *#lookOnce(member: Member, name: string, wanted: Wanted): Task<Looked> {
     const key = member.inode && `${member.inode} ${wanted.layer} ${/\.\w*$/.exec(name)?.[0]}`
     const known = key === null ? undefined : this.#linked.get(key)
     if (known !== undefined) return { ...known.looked, findings: known.looked.findings.map(renamed(known.name, name)) }
-    const looked = await lookInto(member, name, this.#forbidden, wanted)
+    const looked = yield* lookInto(member, name, this.#forbidden, wanted)
     if (key !== null) this.#linked.set(key, { name, looked })
     return looked
   }
 
   /** A member that `relocate` may change is kept: what is in it then has to be what its template says. */
-  async #kept(member: Member, name: string): Promise<Member> {
+  *#kept(member: Member, name: string): Task<Member> {
     if (!this.#keeps.has(name) || member.size > TEMPLATE_MAX) return member
-    const bytes = await bytesOf(member)
+    const bytes = yield* bytesOf(member)
     this.#filled.set(name, bytes)
-    return { ...member, contents: () => once(bytes) }
+    return held(member, bytes)
   }
 
   /** Parts of images that were read as something else; null when there are none. */
@@ -291,11 +304,19 @@ const programsOf = (manifest: Manifest): BundledProgram[] =>
         ],
   )
 
-async function bytesOf(member: Member): Promise<Buffer> {
+function* bytesOf(member: Member): Task<Buffer> {
+  const whole = member.whole()
+  return whole === null ? yield* wait(gathered(member.contents())) : Buffer.from(whole)
+}
+
+async function gathered(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
   const parts: Buffer[] = []
-  for await (const piece of member.contents()) parts.push(Buffer.from(piece))
+  for await (const piece of pieces) parts.push(Buffer.from(piece))
   return Buffer.concat(parts)
 }
+
+/** A member with its bytes. */
+const held = (member: Member, bytes: Buffer): Member => ({ ...member, contents: () => once(bytes), whole: () => bytes })
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes

@@ -6,16 +6,17 @@
  * them, so memory stays flat; only what has to be read at random (a zip, an ELF file for its parts) is held, and only
  * when it does not lie on the disk.
  */
-import { createHash } from 'node:crypto'
+import { createHash, hash as digestOf } from 'node:crypto'
 import { isTarHead } from '../../archive/kind.ts'
 import type { Member } from '../../archive/members.ts'
-import { Decompression, Input, Kept, type Peeked, peek, TOO_LARGE } from '../../archive/stream.ts'
+import { Decompression, Input, Kept, peek, TOO_LARGE } from '../../archive/stream.ts'
 import { BLOCK } from '../../archive/tar.ts'
-import { readTar } from '../../archive/untar.ts'
+import { type ArchiveMember, readTar, tarMembersOf } from '../../archive/untar.ts'
 import { unzip } from '../../archive/unzip.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
 import { BundleError } from '../../errors.ts'
 import type { ByteSource } from '../../io/bytes.ts'
+import { each, type Task, wait } from '../../io/task.ts'
 import type { MachOFacts } from '../../macho/facts.ts'
 import type { Finding } from '../../model/findings.ts'
 import { ApartSearch } from '../../references/apart.ts'
@@ -54,18 +55,37 @@ interface Entry {
   /** In bytes; null where it is not known before the end. */
   readonly size: number | null
   readonly path: string | null
-  readonly contents: AsyncIterable<Buffer>
+  /** All bytes where they are at hand, else as they come. */
+  readonly contents: Buffer | AsyncIterable<Buffer>
 }
 
 /** What stands behind a name or a stored member in a zip looks like more of a path: the next record, an extra field. */
 const ZIP_FOLLOWS = /\/?(?:PK|UT|ux)$/
 
-/** Reads a member of what is verified once, and what is packed in it. */
-export async function lookInto(member: Member, name: string, forbidden: Forbidden, wanted: Wanted): Promise<Looked> {
+/** Reads a member of what is verified once, and what is packed in it: a task, which of a small file waits for nothing. */
+export function* lookInto(member: Member, name: string, forbidden: Forbidden, wanted: Wanted): Task<Looked> {
   const look = new Look(forbidden, wanted)
   if (member.problem !== null) look.problem([name], member.problem)
-  const entry = { names: [name], size: member.size, path: member.path, contents: member.contents() }
-  return { findings: look.findings, ...(await look.file(entry, 1)) }
+  const { size, path } = member
+  const { sha256, facts, diffId, members } = yield* look.file(
+    { names: [name], size, path, contents: contentsOf(member) },
+    1,
+  )
+  return { findings: look.findings, sha256, facts, diffId, members }
+}
+
+const contentsOf = (member: Pick<Member, 'whole' | 'contents'>): Buffer | AsyncIterable<Buffer> =>
+  member.whole() ?? member.contents()
+
+/** What was seen of a file while its bytes passed by. */
+interface Seen {
+  readonly found: readonly Reference[]
+  readonly apart: ApartSearch
+  readonly heads: ZlibHeads
+  readonly tooMany: boolean
+  readonly sha256: string | null
+  /** Findings that there were before. */
+  readonly before: number
 }
 
 class Look implements Looking {
@@ -93,14 +113,30 @@ class Look implements Looking {
   }
 
   /** @param depth 1 for the file itself */
-  async file(entry: Entry, depth: number): Promise<Omit<Looked, 'findings'>> {
-    const { names, size } = entry
-    const hash = names.length === 1 && this.#wanted.digest ? createHash('sha256') : null
+  *file(entry: Entry, depth: number): Task<Omit<Looked, 'findings'>> {
+    const { names, contents } = entry
+    const isWhole = Buffer.isBuffer(contents)
+    const hash = names.length === 1 && this.#wanted.digest && !isWhole ? createHash('sha256') : null
     const references = new References(this.#forbidden)
     const apart = new ApartSearch()
-    const kept = new Kept(entry.path)
     const heads = new ZlibHeads()
-    const input = new Input(entry.contents, piece => {
+    const before = this.findings.length
+    if (isWhole) {
+      const found = references.of(contents)
+      apart.push(contents)
+      heads.push(contents)
+      const kind = this.#kindOf(names, contents.subarray(0, KIND_HEAD), contents.length)
+      try {
+        yield* this.#unpack(names, kind, contents.subarray(0, KIND_HEAD), contents, () => contents.length, depth)
+      } catch (error) {
+        this.problem(names, problemOf(error))
+      }
+      const sha256 = names.length === 1 && this.#wanted.digest ? digestOf('sha256', contents) : null
+      const seen = { found, apart, heads, tooMany: references.tooMany, sha256, before }
+      return yield* this.#end(entry, kind, seen, new Kept(null), contents, depth)
+    }
+    const kept = new Kept(entry.path)
+    const input = new Input(contents, piece => {
       hash?.update(piece)
       references.push(piece)
       apart.push(piece)
@@ -108,37 +144,55 @@ class Look implements Looking {
       if (heads.found.length > 0) kept.hold()
       kept.push(piece)
     })
-    const peeked = await peek(input.pieces(), KIND_HEAD)
-    const before = this.findings.length
-    const isTar = isTarHead(peeked.head) || (this.#isLayer(names) && isEmptyTar(peeked.head))
-    const kind: Kind = isTar ? 'tar' : containerKind(peeked.head, size ?? Number.POSITIVE_INFINITY)
+    const peeked = yield* wait(peek(input.pieces(), KIND_HEAD))
+    const kind = this.#kindOf(names, peeked.head, entry.size ?? Number.POSITIVE_INFINITY)
+    const whole = entry.size === peeked.first.length ? peeked.first : null
     try {
-      await this.#stream(entry, kind, peeked, input, depth)
+      const pieces = kind === 'gzip' && whole !== null ? whole : peeked.all
+      yield* this.#unpack(names, kind, peeked.head, pieces, () => input.size, depth)
     } catch (error) {
       if (input.error === null) this.problem(names, problemOf(error))
     }
-    await drain(peeked.all).catch(() => {})
+    yield* wait(drain(peeked.all).catch(() => {}))
     const found = references.end()
     if (input.error !== null) {
       // What is wrong with the bytes around is told of whatever is around; what they held until then counts.
       this.findings.push(...grouped(names.join('!'), 'contents', found))
       throw input.error
     }
+    const seen = { found, apart, heads, tooMany: references.tooMany, sha256: hash?.digest('hex') ?? null, before }
+    return yield* this.#end(entry, kind, seen, kept, whole, depth)
+  }
 
-    const whole = size === peeked.first.length ? peeked.first : null
+  #kindOf(names: readonly string[], head: Buffer, size: number): Kind {
+    const isTar = isTarHead(head) || (this.#isLayer(names) && isEmptyTar(head))
+    return isTar ? 'tar' : containerKind(head, size)
+  }
+
+  /** What is told when all bytes were seen. */
+  *#end(
+    entry: Entry,
+    kind: Kind,
+    { found, apart, heads, tooMany, sha256, before }: Seen,
+    kept: Kept,
+    whole: Buffer | null,
+    depth: number,
+  ): Task<Omit<Looked, 'findings'>> {
+    const { names } = entry
     const [facts, zstd] = [depth === 1 && this.#wanted.facts, this.#isLayer(names)]
     const random = kept.use(whole, source =>
       lookAround({ names, source, kind, facts, zstd, holdsReferences: found.length > 0 }, this),
     )
-    const around = random?.packed ? await this.#packed(names, random.packed, depth) : Number.POSITIVE_INFINITY
+    const around = random?.packed ? yield* this.#packed(names, random.packed, depth) : Number.POSITIVE_INFINITY
     const streams = kind === 'tar' || kind === 'gzip' ? [] : heads.found.filter(at => at < around && !random?.told(at))
-    if (streams.length > 0) await this.#zlibStreams(names, kept.source(whole), streams, depth)
+    if (streams.length > 0) yield* this.#zlibStreams(names, kept.source(whole), streams, depth)
     if (random === null && (kind === 'zip' || kind === 'zlib')) this.problem(names, problem('too-large'))
-    const own = this.#own(names, found, random?.partOf, this.findings.slice(before))
-    this.findings.splice(before, 0, ...own)
-    if (references.tooMany) this.problem(names, problem('too-many'))
+    if (found.length > 0) {
+      const own = this.#own(names, found, random?.partOf, this.findings.slice(before))
+      this.findings.splice(before, 0, ...own)
+    }
+    if (tooMany) this.problem(names, problem('too-many'))
     if (apart.found >= 0) this.problem(names, problem('apart', `offset ${apart.found}`))
-    const sha256 = hash?.digest('hex') ?? null
     const diffId = kind === 'tar' && this.#isLayer(names) ? sha256 : this.#diffId
     return { sha256, facts: random?.facts ?? null, diffId, members: this.#members }
   }
@@ -156,62 +210,89 @@ class Look implements Looking {
     )
   }
 
-  /** Kinds that are read as they come. */
-  async #stream(entry: Entry, kind: Kind, peeked: Peeked, input: Input, depth: number): Promise<void> {
-    const { names } = entry
+  /**
+   * Kinds that are read as they come.
+   * @param fed bytes that came until now
+   */
+  *#unpack(
+    names: readonly string[],
+    kind: Kind,
+    head: Buffer,
+    pieces: Buffer | AsyncIterable<Buffer>,
+    fed: () => number,
+    depth: number,
+  ): Task<void> {
     if (kind !== 'tar' && kind !== 'gzip' && !(kind === 'zstd' && this.#isLayer(names))) return
     if (depth > LIMITS.depth) return this.problem(names, problem('too-deep'))
-    if (kind === 'tar') return this.#tar(names, peeked.all, depth)
-    const inner = { names: [...names, kind === 'gzip' ? gzipName(peeked.head) : kind], size: null, path: null }
-    if (kind === 'gzip' && entry.size === peeked.first.length) {
-      const read = readGzip(peeked.first, this.budget)
-      if (!('code' in read)) return this.#unpacked(names, inner, once(read.contents), depth)
+    if (kind === 'tar') return yield* this.#tar(names, pieces, depth)
+    const isWhole = Buffer.isBuffer(pieces)
+    const inner = { names: [...names, kind === 'gzip' ? gzipName(head) : kind], size: null, path: null }
+    if (kind === 'gzip' && isWhole) {
+      const read = readGzip(pieces, this.budget)
+      if (!('code' in read)) return yield* this.#unpacked(names, inner, read.contents, depth)
       // A larger one may still be read as a stream.
       if (read.code !== 'too-large') return this.problem(names, read)
     }
-    const limits = this.#isLayer(names) ? null : { budget: this.budget, fed: () => input.size }
-    const stream = new Decompression(peeked.all, kind, limits)
+    const all = isWhole ? once(pieces) : pieces
+    const limits = this.#isLayer(names) ? null : { budget: this.budget, fed }
+    const stream = new Decompression(all, kind, limits)
     try {
-      await this.#unpacked(names, inner, stream.pieces(), depth)
+      yield* this.#unpacked(names, inner, stream.pieces(), depth)
     } finally {
-      await stream.close()
+      yield* wait(stream.close())
     }
-    await drain(peeked.all)
-    if (stream.taken !== null && stream.taken < input.size)
+    yield* wait(drain(all))
+    if (stream.taken !== null && stream.taken < fed())
       this.problem(names, problem('damaged', `something follows at ${stream.taken}`))
   }
 
   /** A tar archive goes by the name of the file that it is compressed in. */
-  async #unpacked(
+  *#unpacked(
     names: readonly string[],
     inner: Omit<Entry, 'contents'>,
-    pieces: AsyncGenerator<Buffer>,
+    contents: Buffer | AsyncGenerator<Buffer>,
     depth: number,
-  ): Promise<void> {
-    const unpacked = this.#isLayer(names) ? createHash('sha256') : null
-    const input = new Input(pieces, piece => void unpacked?.update(piece))
-    const { head, all } = await peek(input.pieces(), KIND_HEAD)
-    if (isTarHead(head) || (this.#isLayer(names) && isEmptyTar(head))) {
-      await this.#tar(names, all, depth)
-      await drain(all)
+  ): Task<void> {
+    const isLayer = this.#isLayer(names)
+    const isTar = (head: Buffer): boolean => isTarHead(head) || (isLayer && isEmptyTar(head))
+    if (Buffer.isBuffer(contents)) {
+      if (!isTar(contents.subarray(0, KIND_HEAD))) yield* this.file({ ...inner, contents }, depth + 1)
+      else {
+        yield* this.#tar(names, contents, depth)
+        this.#diffId = isLayer ? digestOf('sha256', contents) : null
+      }
+      return
+    }
+    const unpacked = isLayer ? createHash('sha256') : null
+    const input = new Input(contents, piece => void unpacked?.update(piece))
+    const { head, all } = yield* wait(peek(input.pieces(), KIND_HEAD))
+    if (isTar(head)) {
+      yield* this.#tar(names, all, depth)
+      yield* wait(drain(all))
       this.#diffId = unpacked?.digest('hex') ?? null
-    } else await this.file({ ...inner, contents: all }, depth + 1)
+    } else yield* this.file({ ...inner, contents: all }, depth + 1)
   }
 
-  async #tar(names: readonly string[], pieces: AsyncIterable<Buffer>, depth: number): Promise<void> {
+  *#tar(names: readonly string[], pieces: Buffer | AsyncIterable<Buffer>, depth: number): Task<void> {
     const layer = this.#isLayer(names)
-    for await (const member of readTar(pieces, '')) {
+    const look = this
+    function* member(member: ArchiveMember): Task<boolean> {
       const path = [...names, member.name]
-      this.findings.push(...checkNames(path.join('!'), member, this.#forbidden))
-      if (!layer && !this.budget.take(0)) return this.problem(names, problem('too-large'))
+      look.findings.push(...checkNames(path.join('!'), member, look.#forbidden))
+      if (!layer && !look.budget.take(0)) {
+        look.problem(names, problem('too-large'))
+        return false
+      }
       // Each file of a layer is a file of the artefact.
-      const look = layer ? new Look(this.#forbidden, { ...this.#wanted, layer: false }, this.findings) : this
-      const entry = { names: path, size: member.size, path: null, contents: member.contents() }
-      const looked = member.type === 'file' ? await look.file(entry, layer ? 1 : depth + 1) : null
-      if (!layer || !this.#wanted.facts) continue
-      const { name, type, mode, target } = member
-      this.#members.push({ name, type, mode, target, facts: looked?.facts ?? null })
+      const own = layer ? new Look(look.#forbidden, { ...look.#wanted, layer: false }, look.findings) : look
+      const { name, type, mode, target, size } = member
+      const entry = (): Entry => ({ names: path, size, path: null, contents: contentsOf(member) })
+      const looked = type === 'file' ? yield* own.file(entry(), layer ? 1 : depth + 1) : null
+      if (layer && look.#wanted.facts) look.#members.push({ name, type, mode, target, facts: looked?.facts ?? null })
+      return true
     }
+    if (!Buffer.isBuffer(pieces)) return yield* each(readTar(pieces, ''), member)
+    for (const found of tarMembersOf(pieces, '')) if (!(yield* member(found))) return
   }
 
   scan(names: readonly string[], part: string, contents: Buffer): void {
@@ -221,12 +302,12 @@ class Look implements Looking {
   }
 
   /** zlib streams that begin anywhere in a file of another kind. */
-  async #zlibStreams(
+  *#zlibStreams(
     names: readonly string[],
     source: ByteSource | null,
     heads: readonly number[],
     depth: number,
-  ): Promise<void> {
+  ): Task<void> {
     if (source === null) return this.problem(names, problem('too-large'))
     for (const stream of zlibStreams(source, heads, this.budget)) {
       if ('code' in stream) this.problem(names, stream)
@@ -234,7 +315,7 @@ class Look implements Looking {
       else if (depth > LIMITS.depth) return this.problem(names, problem('too-deep'))
       else {
         const before = this.findings.length
-        await this.file({ names: [...names, 'zlib'], ...inMemory(stream.contents) }, depth + 1)
+        yield* this.file(inMemory([...names, 'zlib'], stream.contents), depth + 1)
         const within = this.findings.splice(before).map(f => inPart(f, `zlib at ${stream.offset}`))
         this.findings.push(...within)
       }
@@ -242,14 +323,14 @@ class Look implements Looking {
   }
 
   /** Returns the offset behind which all of the file was looked into. */
-  async #packed(names: readonly string[], bytes: Buffer, depth: number): Promise<number> {
+  *#packed(names: readonly string[], bytes: Buffer, depth: number): Task<number> {
     const isZip = containerKind(bytes.subarray(0, KIND_HEAD), bytes.length) !== 'zlib'
     if (!isZip) {
       const read = readZlib(bytes, this.budget)
       if (read === null) return bytes.length
       if (depth > LIMITS.depth) this.problem(names, problem('too-deep'))
       else if ('code' in read) this.problem(names, read)
-      else await this.file({ names: [...names, 'zlib'], ...inMemory(read.contents) }, depth + 1)
+      else yield* this.file(inMemory([...names, 'zlib'], read.contents), depth + 1)
       return 0
     }
     const refuse = (why: Problem): number => {
@@ -264,7 +345,7 @@ class Look implements Looking {
       this.findings.push(...checkNames(path.join('!'), member, this.#forbidden))
       if (member.type !== 'file') continue
       const read = member.read()
-      if (Buffer.isBuffer(read)) await this.file({ names: path, ...inMemory(read) }, depth + 1)
+      if (Buffer.isBuffer(read)) yield* this.file(inMemory(path, read), depth + 1)
       else this.problem(path, read)
     }
     if (zip.problem) this.problem(names, zip.problem)
@@ -279,7 +360,12 @@ const inPart = (finding: Finding, part: string): Finding =>
 /** A layer that changes nothing: an archive's end alone. */
 const isEmptyTar = (head: Buffer): boolean => head.length >= BLOCK && head.every(byte => byte === 0)
 
-const inMemory = (bytes: Buffer): Omit<Entry, 'names'> => ({ size: bytes.length, path: null, contents: once(bytes) })
+const inMemory = (names: readonly string[], contents: Buffer): Entry => ({
+  names,
+  size: contents.length,
+  path: null,
+  contents,
+})
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes

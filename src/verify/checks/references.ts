@@ -39,6 +39,14 @@ export class References {
     this.#directories = directories
   }
 
+  /** All of these bytes, and no others. */
+  of(bytes: Buffer): Reference[] {
+    for (const scanner of this.#scanners)
+      if (scanner instanceof ReferenceScanner) scanner.scan(bytes)
+      else scanner.push(bytes)
+    return this.end()
+  }
+
   push(piece: Buffer): void {
     for (const scanner of this.#scanners) scanner.push(piece)
   }
