@@ -94,7 +94,7 @@ async function write(
   const cwd = options.cwd ?? process.cwd()
   const format = formatOf(options)
   const image = imageOptions(options, format)
-  const registry = image?.push === undefined ? null : registryRef(image.push)
+  const registry = image?.push === undefined ? null : registryRef(image.push, image.mountFrom)
   const { force = false } = options
   const judgedBy = (findings: readonly Finding[]): readonly Finding[] =>
     policy === null ? findings : judged(policy, findings)

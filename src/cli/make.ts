@@ -90,6 +90,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--layers <n>', 'at most so many layers (default: 12)', parseCount)
     .addOption(new Option('--compression <kind>', 'of layers (default: gzip)').choices(['gzip', 'zstd', 'none']))
     .option('--push <ref>', 'REGISTRY/NAME[:TAG]: where it is pushed to, once it is verified')
+    .option('--mount-from <name>', 'another repository there, whose layers are not sent again (repeatable)', collect)
     .option('--created <time>', 'RFC 3339 (default: SOURCE_DATE_EPOCH, else 1970)')
     .action(async (targets: [string, ...string[]], typed: MakeOptions) => {
       const pipeline = load()
@@ -162,5 +163,5 @@ function splitImage<T extends ImageOptions>(typed: T): [ImageOptions, Omit<T, ke
 }
 const IMAGE_OPTIONS = [
   ...['ref', 'entrypoint', 'cmd', 'env', 'expose', 'workdir', 'label', 'stopSignal', 'user', 'writable', 'add'],
-  ...['layers', 'compression', 'created', 'push'],
+  ...['layers', 'compression', 'created', 'push', 'mountFrom'],
 ] as const

@@ -15,6 +15,8 @@ export interface RegistryRef {
   readonly host: string
   readonly name: string
   readonly tag: string
+  /** Repositories of the same registry that may have blobs already. */
+  readonly others: readonly string[]
 }
 
 export interface PushedBlob {
@@ -45,15 +47,22 @@ export interface Pushed {
 const ANSWER = 30_000
 const UPLOAD = 1_800_000
 
-/** @throws BundleError('usage') for a name without a registry */
-export function registryRef(ref: string): RegistryRef {
+/**
+ * @param others names of repositories there; the registry may stand before them
+ * @throws BundleError('usage') for a name without a registry
+ */
+export function registryRef(ref: string, others: readonly string[] = []): RegistryRef {
   const match = /^([^/]+)\/(.+?)(?::([\w][\w.-]{0,127}))?$/.exec(ref)
   const [, host = '', name = '', tag = 'latest'] = match ?? []
   if (!/[.:]|^localhost$/.test(host) || name === '')
     throw new BundleError('usage', `--push ${ref}: no registry in it`, {
       hint: '--push registry.example/team/nginx:1.22.1',
     })
-  return { host, name, tag }
+  const near = others.map(other => (other.startsWith(`${host}/`) ? other.slice(host.length + 1) : other))
+  const odd = near.find(other => !/^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/.test(other))
+  if (odd !== undefined)
+    throw new BundleError('usage', `--mount-from ${odd}: no repository of ${host}`, { hint: '--mount-from team/curl' })
+  return { host, name, tag, others: near.filter(other => other !== name) }
 }
 
 /**
@@ -71,9 +80,7 @@ export async function push(
   let uploaded = 0
   for (const [i, blob] of all.entries()) {
     progress(`pushing ${i + 1} of ${all.length} blobs`)
-    if (await registry.has(blob.digest)) continue
-    await registry.upload(blob)
-    uploaded++
+    if (!(await registry.has(blob.digest)) && (await registry.upload(blob))) uploaded++
   }
   await registry.putManifest(ref.tag, manifest.bytes, manifest.type)
   if (referrer !== null) await refer(registry, digestOf(manifest.bytes), referrer)
@@ -116,14 +123,24 @@ class Registry {
     return answer.status === 200
   }
 
-  async upload(blob: PushedBlob): Promise<void> {
-    const begun = await this.#send('POST', `${this.#base}/blobs/uploads/`, ANSWER)
+  /** @returns false where another repository had it ("Mounting a blob from another repository") */
+  async upload(blob: PushedBlob): Promise<boolean> {
+    let begun: Response | null = null
+    for (const from of this.#ref.others) {
+      // Each answer that is no mount has begun an upload, which is as good as any other.
+      await begun?.body?.cancel()
+      const asked = new URLSearchParams({ mount: blob.digest, from })
+      begun = await this.#send('POST', `${this.#base}/blobs/uploads/?${asked}`, ANSWER)
+      if (begun.status === 201) return false
+    }
+    begun ??= await this.#send('POST', `${this.#base}/blobs/uploads/`, ANSWER)
     const location = begun.headers.get('location')
     if (begun.status !== 202 || location === null) throw await this.#refused(begun, 'beginning an upload')
     const url = new URL(location, this.#base)
     url.searchParams.set('digest', blob.digest)
     const done = await this.#send('PUT', url.href, UPLOAD, blob, 'application/octet-stream')
     if (done.status !== 201) throw await this.#refused(done, `uploading ${blob.digest}`)
+    return true
   }
 
   /** @returns whether the registry keeps what it says it refers to */
@@ -197,7 +214,8 @@ class Registry {
       throw this.#failed(`it refuses, and does not say what it wants (${challenge.slice(0, 80) || 'no challenge'})`)
     const url = new URL(fields.realm)
     if (fields.service) url.searchParams.set('service', fields.service)
-    url.searchParams.set('scope', `repository:${this.#ref.name}:pull,push`)
+    url.searchParams.append('scope', `repository:${this.#ref.name}:pull,push`)
+    for (const other of this.#ref.others) url.searchParams.append('scope', `repository:${other}:pull`)
     const answer = await fetch(url, {
       headers: basic === null ? {} : { authorization: basic },
       signal: AbortSignal.timeout(ANSWER),

@@ -30,6 +30,8 @@ export interface ImageOptions {
   compression?: 'gzip' | 'zstd' | 'none'
   /** `REGISTRY/NAME[:TAG]`: where the image is pushed to, once it is verified. */
   push?: string
+  /** Other repositories of that registry, as `team/curl`: blobs of theirs are not sent again. */
+  mountFrom?: readonly string[]
   /** RFC 3339; by default SOURCE_DATE_EPOCH, else the epoch's first second. */
   created?: string
 }

@@ -60,7 +60,7 @@ describe("Debian's docker-registry", () => {
   })
   afterAll(() => void registry.kill())
 
-  test('takes it; the second time everything is there; another program shares what is equal', async () => {
+  test('takes it; the second time everything is there', async () => {
     const ref = `localhost:${PORT}/team/multicall:1`
     const first = await push(ref)
     expect(first.code, first.stderr).toBe(0)
@@ -73,6 +73,29 @@ describe("Debian's docker-registry", () => {
     const again = await push(ref)
     expect(JSON.parse(again.stdout).pushed).toEqual({ uploaded: 0, skipped: image.layers.length + 1 })
     expect(JSON.parse(again.stdout).image.digest).toBe(image.digest)
+  })
+
+  test('mounts what another repository of it has: two programs of one package set', async () => {
+    const [curl, none] = ['curl', 'none'].map(name => `localhost:${PORT}/team/${name}:1`)
+    expect((await push(`localhost:${PORT}/team/nginx:1`, {}, 'nginx')).code).toBe(0)
+    const { code, stdout, stderr } = await push(
+      curl!,
+      {},
+      'multicall',
+      '--mount-from',
+      'team/empty',
+      '--mount-from',
+      'team/nginx',
+    )
+    expect(code, stderr).toBe(0)
+    const { pushed, image } = JSON.parse(stdout)
+    expect(pushed.skipped).toBeGreaterThan(0)
+    expect(skopeo('inspect', `docker://${curl}`)).toContain(image.digest)
+    // A tag of one repository needs no mount.
+    expect(JSON.parse((await push(none!, {}, 'multicall')).stdout).pushed.skipped).toBe(0)
+    const tag = await push(`localhost:${PORT}/team/nginx:alpha`, {}, 'multicall')
+    expect(JSON.parse(tag.stdout).pushed.skipped).toBe(pushed.skipped)
+    expect(await push(none!, {}, 'multicall', '--mount-from', '../x')).toMatchObject({ code: 2 })
   })
 
   test('keeps the bill of materials beside it, under the tag that says what it refers to; twice is once', async () => {
