@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { digestOfHash, MANIFEST, readManifest as parseManifest } from './apply/manifest.ts'
 import { type Artefact, type Member, open } from './archive/members.ts'
+import { singleOf } from './archive/single.ts'
 import { bundle, explainTarget, sectionsOfTarget } from './bundle.ts'
 import { BundleError } from './errors.ts'
 import { explainManifest } from './explain/from-manifest.ts'
@@ -19,7 +20,6 @@ import { baseName, fromText } from './paths.ts'
 import { type AskedOfSbom, sbomOfBundle, type WrittenSbom } from './sbom.ts'
 import { type Inspection, inspect } from './scan/inspect.ts'
 import { isImage } from './try/image.ts'
-import { fileInSingle, isSingle } from './try/single.ts'
 import { inTemporary, writeMember } from './try/unpack.ts'
 import { type Part, partsOf } from './verify/checks/parts.ts'
 import { sectionsIn } from './verify/sections.ts'
@@ -63,9 +63,9 @@ export async function sectioned(
 
 const OBJECTS: ReadonlySet<FileRole> = new Set(['program', 'library', 'loader', 'made'])
 
-/** Whether a bundle lies in a package, an image or a single file: its own files are not that file's members. */
+/** Whether a bundle lies in a package or an image: its own files are not that file's members. */
 const isPacked = (path: string): boolean =>
-  stat(path)?.type === 'file' ? isSingle(path) || path.endsWith('.deb') : stat(`${path}/${MANIFEST}`) === null
+  stat(path)?.type === 'file' ? path.endsWith('.deb') : stat(`${path}/${MANIFEST}`) === null
 
 async function explainInput(): Promise<Explained> {
   const bytes = readInput()
@@ -77,6 +77,8 @@ async function explainInput(): Promise<Explained> {
     return explainManifest(await readManifest(fromText(place), name), name)
   })
 }
+
+const isSingle = (path: string): boolean => withFile(path, singleOf) !== null
 
 /** Where the bundle lies that a word names; null for one that names a target. */
 function bundlePath(word: string, options: BundleOptions): string | null {
@@ -93,10 +95,7 @@ const ARCHIVE = /\.(?:tar(?:\.\w+)?|tgz|tzst|deb)$/
 
 /** The bytes of a bundle's `bundle.json`: of a directory, an archive, a package, an image, a file that unpacks itself. */
 async function readManifest(path: string, name = path): Promise<Buffer> {
-  const found =
-    stat(path)?.type === 'file' && isSingle(path)
-      ? await fileInSingle(path, MANIFEST, MANIFEST_MAX)
-      : await manifestIn(await open(path), path)
+  const found = await manifestIn(await open(path), path)
   if (found !== null) return found
   throw new BundleError('unsupported', `there is no ${MANIFEST} in it: it is no bundle`, { path: name })
 }

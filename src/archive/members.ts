@@ -1,8 +1,10 @@
 /**
  * Whatever is verified, as a sequence of members: a directory, a tar archive (plain, gzip, zstd, xz, bzip2), a zip, a
- * package of Debian's, a single file. Nothing is unpacked to disk.
+ * package of Debian's, one file that unpacks itself, any other file. Nothing is unpacked to disk.
  */
+import { createHash } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
+import { createInflate } from 'node:zlib'
 import { BundleError } from '../errors.ts'
 import type { ByteSource } from '../io/bytes.ts'
 import { filePiecesInto, list, lstat, readLink, readStream, readWhole, stat, withFile } from '../io/store.ts'
@@ -11,6 +13,7 @@ import type { Problem } from '../references/inflate.ts'
 import { type ArMember, isDebHead, readAr } from './ar.ts'
 import { compressionOf, decompressor } from './compress.ts'
 import { isTarHead, namesTar, namesZip } from './kind.ts'
+import { readSingle, type Single, singleOf } from './single.ts'
 import { peek, takenBy } from './stream.ts'
 import { BLOCK } from './tar.ts'
 import { type ArchiveMember, readTar } from './untar.ts'
@@ -31,7 +34,7 @@ export interface Member extends ArchiveMember {
   whole(): Buffer | null
 }
 
-export type ArtefactKind = 'directory' | 'tar' | 'zip' | 'deb' | 'file'
+export type ArtefactKind = 'directory' | 'tar' | 'zip' | 'deb' | 'exe' | 'file'
 
 export interface Artefact {
   readonly kind: ArtefactKind
@@ -54,6 +57,8 @@ export async function open(path: string): Promise<Artefact> {
   if (namesTar(path) || (await beginsAsTar(path)))
     return { kind: 'tar', members: () => belowRoot(tarMembers(path), path) }
   if (withFile(path, source => isDebHead(source.read(0, 32)))) return { kind: 'deb', members: () => debMembers(path) }
+  const single = withFile(path, singleOf)
+  if (single !== null) return { kind: 'exe', members: () => singleMembers(path, single) }
   const isZip = namesZip(path) || withFile(path, containerKindOf) === 'zip'
   if (isZip) return { kind: 'zip', members: () => belowRoot(zipMembers(path), path) }
   return { kind: 'file', members: () => fileMembers(path, status) }
@@ -215,6 +220,35 @@ async function* wholePart(path: string, { name, offset, size }: ArMember): Async
       yield withFile(path, source => Buffer.from(source.read(offset + at, Math.min(READ_SIZE, size - at))))
   }
   yield { name, type: 'file', mode: 0o644, size, target: '', header: EMPTY, contents, whole: NOT_AT_HAND }
+}
+
+/** What `-f exe` has packed. */
+async function* singleMembers(path: string, { offset, size, digest, isWhole }: Single): AsyncGenerator<Member> {
+  if (!isWhole) throw unreadable(new Error('its end speaks of what is not there'), path)
+  const front = withFile(path, source =>
+    Buffer.concat(
+      [source.read(0, offset), source.read(offset + size, source.size - offset - size)].map(b => Buffer.from(b)),
+    ),
+  )
+  const file = readStream(path, READ_SIZE, { offset, size })
+  const hash = createHash('sha256')
+  const inflate = createInflate({ chunkSize: READ_SIZE })
+  // Before it is piped: a pipe waits for nobody else.
+  file.on('data', piece => hash.update(piece))
+  file.on('error', error => inflate.destroy(error)).pipe(inflate)
+  try {
+    for await (const member of readSingle(inflate, front)) {
+      const contents = (): AsyncGenerator<Buffer> => readable(member.contents(), path)
+      yield { ...member, inside: member.name, path: null, inode: null, problem: null, contents }
+    }
+    if (takenBy(inflate) !== size) throw new Error('something follows behind what is packed')
+    if (hash.digest('hex').slice(0, 16) !== digest) throw new Error('its checksum is another')
+  } catch (error) {
+    throw unreadable(error, path)
+  } finally {
+    file.destroy()
+    inflate.destroy()
+  }
 }
 
 async function* zipMembers(path: string): AsyncGenerator<Raw> {

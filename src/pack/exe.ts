@@ -6,16 +6,11 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createDeflate } from 'node:zlib'
+import { PROGRAM, TRAILER } from '../archive/single.ts'
 import { PREBUILT } from '../entry/prebuilt.ts'
 import { BundleError, errno } from '../errors.ts'
 import { filePieces, newFileStream } from '../io/store.ts'
 import type { Packed, PackedFile } from './archive.ts'
-
-const MAGIC = 'SFONE01\0'
-/** Bytes of the default program's path, with a NUL. */
-const PROGRAM = 256
-/** What a file ends in. Size in bytes. */
-export const TRAILER = { magic: MAGIC, size: MAGIC.length + 8 + 8 + 16 + PROGRAM } as const
 
 /** @throws BundleError('unsupported') for a system without such a program */
 export function singleFor(system: string): Buffer {
@@ -61,7 +56,7 @@ export async function writeExe(
       yield piece
     }
     const trailer = Buffer.alloc(TRAILER.size)
-    trailer.write(MAGIC, 0, 'latin1')
+    trailer.write(TRAILER.magic, 0, 'latin1')
     trailer.writeBigUInt64LE(BigInt(single.length), 8)
     trailer.writeBigUInt64LE(BigInt(size), 16)
     trailer.write(digest.digest('hex').slice(0, 16), 24, 'latin1')

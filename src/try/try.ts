@@ -15,7 +15,7 @@ import { copyTree, findMethod, makeRoot, PLACE } from './empty-root.ts'
 import { isImage } from './image.ts'
 import { tryImage } from './image-run.ts'
 import { environment, rootMethod, started, staticShell, type Tried, type TryOptions } from './run.ts'
-import { readSingle, trySingle } from './single.ts'
+import { readPrograms, trySingle } from './single.ts'
 import { inTemporary, unpack } from './unpack.ts'
 
 /**
@@ -30,7 +30,7 @@ export async function tryBundle(
   progress: Progress,
 ): Promise<Tried> {
   const path = fromText(bundle)
-  const single = stat(path)?.type === 'file' ? await readSingle(path) : null
+  const single = stat(path)?.type === 'file' ? await readPrograms(path) : null
   if (single !== null) return trySingle(bundle, single, command, options)
   const verification = await verify(path, progress)
   const { manifest } = verification

@@ -78,6 +78,28 @@ test('equal inputs give equal bytes; without a store, a library or a shell it ru
   expect(run('bwrap', [...inRoot, '--', '/x/probe', '--exit', '7']).code).toBe(7)
 })
 
+test('bundle verify reads it as the bundle that it is, and what is damaged is an error', () => {
+  const read = (path: string, ...more: string[]) => bundle(['verify', '--strict', ...more, path])
+  const { code, stdout } = read(file, '--json')
+  const [{ kind, closed, clean }] = JSON.parse(stdout).results
+  expect([code, kind, closed, clean]).toEqual([0, 'exe', true, true])
+  const bytes = fs.readFileSync(file)
+  const [begin, end] = [Number(bytes.readBigUInt64LE(bytes.length - 296 + 8)), bytes.length - 296]
+  const changed = join(work, 'changed')
+  for (let i = 0; i < 24; i++) {
+    const other = Buffer.from(bytes)
+    const at = begin + Math.floor(((end - 1 - begin) * i) / 23)
+    other[at] = other[at]! ^ 0x55
+    fs.writeFileSync(changed, other)
+    expect(read(changed).code, `${at} of ${begin} to ${end}`).toBe(2)
+  }
+  // What belongs to no file of the bundle is looked at too.
+  const planted = Buffer.from(bytes)
+  planted.write(`/nix/store/${'a1b2c3d4f5'.repeat(4).slice(0, 32)}-x`, bytes.length - 120, 'latin1')
+  fs.writeFileSync(changed, planted)
+  expect(read(changed)).toMatchObject({ code: 1, stdout: expect.stringContaining('/nix/store/a1b2') })
+})
+
 test('STOREFREE_EXTRACT unpacks into a new directory, and no further', () => {
   const to = join(home, 'out')
   expect(start([], { STOREFREE_EXTRACT: to })).toMatchObject({ code: 0, stdout: '' })

@@ -2,7 +2,7 @@
 import { chmodSync, copyFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { TRAILER } from '../../src/pack/exe.ts'
+import { TRAILER } from '../../src/archive/single.ts'
 import {
   bundle,
   command,
@@ -89,7 +89,7 @@ test('a single file that is cut off, or lies, is none', () => {
 })
 
 test('of what is packed otherwise a bill of materials is refused, with what to do', () => {
-  for (const name of ['n.deb', 'single', 'image']) {
+  for (const name of ['n.deb', 'image']) {
     const { code, stderr } = bundle(['sbom', join(place, name)])
     expect([code, stderr]).toEqual([2, expect.stringContaining('there is no bill of materials')])
   }

@@ -2,6 +2,7 @@
  * What is told of a file by looking at it here and there: what kind it is where its end says that, the sections of an ELF
  * file that are packed, what programs say of themselves, data behind their end.
  */
+import { singleOf } from '../../archive/single.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
 import { type PackedSection, packedSections } from '../../elf/packed-sections.ts'
 import { isElf } from '../../elf/parse.ts'
@@ -76,14 +77,10 @@ export function lookAround({ names, source, kind, facts, zstd, holdsReferences }
 
 function payload(names: readonly string[], source: ByteSource, looking: Looking): void {
   const facts = factsOf(source, names.join('!'))
-  if (facts?.program && hasPayload(source, facts) && !isSingleFile(source))
+  // What `-f exe` makes has one zlib stream behind it, which is looked into as all are.
+  if (facts?.program && hasPayload(source, facts) && singleOf(source) === null)
     looking.problem(names, problem('opaque', 'data behind its end'))
 }
-
-/** What `-f exe` makes (pack/exe.ts): behind the program stands one zlib stream, which is looked into as all are. */
-const isSingleFile = (source: ByteSource): boolean =>
-  source.size > SINGLE_TRAILER && source.read(source.size - SINGLE_TRAILER, 8).toString('latin1') === 'SFONE01\0'
-const SINGLE_TRAILER = 296
 
 function factsIn(source: ByteSource, elf: boolean, file: string, looking: Looking): ElfFacts | MachOFacts | null {
   if (elf) return factsOf(source, file)
