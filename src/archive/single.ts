@@ -75,6 +75,7 @@ export async function* readSingle(inflated: AsyncIterable<Buffer>, front: Buffer
       target,
       header: Buffer.alloc(0),
       contents: () => bytes.contents(),
+      whole: () => null,
     }
     // What the reader left.
     for await (const _ of bytes.contents());
@@ -92,6 +93,7 @@ const directory = (name: string, header: Buffer = Buffer.alloc(0)): ArchiveMembe
   target: '',
   header,
   contents: none,
+  whole: () => null,
 })
 
 async function* none(): AsyncGenerator<Buffer> {}
