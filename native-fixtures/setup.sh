@@ -130,6 +130,15 @@ full_needs=(
   gawk:gawk
   /usr/bin/python3:python3
   tclsh:tcl
+  # programs that read texts which name places
+  fc-match:fontconfig
+  /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
+  gdk-pixbuf-csource:libgdk-pixbuf2.0-bin
+  /usr/share/mime/mime.cache:shared-mime-info
+  php8.2:php8.2-cli
+  lua5.4:lua5.4
+  /usr/bin/vim.basic:vim
+  systemd-analyze:systemd
 )
 (($#)) || needs+=("${test_needs[@]}")
 [ -z "$long" ] || needs+=("${long_needs[@]}")
