@@ -1,5 +1,5 @@
 /**
- * Compression of the archive as a stream, both ways. gzip is Node's; zstd is Node's where it has it (22.15 and 23.8
+ * Compression of the archive as a stream, both ways. gzip is Node's (written by gzip-blocks.ts); zstd is Node's where it has it (22.15 and 23.8
  * on), else the `zstd` program. xz and bzip2 are only read, through their programs. Compressed bytes may differ between
  * versions of these; what is bit-identical is the tar.
  */
@@ -14,7 +14,7 @@ export type AnyCompression = Compression | 'xz' | 'bzip2'
 
 /** Node's own size of 16 KiB costs more in calls than in work. In bytes. */
 const CHUNK = 128 * 1024
-/** `zstd -3` is the program's default, gzip's is 6. */
+/** `zstd -3` is the program's default. */
 const ZSTD_LEVEL = 3
 const HINTS = {
   zstd: 'install zstd (apt-get install zstd, nix-env -iA nixpkgs.zstd), or use a tar.gz',
@@ -32,12 +32,10 @@ export function compressionOf(head: Uint8Array): AnyCompression {
   return /^BZh[1-9]/.test(text) ? 'bzip2' : 'none'
 }
 
-/** A stream that compresses what is written to it; null when nothing is to be done. */
-export function compressor(compression: Compression): Duplex | null {
-  if (compression === 'gzip') return zlib.createGzip({ level: 6, chunkSize: CHUNK })
-  if (compression === 'none') return null
+/** A stream that compresses what is written to it, as zstd on all cores: the bytes are the same on any number. */
+export function zstdCompressor(): Duplex {
   const create = zstdOf('createZstdCompress')
-  return create ? create() : viaProgram('zstd', [`-${ZSTD_LEVEL}`, '-q', '-c'])
+  return create ? create() : viaProgram('zstd', [`-${ZSTD_LEVEL}`, '-T0', '-q', '-c'])
 }
 
 /** A stream that decompresses what is written to it; null when nothing is to be done. */

@@ -83,19 +83,8 @@ export class Staging {
   }
 
   /** Writes the pieces to a new file, waiting for each; a small one is written at once. */
-  async writePieces(at: BundlePath, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
-    try {
-      const fd = fs.openSync(native(this.path(at)), 'wx', 0o644)
-      try {
-        for await (const piece of pieces)
-          for (let done = 0; done < piece.length; )
-            done += piece.length <= AT_ONCE ? fs.writeSync(fd, piece, done) : await write(fd, piece, done)
-      } finally {
-        fs.closeSync(fd)
-      }
-    } catch (error) {
-      throw failed(this.path(at), error)
-    }
+  writePieces(at: BundlePath, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+    return writeNew(this.path(at), pieces)
   }
 
   /** Gives a staged file other contents. */
@@ -245,6 +234,22 @@ function linkOrRename(from: Buffer, to: Buffer): void {
     if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP') throw error
     if (fs.lstatSync(to, { throwIfNoEntry: false })) throw existing(to.toString('latin1'))
     fs.renameSync(from, to)
+  }
+}
+
+/** Writes pieces to a new file (EEXIST when it is there), waiting for each; a small one is written at once. */
+export async function writeNew(path: string, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+  try {
+    const fd = fs.openSync(native(path), 'wx', 0o644)
+    try {
+      for await (const piece of pieces)
+        for (let done = 0; done < piece.length; )
+          done += piece.length <= AT_ONCE ? fs.writeSync(fd, piece, done) : await write(fd, piece, done)
+    } finally {
+      fs.closeSync(fd)
+    }
+  } catch (error) {
+    throw failed(path, error)
   }
 }
 

@@ -201,6 +201,26 @@ export function readWhole(buffer: Buffer, path: string): Buffer | null {
   }
 }
 
+/**
+ * Reads a file from its start to its end, each time into the room that there is, which is never empty.
+ * @returns how many bytes were read, each time
+ */
+export function* readInto(path: string, room: () => Buffer): Generator<number> {
+  const fd = reading(path, () => fs.openSync(native(path), 'r'))
+  try {
+    for (let offset = 0; ; ) {
+      const buffer = room()
+      const n = reading(path, () => fs.readSync(fd, buffer, 0, buffer.length, offset))
+      if (n > 0) yield n
+      // Only at its end a regular file gives less than asked for.
+      if (n < buffer.length) return
+      offset += n
+    }
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
 function reading<T>(path: string, call: () => T): T {
   try {
     return call()

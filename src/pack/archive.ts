@@ -4,10 +4,11 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { type Compression, compressor } from '../archive/compress.ts'
+import { type Compression, zstdCompressor } from '../archive/compress.ts'
+import { GZIP_BLOCK, gzipped } from '../archive/gzip-blocks.ts'
 import { type TarEntry, tarEnd, tarHeader, tarPadding } from '../archive/tar.ts'
-import { BundleError, errno } from '../errors.ts'
-import { filePieces, newFileStream } from '../io/store.ts'
+import { writeNew } from '../io/staging.ts'
+import { readInto } from '../io/store.ts'
 import type { BundlePath } from '../paths.ts'
 
 export interface PackedFile {
@@ -66,56 +67,63 @@ export async function writeTar(
 ): Promise<Packed> {
   const hash = createHash('sha256')
   let written = 0
-  async function* bytes(): AsyncGenerator<Buffer> {
-    for await (const piece of tarBytes(entries)) {
-      hash.update(piece)
-      written += piece.length
-      yield piece
+  function* blocks(): Generator<Buffer> {
+    for (const block of tarBlocks(entries)) {
+      hash.update(block)
+      written += block.length
+      yield block
     }
-    const end = tarEnd(written)
-    hash.update(end)
-    written += end.length
-    yield end
   }
-  async function* told(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  async function* told(pieces: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const piece of pieces) {
       compressed?.(piece)
       yield piece
     }
   }
-  const source = Readable.from(bytes(), { objectMode: false, highWaterMark: 1 << 20 })
-  const target = newFileStream(archive)
-  const stage = compressor(compression)
-  try {
-    await (stage ? pipeline(source, stage, told, target) : pipeline(source, told, target))
-  } catch (error) {
-    const code = errno(error)
-    if (error instanceof BundleError || code === undefined) throw error
-    throw new BundleError(
-      'write-failed',
-      code === 'ENOSPC' ? 'no space left on the device' : `cannot be written (${code})`,
-      {
-        path: archive,
-        cause: error,
-        hint: 'give an --output on another file system',
-      },
-    )
-  }
+  const write = (pieces: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<void> => writeNew(archive, told(pieces))
+  if (compression === 'zstd')
+    await pipeline(Readable.from(blocks(), { objectMode: false, highWaterMark: GZIP_BLOCK }), zstdCompressor(), write)
+  else await write(compression === 'gzip' ? gzipped(blocks()) : blocks())
   return { tarSha256: hash.digest('hex'), tarSize: written }
 }
 
-async function* tarBytes(entries: readonly SourcedEntry[]): AsyncGenerator<Buffer> {
+/** The bytes of a tar in blocks that nobody writes into any more, all of one size but for the last. */
+function* tarBlocks(entries: readonly SourcedEntry[]): Generator<Buffer> {
+  let block = Buffer.allocUnsafeSlow(GZIP_BLOCK)
+  let [used, written] = [0, 0]
+  /** Takes what was put into the block's free part; the block itself when it is full. */
+  function* take(size: number): Generator<Buffer> {
+    used += size
+    if (used < block.length) return
+    written += used
+    yield block
+    block = Buffer.allocUnsafeSlow(GZIP_BLOCK)
+    used = 0
+  }
+  function* put(bytes: Buffer): Generator<Buffer> {
+    for (let done = 0; done < bytes.length; ) {
+      const n = bytes.copy(block, used, done)
+      done += n
+      yield* take(n)
+    }
+  }
   for (const entry of entries) {
-    yield tarHeader(entry)
+    yield* put(tarHeader(entry))
     if (entry.from === null) continue
     let size = 0
-    for await (const piece of typeof entry.from === 'string' ? filePieces(entry.from) : [entry.from]) {
-      size += piece.length
-      yield piece
-    }
+    if (typeof entry.from !== 'string') {
+      yield* put(entry.from)
+      size = entry.from.length
+    } else
+      for (const n of readInto(entry.from, () => block.subarray(used))) {
+        size += n
+        yield* take(n)
+      }
     if (size !== entry.size) throw new Error(`${entry.name} has ${size} bytes, not ${entry.size}`)
-    yield tarPadding(size)
+    yield* put(tarPadding(size))
   }
+  yield* put(tarEnd(written + used))
+  if (used > 0) yield block.subarray(0, used)
 }
 
 /** The entries with the directories that they lie in, each directory before what is in it. */
