@@ -228,6 +228,7 @@ build() {
 }
 
 (($#)) || "$here/macho.sh" || die "the Mach-O files of npm packages could not be fetched"
+[ -z "$long" ] || "$here/npm.sh" > /dev/null || die "the npm packages of the campaign could not be installed"
 build "${@:-all}"
 # Not in one run: Nix would mix the two, and the small one is wanted soon.
 [ -z "$full" ] || build full-all

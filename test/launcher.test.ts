@@ -107,6 +107,18 @@ describe.each(['x86_64', 'aarch64', 'riscv64'] as const)('%s', (arch: Arch) => {
 
 // ---- The environment ---------------------------------------------------------------------------------------------
 
+test('a variable that is the path that was executed becomes another; any other value stays', () => {
+  const root = lab.root()
+  const path = lab.launcher(root, {
+    ...PLAIN,
+    environment: [{ op: 'set-started', name: '_', value: [{ root: true }, '/text'] }],
+  })
+  const seen = (...before: string[]) => lab.given(path, { environment: before }).environment
+  expect(seen(`_=${path}`, 'A=1')).toEqual([`_=${root}/text`, 'A=1'])
+  expect(seen(`_=${path}x`, `__=${path}`)).toEqual([`_=${path}x`, `__=${path}`])
+  expect(seen()).toEqual([])
+})
+
 test('an empty environment stays empty', () => {
   expect(lab.given(lab.launcher(lab.root(), PLAIN)).environment).toEqual([])
 })

@@ -62,7 +62,11 @@ const SCRIPTS: Readonly<Record<string, readonly [name: string, text: string]>> =
   ],
   JavaScript: [
     'node',
-    `#!${X}/bin/node\n'use strict'\nconsole.log(__filename, JSON.stringify(process.argv.slice(1)), (() => this)())\n`,
+    `#!${X}/bin/node\n'use strict'; const { stack } = new Error()\nconsole.log(__filename, JSON.stringify(process.argv.slice(1)), (function () { return this })(), /:(\\d+):\\d+\\)/.exec(stack)[1], /:(\\d+):/.exec(new Error().stack)[1])\n`,
+  ],
+  'JavaScript with flags that end a comment': [
+    'node',
+    `#!${X}/bin/node\n/** A comment. */ console.log(__filename, JSON.stringify(process.argv.slice(2)), /:(\\d+):/.exec(new Error().stack)[1])\n`,
   ],
 }
 
@@ -100,7 +104,7 @@ describe.each(Object.entries(SCRIPTS))('%s', (_, [name, text]) => {
     const done = run([...command, 'a', 'b c'])
     return done.out + done.err
   }
-  const flags = text.includes('perl -w') ? ['-w'] : []
+  const flags = text.includes('perl -w') ? ['-w'] : text.includes('A comment') ? ['--title=a*/b'] : []
 
   test('given to its interpreter', () => {
     const { root, script } = bundle(name, text, { flags })

@@ -47,7 +47,8 @@
  *
  *   x  the file to execute                     s  set           A..H  put into a list, 2 * rule + 1 if at its end
  *   c  change the directory                    d  set-default         rules: see `put_into_list`
- *   a  one argument (the first is argv[0])     u  unset
+ *   a  one argument (the first is argv[0])     e  set where it is AT_EXECFN
+ *                                              u  unset
  *   @  the caller's arguments from argv[1] on
  */
 
@@ -429,6 +430,7 @@ __attribute__((used)) NORETURN void run(word *stack) {
     }
     int is_set = *place != 0;
     if (now.code == 'd' && is_set) continue;
+    if (now.code == 'e' && !(is_set && same(value_in(*place, now.name), started))) continue;
     if (!is_set) place[1] = 0;
     /* Its string is made anew unless it is one of ours, which has room. */
     if (now.code >= 'a' || !is_set || *place < strings || *place >= strings_end) {

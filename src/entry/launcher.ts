@@ -50,6 +50,16 @@ export type EnvironmentOperation<Value = string> =
       readonly rule: ListRule
     }
 
+/**
+ * A variable that is the path that was given to execve(2) becomes another: shells hand that on as `_`, by which programs
+ * ask how they were started. A shell launcher leaves it out: there `_` is the shell's.
+ */
+export interface StartedOperation {
+  readonly op: 'set-started'
+  readonly name: string
+  readonly value: Template
+}
+
 /** What a wrapper (script/shell-wrapper.ts) does before it executes its program. */
 export interface Wrapper {
   /** The absolute path of what it executes. */
@@ -78,7 +88,7 @@ export interface LaunchTemplate {
   readonly before: readonly Template[]
   readonly after: readonly Template[]
   /** Carried out in order. */
-  readonly environment: readonly EnvironmentOperation<Template>[]
+  readonly environment: readonly (EnvironmentOperation<Template> | StartedOperation)[]
   /** Where to go before the program starts; null to stay. `PWD` is left as it is. */
   readonly directory: Template | null
 }
@@ -120,7 +130,11 @@ export const throughInterpreter = (
   program: interpreter,
   argv0: interpreter,
   before: [...flags, script.program, ...script.before],
+  environment: [...script.environment, startedAs(script.program)],
 })
+
+/** For a script that is not the file that was executed: `[ "$_" = "$0" ]`. */
+export const startedAs = (script: Template): StartedOperation => ({ op: 'set-started', name: '_', value: script })
 
 /**
  * The same for a program that has to be run by a dynamic loader.
@@ -282,13 +296,15 @@ function encode(template: LaunchTemplate): Buffer {
 
 const RULES: readonly ListRule[] = ['nonempty', 'set', 'unique', 'set-unique']
 
-function environmentOperation(change: EnvironmentOperation<Template>): string {
+function environmentOperation(change: EnvironmentOperation<Template> | StartedOperation): string {
   if (change.name === '' || change.name.includes('=')) throw new Error(`not a variable's name: '${change.name}'`)
   switch (change.op) {
     case 'set':
       return operation('s', change.name, '', change.value)
     case 'set-default':
       return operation('d', change.name, '', change.value)
+    case 'set-started':
+      return operation('e', change.name, '', change.value)
     case 'unset':
       return operation('u', change.name, '', [])
     default: {

@@ -33,7 +33,8 @@ export const SHELL_LAUNCHER_LINE = '# Starts a program of this bundle, wherever 
  * @throws Error when a string holds NUL, or a name is not what `isShellVariable` lets through
  */
 export function shellLauncher(template: LaunchTemplate): Buffer {
-  const { program, argv0, before, after, environment, directory } = template
+  const { program, argv0, before, after, directory } = template
+  const environment = template.environment.filter(change => change.op !== 'set-started')
   const name = word(argv0)
   const called = [program, ...before, ...after].flat().find(isCalled)
   const lines = [

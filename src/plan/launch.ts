@@ -155,7 +155,10 @@ export class Launchers {
     // Where both change the directory, the inner one may start from the outer's.
     const start = inner?.directory && wrapper.directory !== null ? null : inner
     const filled = (text: string): Template => this.#filled(text)
-    return wrapping(start ?? launch(at, place), wrapper, filled, text => this.#flag(text, program))
+    const template = wrapping(start ?? launch(at, place), wrapper, filled, text => this.#flag(text, program))
+    if (!this.isNative(path) || this.#graph.files.get(path)?.facts.format !== 'script') return template
+    // bash's exec hands no `_` on.
+    return { ...template, environment: [...template.environment, { op: 'unset', name: '_' }] }
   }
 
   /**
@@ -238,6 +241,9 @@ export class Launchers {
    */
   #flag(text: string, program: SourcePath): Template {
     return this.#filled(text, path => {
+      const link = this.#graph.links.get(path as SourcePath)
+      const linked = link === undefined ? null : this.#scripts.linked(link)
+      if (linked && interprets(program, linked)) return shadow(this.#layout.placed.get(link!.path)!)
       const script = this.#scripts.launched(path as SourcePath)
       const place = script && interprets(program, script) ? this.#layout.placed.get(script.path) : undefined
       return place === undefined ? null : shadow(place)

@@ -284,6 +284,7 @@ class Planner {
     if (this.#steps.has(at)) return true
     const to = link.directory ? this.#directoryAt(link.target) : this.#layout.placed.get(link.target)
     if (to === undefined || !this.#steps.isPlanned(to)) return false
+    if (this.#texts.link(link, at)) return true
     this.#steps.symlink(at, this.#keptText(link, at, to) ?? relativeLink(at, to))
     return true
   }

@@ -6,8 +6,11 @@
  * no shell, so programs are launchers: what lies in bin/, sbin/ and libexec/ (git's helpers run where there is no shell).
  * But a file that an interpreter is given as an argument has to be a text, and so it is everywhere else, and where a file
  * of the bundle is seen to do so.
+ *
+ * A program may be a link to a script that lies elsewhere: `bin/x -> ../lib/node_modules/x/cli.js` (npm), where other
+ * modules load it. Then the launcher stands in the place of the link.
  */
-import type { DependencyGraph, FileNode, Package } from '../model/graph.ts'
+import type { DependencyGraph, FileNode, LinkNode, Package } from '../model/graph.ts'
 import { storePathOf } from '../nix/store-path.ts'
 import { baseName, directoryOf, type SourcePath } from '../paths.ts'
 import type { ScriptFacts } from '../script/facts.ts'
@@ -50,6 +53,8 @@ export class Scripts {
   readonly #layout: Layout
   readonly #packageOf: (path: string) => Package
   readonly #entrySources: ReadonlySet<SourcePath>
+  /** What was asked for, its links followed. */
+  readonly #entryFiles: ReadonlySet<SourcePath>
   /** Names of files that shell texts source. */
   readonly #sourced = new Set<string>()
   readonly #interpreters: ReadonlyMap<SourcePath, SourcePath>
@@ -62,7 +67,8 @@ export class Scripts {
     this.#graph = graph
     this.#layout = layout
     this.#packageOf = finder(graph.packages)
-    this.#entrySources = new Set(graph.entries.map(entry => graph.links.get(entry.source)?.target ?? entry.source))
+    this.#entrySources = new Set(graph.entries.map(entry => entry.source))
+    this.#entryFiles = new Set(graph.entries.map(entry => graph.links.get(entry.source)?.target ?? entry.source))
     this.#interpreters = new Map(
       graph.edges.flatMap(({ kind, from, to }) => (kind === 'shebang' && to !== null ? [[from, to] as const] : [])),
     )
@@ -71,9 +77,9 @@ export class Scripts {
         if (this.languageOf(path) === 'shell') for (const name of sourcedNames(text)) this.#sourced.add(name)
   }
 
-  /** Whether a file is what was asked for. */
+  /** Whether a file is what was asked for, by its own path or by a link. */
   isEntry(path: SourcePath): boolean {
-    return this.#entrySources.has(path)
+    return this.#entryFiles.has(path)
   }
 
   /** What a script's `#!` line starts, if that is in the bundle. */
@@ -110,6 +116,19 @@ export class Scripts {
     return script && this.formOf(script) === 'launcher' ? script : null
   }
 
+  /** A script outside the directories of programs that a link in one of them leads to: the launcher stands for the link. */
+  linked(link: LinkNode): Script | null {
+    if (link.directory || this.#graph.wrappers.has(link.target)) return null
+    if (!this.#isInPrograms(link.path) || this.#isInPrograms(link.target)) return null
+    const script = this.of(link.target)
+    return script && this.formOf(script) !== 'launcher' && !this.#isRead(script) ? script : null
+  }
+
+  /** Whether a path lies in bin/, sbin/ or libexec/ of its package. */
+  #isInPrograms(path: SourcePath): boolean {
+    return /^\/(?:s?bin|libexec)\//.test(path.slice(this.#packageOf(path).root.length))
+  }
+
   formOf(script: Script): Form {
     const known = this.#forms.get(script.path)
     if (known !== undefined) return known
@@ -121,14 +140,14 @@ export class Scripts {
   #form(script: Script): Form {
     const { path, language, name } = script
     const inPackage = path.slice(this.#packageOf(path).root.length)
-    const isProgram = /^\/(?:s?bin|libexec)\//.test(inPackage) || this.isEntry(path)
+    const isProgram = this.#isInPrograms(path) || this.#entrySources.has(path)
     const place = this.#layout.placed.get(path)
     const canBeText =
       language === 'shell' ||
       (place !== undefined && this.#graph.texts.has(path) && canBePolyglot(name, baseName(script.interpreter), place))
     if (canBeText && this.#isLibrary(inPackage)) return 'module'
     if (canBeText) return isProgram && !this.#isRead(script) ? 'launcher' : 'text'
-    return /\.[A-Za-z]+$/.test(path) && !isProgram ? 'module' : 'launcher'
+    return /\.[A-Za-z]+$/.test(path) && !isProgram && !this.isEntry(path) ? 'module' : 'launcher'
   }
 
   /** Modules of the interpreters' own: many can be run too, few ever are, and compiled ones know the source's lines. */

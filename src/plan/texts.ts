@@ -3,7 +3,7 @@
  */
 
 import type { Finding, Severity } from '../model/findings.ts'
-import type { DependencyGraph, FileNode } from '../model/graph.ts'
+import type { DependencyGraph, FileNode, LinkNode } from '../model/graph.ts'
 import type { Account, PlanOptions } from '../model/plan.ts'
 import { storePathOf } from '../nix/store-path.ts'
 import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
@@ -17,7 +17,7 @@ import { mendPyc, pycSource } from '../script/pyc.ts'
 import { startedBy } from '../script/shebang.ts'
 import type { Accounts, Rewritten } from './accounts.ts'
 import { type Launcher, type Launchers, shadow } from './launch.ts'
-import type { Layout } from './layout.ts'
+import { type Layout, relativeLink } from './layout.ts'
 import type { Script, Scripts } from './scripts.ts'
 import type { Templates } from './templates.ts'
 
@@ -98,6 +98,18 @@ export class Texts {
       for (const name of names) this.#steps.symlink(`${directoryOf(text)}/${name}` as BundlePath, baseName(text))
       this.#steps.launch(at, this.#launchers.forScript(script, at, names))
     }
+  }
+
+  /** A launcher in the place of a link to a script; false where that stays a link. */
+  link(link: LinkNode, at: BundlePath): boolean {
+    const script = this.#options.prefix === null ? this.#scripts.linked(link) : null
+    const place = script && this.#layout.placed.get(script.path)
+    if (!script || !place || !this.#runs(script.interpreter)) return false
+    const text = shadow(at)
+    this.shadows.set(directoryOf(at), directoryOf(text))
+    this.#steps.symlink(text, relativeLink(text, place))
+    this.#steps.launch(at, this.#launchers.forScript(script, at, []))
+    return true
   }
 
   /** The text of a script, which finds its interpreter by itself wherever a language lets it. */

@@ -15,7 +15,7 @@
  * blank in `qw`), the script gets `/proc/self/fd/<n>` instead: the root's directory, held open. Without /proc such a
  * root is refused: never half a program.
  */
-import type { LaunchTemplate, Template } from '../entry/launcher.ts'
+import { type LaunchTemplate, startedAs, type Template } from '../entry/launcher.ts'
 import { HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
 import type { BundlePath } from '../paths.ts'
 import { blankedSite, refuseAll, type Site, type SiteEdit, type TextEdit, textEdit, withInserted } from './edit.ts'
@@ -84,6 +84,7 @@ export const throughPerl = (
     ...flags,
     ...script.before,
   ],
+  environment: [...script.environment, startedAs(script.program)],
 })
 
 /** Puts the root into a text. Of `$root`, `$source` and `$fail`; the directory stays open. */

@@ -8,14 +8,15 @@
  *
  * **The comment.** What begins one in the language has to be a word of the shell, here one that names no program:
  *
- *     Python, Perl, Ruby, Tcl   \f#/    a form feed is a blank for them and a letter for shells
- *     JavaScript                //./    a directory
+ *     Python, Perl, Ruby, Tcl   \f#/      a form feed is a blank for them and a letter for shells
+ *     JavaScript                /*\/../   directories: the comment ends behind the command, in one of the shell's
  *     Lua                       --/
- *     sed                       \v#/    a vertical tab is a blank for GNU's and for busybox's
- *     awk                       \r#/    so is a carriage return for gawk and mawk; busybox's has no such blank
+ *     sed                       \v#/      a vertical tab is a blank for GNU's and for busybox's
+ *     awk                       \r#/      so is a carriage return for gawk and mawk; busybox's has no such blank
  *
  * A second line that is empty, or a comment for both (`# -*- coding: ... -*-`, which Python wants within the first two),
- * gets it put in front; else the lines behind it move down by one, which only perl can be told (`# line`).
+ * gets it put in front, and so does any of JavaScript; else the lines behind it move down by one, which only perl can be
+ * told (`# line`).
  *
  * **The first line.** perl and ruby look into it: where it names neither, perl executes what it names, and ruby skips
  * lines. So `perl`, and its flags, are in it, but behind the 256 bytes that the kernel reads (BINPRM_BUF_SIZE; 128 before
@@ -31,6 +32,8 @@ import { find, nameInPackage, type Polyglot, withFirstLine, word } from './shell
 interface Style {
   /** The word that begins the comment. */
   readonly opens: string
+  /** What ends it before the line does. */
+  readonly closes?: string
   /** Whether the interpreter looks for its name in the first line. */
   readonly named: boolean
 }
@@ -39,7 +42,7 @@ const HASH = { opens: '\f#/' }
 const STYLES: readonly (readonly [RegExp, Style])[] = [
   [/^(?:python|pypy|tclsh|wish)$/, { ...HASH, named: false }],
   [/^(?:perl|ruby)$/, { ...HASH, named: true }],
-  [/^(?:node|nodejs|bun|deno)$/, { opens: '//./', named: false }],
+  [/^(?:node|nodejs|bun|deno)$/, { opens: '/*/../', closes: '*/', named: false }],
   [/^(?:lua|luajit|texlua)$/, { opens: '--/', named: false }],
   [/^g?sed$/, { opens: '\v#/', named: false }],
   [/^[gm]?awk$/, { opens: '\r#/', named: false }],
@@ -50,10 +53,13 @@ const styleOf = (name: string): Style | null => STYLES.find(([pattern]) => patte
 /**
  * Whether a script of this interpreter (`interpreterName`) can be one.
  * @param program the name of the interpreter's file: `busybox` may be its awk
- * @param place a Python text is UTF-8
+ * @param place a Python text is UTF-8, and what ends a comment of JavaScript is in none
  */
 export const canBePolyglot = (name: string, program: string, place: BundlePath): boolean =>
-  styleOf(name) !== null && !(name === 'awk' && program === 'busybox') && /^[\x20-\x7e]*$/.test(place)
+  styleOf(name) !== null &&
+  !(name === 'awk' && program === 'busybox') &&
+  /^[\x20-\x7e]*$/.test(place) &&
+  !place.includes('*/')
 
 /**
  * An edit with the two lines put in.
@@ -74,7 +80,13 @@ export function withStart(
   const program = word([{ root: true }, `/${interpreter}`] satisfies Template)
   const words = flags.map(word)
   const command = [program, ...words, '"$_storefree_self" "$@"'].join(' ')
-  const statement = `${style.opens} 2>/dev/null; ${find(place)} ${nameInPackage(place)} exec ${command}`
+  const found = `${find(place)} ${nameInPackage(place)}`
+  const said =
+    style.closes === undefined
+      ? `${found} exec ${command}`
+      : // The same patterns and quoted words without what ends the comment.
+        `${found.replaceAll('*/', '*[/]')} exec ${command.replaceAll('*/', "*''/")}`
+  const statement = `${style.opens} 2>/dev/null; ${said}`
 
   const newline = text.indexOf('\n')
   const first = newline < 0 ? text.length : newline
@@ -85,7 +97,8 @@ export function withStart(
   const isFree = !edit.splices.some(splice => splice.offset === offset && splice.length === 0)
   const merges = (isFree && second.trim() === '') || (/#\/$/.test(style.opens) && second.trimStart().startsWith('#'))
   const filling = isFilled ? `\n${fillsItself(place)}` : ''
-  const behind = name === 'perl' ? `${filling}\n# line 2\n` : merges ? '; ' : '\n'
+  const closed = style.closes === undefined ? null : ` # ${style.closes}`
+  const behind = closed ?? (name === 'perl' ? `${filling}\n# line 2\n` : merges ? '; ' : '\n')
   const put: Splice = { offset, length: 0, text: `${newline < 0 ? '\n' : ''}${statement}${behind}` }
   // perl's `-I` and the like are on the command line.
   const kept = /[ \t](-[A-Za-z]+)[ \t]*$/.exec(text.slice(0, first))?.[1]

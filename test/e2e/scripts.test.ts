@@ -13,6 +13,10 @@ let app: string
 let names: string[]
 let originals: Map<string, ReturnType<typeof run>>
 
+/** Runs a program of bin/, as a shell does: with its path as `_`. */
+const executed = (by: typeof run, root: string, name: string) =>
+  by(join(root, 'bin', name), ['a b', ''], { env: { ...process.env, _: join(root, 'bin', name) } })
+
 /** By the name of a program in bin/, its text. */
 function programs(): Record<string, string> {
   const bash = `${fixture('bash')}/bin/bash`
@@ -42,6 +46,14 @@ function programs(): Record<string, string> {
     'bin/segrep': { link: 'sgrep' },
     'bin/pegrep': { link: 'pgrep' },
     'bin/yegrep': { link: 'ygrep' },
+    // As npm's programs: a module that other modules load, and that asks whether it is what was started.
+    'lib/mods/cli.py': `#!${python}\nimport os, sys\nprint('main' if os.path.realpath(sys.argv[0]) == os.path.realpath(__file__) else 'module', os.path.basename(sys.argv[0]), __name__, os.path.exists(os.path.dirname(os.path.realpath(__file__)) + '/other.py'))\n`,
+    'lib/mods/other.py': `import cli\n`,
+    'bin/linked': { link: '../lib/mods/cli.py' },
+    'bin/linked-perl': { link: '../share/app/tool.pl' },
+    'share/app/here.sh': `#!${bash}\necho "\${0##*/} $(basename "$(readlink -f "$0")") $*"; [ "$_" = "$0" ] && echo executed\n`,
+    'bin/linked-shell': { link: '../share/app/here.sh' },
+    'bin/linked-again': { link: 'linked-shell' },
   }
   app = storePath('app-1', other)
   for (const [at, text] of Object.entries(other))
@@ -66,6 +78,14 @@ function programs(): Record<string, string> {
     executes: `#!${bash}\nhere=\${0%/*}\n"$here/../share/app/tool.pl" a; ${app}/lib/app/cli b; ${app}/libexec/shell c\n"$here/hello" d; ${app}/bin/hello e; ${app}/bin/.real f\n${app}/libexec/deep/two\n`,
     hello: `#!${bash}\necho "hello ${own} $*"\n`,
     again: `#!${python}\nimport os, sys\nif sys.argv[1:2] != ['again']: os.execv(sys.argv[0], [sys.argv[0], 'again'])\nprint('again')\n`,
+    'loads-linked': `#!${python}\nimport sys; sys.path.insert(0, '${app}/lib/mods'); import other\n`,
+    'wraps-linked': wrapper(python, `${app}/bin/linked`),
+    'runs-linked': wrapper(`${app}/bin/linked`, 'x'),
+    // By what shells hand on as `_` (npm's resolve).
+    'is-executed': `#!${bash}\n[ "$_" = "$0" ] && echo executed || echo sourced\n`,
+    'asks-executed': `#!${bash}\n${app}/bin/is-executed; ${app}/bin/is-executed-python; . ${app}/share/app/lib.sh; exec ${app}/bin/is-executed\n`,
+    'is-executed-python': `#!${python}\nimport os, sys; print(os.environ['_'] == sys.argv[0])\n`,
+    'wraps-asking': wrapper(python, `-c 'import os; print("_" in os.environ)'`),
     // Names.
     sgrep: `#!${bash}\necho "${own}"\n`,
     pgrep: `#!${perl}\nprint +($0 =~ m{([^/]*)$})[0], "\\n";\n`,
@@ -83,8 +103,8 @@ function programs(): Record<string, string> {
 beforeAll(() => {
   const texts = programs()
   for (const [name, text] of Object.entries(texts)) writeFileSync(join(app, 'bin', name), text, { mode: 0o755 })
-  names = [...Object.keys(texts), 'segrep', 'pegrep', 'yegrep']
-  originals = new Map(names.map(name => [name, run(join(app, 'bin', name), ['a b', ''])]))
+  names = [...Object.keys(texts), 'segrep', 'pegrep', 'yegrep', 'linked', 'linked-perl', 'linked-shell', 'linked-again']
+  originals = new Map(names.map(name => [name, executed(run, app, name)]))
 })
 
 test('the originals run', () => {
@@ -105,9 +125,15 @@ describe.each([
   test('each script does what its original does', () => {
     for (const name of names) {
       // Perl's texts are filled in by a native launcher alone, which alone passes on a name too.
-      if (kind === 'shell launchers' && /^(?:env-perl|wraps-perl|reads|executes|odd-wrapper)$/.test(name)) continue
+      if (
+        kind === 'shell launchers' &&
+        /^(?:env-perl|wraps-perl|reads|executes|odd-wrapper|wraps-asking|linked-perl|.*execut.*|linked-again|linked-shell)$/.test(
+          name,
+        )
+      )
+        continue
       const { code, stdout, stderr } = originals.get(name)!
-      const done = withoutNix(join(place, 'bin', name), ['a b', ''])
+      const done = executed(withoutNix, place, name)
       expect({ name, code: done.code, stdout: done.stdout, stderr: done.stderr }).toEqual({
         name,
         code,
