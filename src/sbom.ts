@@ -21,7 +21,7 @@ import { VERSION } from './version.ts'
 /** Larger files are not looked into. In bytes. */
 const LOOK_MAX = 512 << 20
 
-export type AskedOfSbom = Pick<SbomOptions, 'spec' | 'files' | 'creator'>
+export type AskedOfSbom = Pick<SbomOptions, 'spec' | 'files' | 'creator' | 'edges' | 'storePaths'>
 
 export interface WrittenSbom {
   readonly sbom: Sbom
@@ -32,7 +32,7 @@ export interface WrittenSbom {
 }
 
 /** All files and the newest format but one, which most can read. */
-const IN_BUNDLE: AskedOfSbom = { spec: '1.6', files: 'all' }
+const IN_BUNDLE: AskedOfSbom = { spec: '1.6', files: 'all', edges: 'files', storePaths: false }
 
 /**
  * Writes a bundle's bill of materials into it. It cannot list itself, nor `bundle.json`, which lists it.
@@ -56,7 +56,7 @@ export async function addSbom(
     })
   const tool = `storefree ${VERSION}`
   const options = { ...IN_BUNDLE, maker: tool, tool, timestamp: timestamp() }
-  const { sbom } = sbomOf(explained, (await contentsOf(staging.tree, explained)).contents, options)
+  const { sbom } = sbomOf(explained, (await contentsOf(staging.tree, '', explained)).contents, options)
   const bytes = Buffer.from(sbomText(sbom, options), 'utf8')
   staging.makeParents(at)
   staging.write(at, bytes)
@@ -66,27 +66,29 @@ export async function addSbom(
 
 /**
  * That of a bundle that anybody made: its files have to be those that it lists.
+ * @param below the directory of its artefact that it lies in, with a slash at the end; else empty
  * @param manifest bytes of its `bundle.json`
  * @param told what Nix says of its packages
  * @throws BundleError('unsupported')
  */
 export async function sbomOfBundle(
   path: string,
+  below: string,
   explained: Explained,
   manifest: Buffer,
   asked: AskedOfSbom,
-  told?: Pick<SbomOptions, 'provenance' | 'meta'>,
+  told?: SbomOptions['told'],
 ): Promise<WrittenSbom> {
   const read = readManifest(manifest)
   if ('reason' in read) throw new BundleError('unsupported', read.reason, { path })
   const options = {
     ...asked,
-    ...told,
+    told,
     maker: read.manifest.tool,
     tool: `storefree ${VERSION}`,
     timestamp: timestamp(),
   }
-  const { contents, links } = await contentsOf(path, explained)
+  const { contents, links } = await contentsOf(path, below, explained)
   for (const file of read.manifest.files) {
     const at = pathBytes(file)
     const isSame =
@@ -114,16 +116,19 @@ const differs = (path: string, reason: string): BundleError =>
 /** What is in every file of a bundle, and where each link leads, by their places. */
 async function contentsOf(
   path: string,
+  below: string,
   { files, packages }: Explained,
 ): Promise<{ contents: Map<string, Contents>; links: Map<string, string> }> {
   const owners = new Map(files.map(file => [file.at as string, file]))
   const contents = new Map<string, Contents>()
   const links = new Map<string, string>()
   for await (const member of (await open(path)).members()) {
-    if (member.type === 'link') links.set(member.inside, member.target)
+    if (!member.inside.startsWith(below)) continue
+    const at = member.inside.slice(below.length)
+    if (member.type === 'link') links.set(at, member.target)
     if (member.type === 'directory') continue
-    const file = owners.get(member.inside)
-    if (file === undefined) throw differs(path, `${toText(member.inside)} is not in ${MANIFEST}`)
+    const file = owners.get(at)
+    if (file === undefined) throw differs(path, `${toText(at)} is not in ${MANIFEST}`)
     if (member.type !== 'file') continue
     if (member.problem !== null)
       throw new BundleError('unreadable', `${toText(member.inside)} cannot be read`, { path })

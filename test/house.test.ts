@@ -24,6 +24,8 @@ const ROOMS = [
     'packing.ts',
     'sbom.ts',
     'bundle.ts',
+    'found.ts',
+    'sbom-asked.ts',
     'explained.ts',
     'index.ts',
     'cli',

@@ -9,9 +9,9 @@ import { missingIn, missingText } from '../src/explain/sbom/check.ts'
 import { cpeOf, PRODUCTS } from '../src/explain/sbom/cpe.ts'
 import { sbomOf, sbomText } from '../src/explain/sbom/document.ts'
 import { insideOf, isAccount, versionIn } from '../src/explain/sbom/inside.ts'
-import { ecosystemPurl, nixPurl } from '../src/explain/sbom/purl.ts'
+import { ecosystemPurl, insidePurl, nixPurl } from '../src/explain/sbom/purl.ts'
 import type { Explained, ExplainedFile, ExplainedPackage } from '../src/model/explained.ts'
-import type { Contents, SbomOptions } from '../src/model/sbom.ts'
+import type { Contents, SbomOptions, Told } from '../src/model/sbom.ts'
 import type { BundlePath } from '../src/paths.ts'
 import { temporary } from './support/bundle.ts'
 
@@ -127,6 +127,25 @@ describe('what files say of themselves', () => {
     expect(insideOf('bin/hello', readFileSync(join(directory, 'hello')))).toEqual([])
   })
 
+  test("a distribution's package note (systemd's ELF_PACKAGE_METADATA)", () => {
+    const directory = temporary()
+    const note = { type: 'deb', os: 'debian', name: 'hello', version: '2.10-3', architecture: 'amd64' }
+    writeFileSync(join(directory, 'note'), noteOf(JSON.stringify(note)))
+    execFileSync('cc', ['-x', 'c', '-', '-o', 'plain'], { cwd: directory, input: 'int main(void) { return 0; }' })
+    execFileSync('objcopy', ['--add-section', '.note.package=note', 'plain', 'hello'], { cwd: directory })
+    const bytes = readFileSync(join(directory, 'hello'))
+    const [found] = insideOf('bin/hello', bytes)
+    expect(found).toEqual({ ecosystem: 'deb', name: 'hello', version: '2.10-3', vendor: 'debian', arch: 'amd64' })
+    expect(insidePurl(found!)).toBe('pkg:deb/debian/hello@2.10-3?arch=amd64')
+    for (const text of ['', '{', '[]', '{"name":1}', '{"name":"two words"}', 'x'.repeat(9)]) {
+      writeFileSync(join(directory, 'note'), noteOf(text))
+      execFileSync('objcopy', ['--update-section', '.note.package=note', 'hello'], { cwd: directory })
+      expect(insideOf('bin/hello', readFileSync(join(directory, 'hello')))).toEqual([])
+    }
+    const unknown = { ecosystem: null, name: 'a', version: '1' }
+    expect(insidePurl(unknown)).toBeNull()
+  })
+
   test('Python and Node packages', () => {
     const metadata = 'Metadata-Version: 2.1\nName: Jinja2\nVersion: 3.1.2\n\nName: of the description\n'
     expect(insideOf('lib/python3.11/site-packages/Jinja2-3.1.2.dist-info/METADATA', Buffer.from(metadata))).toEqual([
@@ -161,6 +180,14 @@ describe('what files say of themselves', () => {
   })
 })
 
+/** As the linker writes it for --package-metadata. */
+function noteOf(text: string): Buffer {
+  const head = Buffer.alloc(12)
+  const body = Buffer.from(`${text}\0`, 'utf8')
+  for (const [at, value] of [4, body.length, 0xcafe1a7e].entries()) head.writeUInt32LE(value, at * 4)
+  return Buffer.concat([head, Buffer.from('FDO\0', 'latin1'), body, Buffer.alloc(-body.length & 3)])
+}
+
 /** A program's bytes with Go's build information of its release and modules. */
 function goProgram(release: string, modules: string): Buffer {
   const string = (text: string): Buffer => {
@@ -178,6 +205,8 @@ describe('the document', () => {
   const OPTIONS: SbomOptions = {
     spec: '1.6',
     files: 'all',
+    edges: 'files',
+    storePaths: false,
     timestamp: '1970-01-01T00:00:01Z',
     maker: 'storefree 0.1.0',
     tool: 'storefree 0.1.0',
@@ -234,6 +263,30 @@ describe('the document', () => {
     })
     // What stayed out is told, and is no component.
     expect(sbom.metadata.component.properties).toContainEqual({ name: 'storefree:stayed-out', value: 'gcc-12' })
+  })
+
+  test('what Nix keeps, through packages without a file here; store paths only where they are asked for', () => {
+    const store = (name: string): string => `/nix/store/${'a'.repeat(32)}-${name}`
+    const said = (name: string, ...references: string[]): Told => ({
+      ...{ store: store(name), made: null, meta: null, references },
+    })
+    // app keeps gcc, of which no file is here, and by that the second openssl; and itself.
+    const told = new Map([
+      ['01', said('app-1', '04', '01')],
+      ['02', said('openssl-3.0')],
+      ['03', said('openssl-3.0')],
+      ['04', said('gcc-12', '03', '01', '04')],
+    ])
+    const options: SbomOptions = { ...OPTIONS, told, edges: 'nix' }
+    const { sbom } = sbomOf(explained, read, options)
+    expect(sbom.dependencies.slice(0, 3)).toEqual([
+      { ref: 'bundle', dependsOn: ['app-1#01', 'openssl-3.0#02', 'made'] },
+      { ref: 'app-1#01', dependsOn: ['openssl-3.0#03'] },
+      { ref: 'openssl-3.0#02', dependsOn: [] },
+    ])
+    expect(sbomText(sbom, options)).not.toContain('/nix/store')
+    const open = sbomOf(explained, read, { ...options, storePaths: true }).sbom
+    expect(open.components[0]!.properties).toContainEqual({ name: 'storefree:store-path', value: store('app-1') })
   })
 
   test('its number is that of its contents; what of it is for TR-03183-2', () => {

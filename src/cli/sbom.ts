@@ -1,11 +1,12 @@
 /** `bundle sbom TARGET|BUNDLE`: what exactly is shipped, as CycloneDX. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { EXIT } from '../exit.ts'
-import { FILES, type SbomOptions, SPECS } from '../model/sbom.ts'
+import { EDGES, FILES, type SbomOptions, SPECS } from '../model/sbom.ts'
 import { type AskedOptions, SUBJECT, withAsked } from './asked.ts'
 import { load, print, progressFor } from './output.ts'
 
-type Options = AskedOptions & Pick<SbomOptions, 'spec' | 'files' | 'creator'> & { output?: string; check?: boolean }
+type Options = AskedOptions &
+  Pick<SbomOptions, 'spec' | 'files' | 'creator' | 'edges'> & { output?: string; check?: boolean; storePaths?: boolean }
 
 export function addSbom(program: Command): void {
   withAsked(program.command('sbom'))
@@ -16,16 +17,22 @@ export function addSbom(program: Command): void {
     .addOption(
       new Option('--files <which>', 'files in it: none, programs and libraries, all').choices(FILES).default('all'),
     )
+    .addOption(
+      new Option('--edges <whose>', 'dependencies: what files need of each other, what Nix keeps')
+        .choices(EDGES)
+        .default('files'),
+    )
+    .option('--store-paths', 'put store paths and derivations in it, of a target')
     .option('--creator <who>', 'who makes the document: a URL or a mail address', parseCreator)
     .option('--check', 'say what BSI TR-03183-2 asks for and is missing; exit code 1 when something is')
     .action(async (word: string, options: Options) => {
       const pipeline = load()
-      const { output, spec, files, creator, check = false, ...how } = options
+      const { output, spec, files, creator, edges, storePaths = false, check = false, ...how } = options
       const progress = progressFor(options, pipeline)
       const showNix = !options.quiet && !options.json && process.stderr.isTTY
       const { text, sbom, contradictions, unknown } = await pipeline.sbomFor(
         word,
-        { spec, files, creator },
+        { spec, files, creator, edges, storePaths },
         { ...how, progress, showNix },
       )
       progress.done()

@@ -3,13 +3,18 @@ import type { Provenance } from '../nix/derivation.ts'
 import type { Meta } from '../nix/meta.ts'
 import type { BundlePath } from '../paths.ts'
 
-export type Ecosystem = 'golang' | 'cargo' | 'pypi' | 'npm'
+/** By the types of package URLs. */
+export type Ecosystem = 'golang' | 'cargo' | 'pypi' | 'npm' | 'deb' | 'rpm' | 'apk' | 'alpm'
 
 /** A package that is in a file. */
 export interface Inside {
-  readonly ecosystem: Ecosystem
+  /** Null for one that no package URL has a type for. */
+  readonly ecosystem: Ecosystem | null
   readonly name: string
   readonly version: string | null
+  /** Of a distribution's: `debian`, `amd64`. */
+  readonly vendor?: string
+  readonly arch?: string
 }
 
 /** What is learnt of a file by reading it. */
@@ -27,6 +32,8 @@ export interface Contents {
 
 export const SPECS = ['1.6', '1.7'] as const
 export const FILES = ['none', 'objects', 'all'] as const
+/** What dependencies are: what files need of each other, or what Nix keeps. */
+export const EDGES = ['files', 'nix'] as const
 
 export interface SbomOptions {
   readonly spec: (typeof SPECS)[number]
@@ -34,15 +41,29 @@ export interface SbomOptions {
   readonly files: (typeof FILES)[number]
   /** Who makes the document: a URL or a mail address. */
   readonly creator?: string | undefined
-  /** What derivations say of packages, by the digests of these; of a bundle that is there nothing is known. */
-  readonly provenance?: ReadonlyMap<string, Provenance> | undefined
-  /** What the expression says of the target's own package. */
-  readonly meta?: Meta | null | undefined
+  /** Whose dependencies are told; `nix` needs what Nix says. */
+  readonly edges: (typeof EDGES)[number]
+  /** Whether store paths stand in it. */
+  readonly storePaths: boolean
+  /** What Nix says of packages, by the digests of these; of a bundle that is there nothing is known. */
+  readonly told?: ReadonlyMap<string, Told> | undefined
   /** RFC 3339 */
   readonly timestamp: string
   /** What made the bundle, `storefree 0.1.0`, and what makes the document. */
   readonly maker: string
   readonly tool: string
+}
+
+/** What Nix says of a package. */
+export interface Told {
+  /** Its store path. */
+  readonly store: string
+  /** By its derivation; null where that is not on this machine. */
+  readonly made: Provenance | null
+  /** By its expression; null where that was not evaluated. */
+  readonly meta: Meta | null
+  /** Digests of packages of the closure that it names, itself left out. */
+  readonly references: readonly string[]
 }
 
 export interface Component {

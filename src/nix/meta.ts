@@ -9,6 +9,8 @@ import { FLAKES, isAttribute, isFlake, type NixOptions, outputsOf } from './buil
 export interface Meta {
   /** The derivation that it is said of. */
   readonly derivation: string
+  /** Store paths that it makes. */
+  readonly outputs: readonly string[]
   readonly licence: Licence | null
   readonly homepage: string | null
   readonly description: string | null
@@ -35,23 +37,30 @@ export async function metaOf(word: string, options: NixOptions): Promise<Meta | 
       return null
     }
   }
-  const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
   try {
-    const [derivation, licence, homepage, description, cpe] = await Promise.all(
-      ['drvPath', 'meta.license', 'meta.homepage', 'meta.description', 'meta.identifiers.cpe'].map(ask),
-    )
-    if (typeof derivation !== 'string') return null
-    const page = text(Array.isArray(homepage) ? homepage[0] : homepage)
-    return {
-      derivation,
-      licence: licenceOf(licence),
-      homepage: page !== null && /^https?:\/\/[^\s<>"]+$/.test(page) ? page : null,
-      description: text(description),
-      cpe: typeof cpe === 'string' && /^cpe:2\.3:[aho](?::[^:\s]+){10}$/.test(cpe) ? cpe : null,
-    }
+    const fields = ['drvPath', 'outPath', 'meta.license', 'meta.homepage', 'meta.description', 'meta.identifiers.cpe']
+    const [derivation, path, license, homepage, description, cpe] = await Promise.all(fields.map(ask))
+    return readMeta({ derivation, outputs: [path], license, homepage, description, cpe })
   } catch (error) {
     if (!(error instanceof BundleError) || error.code !== 'tool-missing') throw error
     return null
+  }
+}
+
+/** What Nix has evaluated; null without a derivation. */
+export function readMeta(told: unknown): Meta | null {
+  if (typeof told !== 'object' || told === null) return null
+  const { derivation, outputs, license, homepage, description, cpe } = told as Record<string, unknown>
+  if (typeof derivation !== 'string') return null
+  const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
+  const page = text(Array.isArray(homepage) ? homepage[0] : homepage)
+  return {
+    derivation,
+    outputs: (Array.isArray(outputs) ? outputs : []).filter((path): path is string => typeof path === 'string'),
+    licence: licenceOf(license),
+    homepage: page !== null && /^https?:\/\/[^\s<>"]+$/.test(page) ? page : null,
+    description: text(description),
+    cpe: typeof cpe === 'string' && /^cpe:2\.3:[aho](?::[^:\s]+){10}$/.test(cpe) ? cpe : null,
   }
 }
 

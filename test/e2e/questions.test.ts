@@ -88,11 +88,22 @@ test('a single file that is cut off, or lies, is none', () => {
   expect(stderr).not.toMatch(/\n {4}at /)
 })
 
-test('of what is packed otherwise a bill of materials is refused, with what to do', () => {
-  for (const name of ['n.deb', 'image']) {
-    const { code, stderr } = bundle(['sbom', join(place, name)])
-    expect([code, stderr]).toEqual([2, expect.stringContaining('there is no bill of materials')])
-  }
+test('the bill of materials of an image and of a package is that of the bundle in it', () => {
+  const sbom = (word: string): string => mustBundle(['sbom', word]).stdout
+  const image = JSON.parse(sbom(join(place, 'image.tar')))
+  expect(JSON.parse(sbom(join(place, 'image')))).toEqual(image)
+  const bundled = sharedBundle('nginx', '.tar', '--prefix', '/app')
+  expect(JSON.parse(sbom(bundled))).toEqual(image)
+  // On standard input; and a package's, whose place is another.
+  const piped = run('sh', ['-c', '"$0" "$1" sbom - < "$2"', process.execPath, command, bundled])
+  expect(JSON.parse(piped.stdout)).toEqual(image)
+  const names = (document: { components: { name: string }[] }): string[] => document.components.map(c => c.name)
+  expect(names(JSON.parse(sbom(join(place, 'n.deb'))))).toEqual(names(image))
+})
+
+test('of bundle.json alone a bill of materials is refused, with what to do', () => {
+  const alone = bundle(['sbom', '-'], { input: '{}' })
+  expect([alone.code, alone.stderr]).toEqual([2, expect.stringContaining('is bundle.json alone')])
 })
 
 describe('whatever Nix there is', () => {

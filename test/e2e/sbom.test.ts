@@ -33,6 +33,8 @@ interface Component {
   readonly version?: string
   readonly cpe?: string
   readonly purl?: string
+  readonly licenses?: unknown
+  readonly description?: string
   readonly hashes?: readonly { readonly alg: string; readonly content: string }[]
   readonly components?: readonly Component[]
   readonly properties?: readonly { readonly name: string; readonly value: string }[]
@@ -247,6 +249,73 @@ test('what no package manager knows is told', () => {
   const { code, stderr } = bundle(['sbom', own])
   expect(code).toBe(0)
   expect(stderr).toMatch(/^warning: of 1 files of a machine it does not say what package they are of: /m)
+})
+
+describe('what expressions say', () => {
+  /** A program, the library and the data that it was made with, of which a text alone names the data. */
+  const NIX = `
+    let
+      make = name: more: attributes: (derivation ({
+        inherit name; system = "x86_64-linux"; builder = "/bin/sh"; PATH = "/bin:/usr/bin";
+        args = [ "-c" "mkdir -p $out/bin $out/share; echo text > $out/share/$name; printf '#!/bin/sh\\ncat \${more}\\n' > $out/bin/$name; chmod +x $out/bin/$name" ];
+      } // attributes)) // { meta = metas.\${name}; };
+      metas = {
+        "tool-1.2" = { license = { spdxId = "MIT"; }; homepage = [ "https://example.org/tool" ]; description = throw "no"; };
+        "lib-2.0" = { license = [ { spdxId = "Zlib"; } { fullName = "Another"; } "third" ]; identifiers.cpe = "cpe:2.3:a:example:lib:2.0:*:*:*:*:*:*:*"; };
+        "data-3" = { license = { fullName = "Public Domain"; free = true; check = x: x; }; description = "Data"; };
+        "unasked-4" = throw "it is not of the closure";
+      };
+    in rec {
+      data = make "data-3" "" { };
+      lib = make "lib-2.0" "\${data}/share/data-3" { };
+      unasked = make "unasked-4" "" { };
+      tool = make "tool-1.2" "\${lib}/share/lib-2.0 \${data}/share/data-3" { buildInputs = [ lib [ unasked ] ]; inherit unasked; };
+    }`
+  const EXPECTED = [
+    ['data', [{ license: { name: 'Public Domain', acknowledgement: 'declared' } }], undefined, 'Data'],
+    [
+      'lib',
+      ['Zlib', 'Another', 'third'].map(name => ({ license: { name, acknowledgement: 'declared' } })),
+      'cpe:2.3:a:example:lib:2.0:*:*:*:*:*:*:*',
+      undefined,
+    ],
+    ['tool', [{ expression: 'MIT', acknowledgement: 'declared' }], undefined, undefined],
+  ]
+  const said = (text: string): unknown[][] => {
+    expect(validator('1.6')(text)).toBeNull()
+    return (JSON.parse(text) as Document).components
+      .filter(c => c['bom-ref'] !== 'made')
+      .map(c => [c.name, c.licenses, c.cpe, c.description])
+      .sort()
+  }
+
+  test('of an attribute and what it was made with; what a text alone names by its name in the set', () => {
+    const nix = join(temporary(), 'tool.nix')
+    writeFileSync(nix, NIX)
+    expect(said(mustBundle(['sbom', 'tool', '--file', nix]).stdout)).toEqual(EXPECTED)
+    // A set that is a function, with an argument.
+    writeFileSync(nix, `{ on ? false, ... }: assert on; ${NIX}`)
+    expect(
+      said(mustBundle(['sbom', 'tool', '--file', nix, '--nix-arg=--arg', '--nix-arg=on', '--nix-arg=true']).stdout),
+    ).toEqual(EXPECTED)
+  })
+
+  test('of a flake: what it was made with, and no set', () => {
+    const flake = temporary()
+    writeFileSync(
+      join(flake, 'flake.nix'),
+      `{ outputs = { self }: { packages.x86_64-linux.default = (${NIX}).tool; }; }`,
+    )
+    const found = said(mustBundle(['sbom', `path:${flake}`]).stdout)
+    expect(found.filter(([name]) => name !== 'data')).toEqual(EXPECTED.filter(([name]) => name !== 'data'))
+  })
+
+  test('an expression that throws where nothing can be asked alone: no licence, and a document all the same', () => {
+    const nix = join(temporary(), 'tool.nix')
+    writeFileSync(nix, NIX.replace('{ spdxId = "MIT"; }', '(abort "no")'))
+    const found = said(mustBundle(['sbom', 'tool', '--file', nix]).stdout)
+    expect(found.map(row => row[1])).toEqual([undefined, undefined, undefined])
+  })
 })
 
 test('an attribute: its sources, its patches and what they mend, by its derivation; of its bundle alone neither', () => {

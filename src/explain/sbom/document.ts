@@ -1,7 +1,7 @@
 /**
  * A bundle's bill of materials: CycloneDX 1.6 or 1.7, as JSON. Its components are the packages that files of the bundle
  * are of, below them those files, and what is known to be in these; its dependencies are what files need of each other,
- * not what Nix keeps. Equal bundles give equal bytes. Pure.
+ * not, unless that is asked for, what Nix keeps. Equal bundles give equal bytes. Pure.
  */
 import { createHash } from 'node:crypto'
 import type { Explained } from '../../model/explained.ts'
@@ -27,10 +27,10 @@ export function sbomOf(
       lifecycles: [{ phase: 'post-build' }],
       tools: { components: [toolComponent(tool)] },
       ...(creator !== undefined && { manufacturer: organization(creator) }),
-      component: rootComponent(shipped),
+      component: rootComponent(shipped, options),
     },
     components,
-    dependencies: dependencies(shipped),
+    dependencies: dependencies(shipped, options),
     compositions: compositions(shipped, components, options),
   }
   return { sbom, contradictions: described.flatMap(({ contradiction }) => contradiction ?? []) }
@@ -51,7 +51,7 @@ export function sbomText(sbom: Sbom, { spec }: SbomOptions): string {
   return `${JSON.stringify({ ...head, ...sbom }, null, 1)}\n`
 }
 
-function rootComponent({ explained: { subject, packages }, refs }: Shipped): Component {
+function rootComponent({ explained: { subject, packages }, refs }: Shipped, { edges }: SbomOptions): Component {
   const { name, version, system } = subject
   const absent = packages.flatMap((p, id) => (refs.has(id) ? [] : [toText(p.name)]))
   return {
@@ -61,6 +61,7 @@ function rootComponent({ explained: { subject, packages }, refs }: Shipped): Com
     ...(version !== null && { version }),
     properties: [
       { name: 'storefree:system', value: system },
+      ...(edges === 'nix' ? [{ name: 'storefree:dependencies', value: 'what Nix keeps' }] : []),
       ...absent.map(value => ({ name: 'storefree:stayed-out', value })),
     ],
   }

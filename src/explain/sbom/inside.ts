@@ -1,12 +1,12 @@
 /**
  * What a file says itself that it is made of, or is: Go's build information (Go's debug/buildinfo), cargo-auditable's
- * list (section .dep-v0), a Python distribution's and an npm package's own account, and versions that libraries of C
+ * list (section .dep-v0), the package note of a distribution, a Python distribution's and an npm package's own account, and versions that libraries of C
  * have in their read-only data. Files may be anybody's: what does not parse says nothing. Pure.
  */
 import { inflateSync } from 'node:zlib'
-import { readSections } from '../../elf/sections.ts'
+import { readSections, type Section } from '../../elf/sections.ts'
 import { bufferSource } from '../../io/bytes.ts'
-import type { Inside } from '../../model/sbom.ts'
+import type { Ecosystem, Inside } from '../../model/sbom.ts'
 
 /** Whether a file of this name says by its text what lies around it. */
 export const isAccount = (at: string): boolean => DIST_INFO.test(at) || NODE_MODULE.test(at)
@@ -18,7 +18,8 @@ const NODE_MODULE = /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)\/package\.json$/
 export function insideOf(at: string, bytes: Buffer): Inside[] {
   if (DIST_INFO.test(at)) return pythonDistribution(bytes)
   if (NODE_MODULE.test(at)) return nodeModule(bytes)
-  return [...goModules(bytes), ...crates(bytes)]
+  const sections = sectionsOf(bytes)
+  return [...goModules(bytes), ...crates(bytes, sections), ...packageNote(bytes, sections)]
 }
 
 // ---- Go --------------------------------------------------------------------------------------------------------
@@ -75,15 +76,11 @@ function goList(version: string, marked: string): Inside[] {
 
 const CRATES_MAX = 8 << 20
 
-function crates(bytes: Buffer): Inside[] {
-  const [wide, order] = [bytes[4], bytes[5]]
-  if (bytes.toString('latin1', 0, 4) !== '\x7fELF' || (wide !== 1 && wide !== 2) || (order !== 1 && order !== 2))
-    return []
+function crates(bytes: Buffer, sections: readonly Section[]): Inside[] {
+  const section = sections.find(s => s.name === '.dep-v0')
+  if (section === undefined) return []
   try {
-    const sections = readSections(bufferSource(bytes), { class: wide === 2 ? 64 : 32, little: order === 1 })
-    const section = sections.find(s => s.name === '.dep-v0')
-    if (section === undefined) return []
-    const packed = bytes.subarray(section.offset, section.offset + section.size)
+    const packed = contentsOf(bytes, section)
     const list: unknown = JSON.parse(inflateSync(packed, { maxOutputLength: CRATES_MAX }).toString('utf8'))
     const packages = field(list, 'packages')
     return (Array.isArray(packages) ? packages : []).flatMap((crate): Inside[] => {
@@ -93,6 +90,58 @@ function crates(bytes: Buffer): Inside[] {
         ? [{ ecosystem: 'cargo', name, version }]
         : []
     })
+  } catch {
+    return []
+  }
+}
+
+/** The sections of an ELF file; none of another. */
+function sectionsOf(bytes: Buffer): readonly Section[] {
+  const [wide, order] = [bytes[4], bytes[5]]
+  const isElf =
+    bytes.toString('latin1', 0, 4) === '\x7fELF' && (wide === 1 || wide === 2) && (order === 1 || order === 2)
+  return isElf ? readSections(bufferSource(bytes), { class: wide === 2 ? 64 : 32, little: order === 1 }) : []
+}
+
+const contentsOf = (bytes: Buffer, { offset, size }: Section): Buffer => bytes.subarray(offset, offset + size)
+
+// ---- Package notes of distributions ----------------------------------------------------------------------------
+
+/** Of a note (systemd.io, ELF_PACKAGE_METADATA); in a file the size of its owner's name and of its text come before. */
+const PACKAGE_NOTE = { owner: 'FDO\0', type: 0xcafe1a7e, head: 12 } as const
+/** What a note calls types otherwise. */
+const NOTE_TYPES: Readonly<Record<string, Ecosystem>> = {
+  deb: 'deb',
+  rpm: 'rpm',
+  apk: 'apk',
+  alpm: 'alpm',
+  arch: 'alpm',
+}
+
+/** The package of a distribution that a program or library was built for, by the note that its linker was given. */
+function packageNote(bytes: Buffer, sections: readonly Section[]): Inside[] {
+  const section = sections.find(s => s.name === '.note.package')
+  if (section === undefined) return []
+  const { owner, type, head } = PACKAGE_NOTE
+  const note = contentsOf(bytes, section)
+  if (note.length < head + owner.length) return []
+  const word = (at: number): number => (bytes[5] === 1 ? note.readUInt32LE(at) : note.readUInt32BE(at))
+  if (word(0) !== owner.length || word(8) !== type || note.toString('latin1', head, head + owner.length) !== owner)
+    return []
+  const start = head + owner.length
+  try {
+    const told: unknown = JSON.parse(note.toString('utf8', start, start + word(4)).replace(/\0+$/, ''))
+    const said = (name: string): string | null => {
+      const value = field(told, name)
+      return typeof value === 'string' && /^\S{1,200}$/.test(value) ? value : null
+    }
+    const name = said('name')
+    if (name === null) return []
+    const [kind, vendor, arch] = [said('type'), said('os'), said('architecture')]
+    const ecosystem = kind !== null && Object.hasOwn(NOTE_TYPES, kind) ? NOTE_TYPES[kind]! : null
+    return [
+      { ecosystem, name, version: said('version'), ...(vendor !== null && { vendor }), ...(arch !== null && { arch }) },
+    ]
   } catch {
     return []
   }

@@ -48,28 +48,28 @@ function machinePackage(shipped: Shipped, id: number, machine: MachinePackage, {
 function storePackage(
   shipped: Shipped,
   id: number,
-  { meta, provenance, files }: SbomOptions,
+  { told: all, files, storePaths }: SbomOptions,
 ): { component: Component; contradiction: Contradiction | null } {
   const { packages, subject } = shipped.explained
   const { name, digest } = packages[id]!
   const own = shipped.of(id)
   const full = toText(name)
   const byName = identityOf(full)
-  const made = digest === null ? undefined : provenance?.get(digest)
+  const told = digest === null ? undefined : all?.get(digest)
+  const { made = null, meta = null } = told ?? {}
   // A derivation's name and version are those that its store path's name was made of.
   const pname = made?.pname ?? byName.pname
   const path = made?.version ?? byName.version
   const { output } = byName
-  const told = meta && made?.derivation === meta.derivation ? meta : null
   const how = (value: string): Method => (made?.version == null ? by('filename', full) : by('manifest-analysis', value))
   const said = saidVersion(shipped, own)
   const settled = said === null || path === null || covers(path, said.version) ? path : said.version
   const version = settled ?? said?.version ?? null
   const ref = shipped.ref(id)
   const nested = [...insideComponents(shipped, ref, own), ...fileComponents(shipped, own, files)]
-  const cpe = told?.cpe ?? cpeOf(pname, version)
+  const cpe = meta?.cpe ?? cpeOf(pname, version)
   const references = [
-    ...(told?.homepage ? [{ type: 'website', url: told.homepage }] : []),
+    ...(meta?.homepage ? [{ type: 'website', url: meta.homepage }] : []),
     ...(made?.source ? [sourceReference(made.source)] : []),
   ]
   const component: Component = {
@@ -77,8 +77,8 @@ function storePackage(
     'bom-ref': ref,
     name: pname,
     ...(version !== null && { version }),
-    ...(told?.description && { description: told.description }),
-    ...(told?.licence && { licenses: licencesOf(told.licence) }),
+    ...(meta?.description && { description: meta.description }),
+    ...(meta?.licence && { licenses: licencesOf(meta.licence) }),
     ...(cpe !== null && { cpe }),
     // What lies outside a store is nobody's package that we know.
     ...(digest !== null && { purl: nixPurl(pname, version, output, subject.system) }),
@@ -99,7 +99,11 @@ function storePackage(
       ],
       occurrences: occurrences(shipped, own),
     },
-    properties: propertiesOf(shipped, id, digest === null ? 'machine' : 'store'),
+    properties: [
+      ...propertiesOf(shipped, id, digest === null ? 'machine' : 'store'),
+      ...(storePaths && told ? [{ name: 'storefree:store-path', value: toText(told.store) }] : []),
+      ...(storePaths && made ? [{ name: 'storefree:derivation', value: made.derivation }] : []),
+    ],
   }
   const contradiction =
     said !== null && version !== path ? { package: full, path, files: said.version, at: said.at } : null

@@ -3,7 +3,7 @@ import type { Need } from '../../model/explained.ts'
 import type { Component, Contents, Inside, SbomOptions } from '../../model/sbom.ts'
 import { type BundlePath, baseName, toText } from '../../paths.ts'
 import { by, identity } from './identity.ts'
-import { ecosystemPurl } from './purl.ts'
+import { insidePurl } from './purl.ts'
 import { isObject, type Shipped } from './shipped.ts'
 
 export function fileComponents(
@@ -47,26 +47,27 @@ function fileComponent(at: BundlePath, { sha256, sha512, executable, archive }: 
  * @param ref of the package that the files are of
  */
 export function insideComponents({ explained, contents }: Shipped, ref: string, own: readonly number[]): Component[] {
-  const found = new Map<string, { inside: Inside; files: string[] }>()
+  const found = new Map<string, { inside: Inside; purl: string | null; files: string[] }>()
   for (const id of own) {
     const { at } = explained.files[id]!
     for (const inside of contents.get(at)?.inside ?? []) {
-      const purl = ecosystemPurl(inside.ecosystem, inside.name, inside.version)
-      const known = found.get(purl)
-      if (known === undefined) found.set(purl, { inside, files: [at] })
+      const purl = insidePurl(inside)
+      const key = purl ?? `${inside.name}@${inside.version}`
+      const known = found.get(key)
+      if (known === undefined) found.set(key, { inside, purl, files: [at] })
       else if (known.files.at(-1) !== at) known.files.push(at)
     }
   }
   return [...found]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([purl, { inside, files }]) => ({
+    .map(([key, { inside, purl, files }]) => ({
       type: 'library',
-      'bom-ref': `${ref}/${purl}`,
+      'bom-ref': `${ref}/${key}`,
       name: inside.name,
       ...(inside.version !== null && { version: inside.version }),
-      purl,
+      ...(purl !== null && { purl }),
       evidence: {
-        identity: [identity('purl', purl, [by('binary-analysis', purl)])],
+        identity: [identity(purl === null ? 'name' : 'purl', purl ?? inside.name, [by('binary-analysis', key)])],
         occurrences: files.map(at => ({ location: toText(at) })),
       },
     }))

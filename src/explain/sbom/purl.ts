@@ -1,7 +1,7 @@
 /** Package URLs (purl-spec). Never `pkg:generic`: scanners take the name of such a one for an ecosystem. Pure. */
 
 import type { MachinePackage } from '../../model/machine.ts'
-import type { Ecosystem } from '../../model/sbom.ts'
+import type { Ecosystem, Inside } from '../../model/sbom.ts'
 
 /**
  * A package of nixpkgs by its name. There is no settled form for Nix: this is the one of the open draft (purl-spec pull
@@ -26,6 +26,16 @@ const DISTRIBUTIONS: Readonly<Record<MachinePackage['manager'], string>> = {
   apk: 'alpine',
   rpm: 'fedora',
 }
+
+/** Of a package that is in a file; null where its ecosystem has no type, or a distribution's is not named. */
+export function insidePurl({ ecosystem, name, version, vendor, arch }: Inside): string | null {
+  if (ecosystem === null) return null
+  if (!DISTRIBUTED.has(ecosystem)) return ecosystemPurl(ecosystem, name, version)
+  return vendor === undefined ? null : purl(ecosystem, [vendor, name], version, { ...(arch !== undefined && { arch }) })
+}
+
+/** Types whose packages are a distribution's. */
+const DISTRIBUTED: ReadonlySet<Ecosystem> = new Set(['deb', 'rpm', 'apk', 'alpm'])
 
 /** @param name as its ecosystem has it: `github.com/a/b`, `@scope/name` */
 export function ecosystemPurl(ecosystem: Ecosystem, name: string, version: string | null): string {

@@ -3,17 +3,11 @@ import type { Component, Sbom, SbomOptions } from '../../model/sbom.ts'
 import { ownerOf } from '../why.ts'
 import { MADE, ROOT, type Shipped } from './shipped.ts'
 
-export function dependencies({ explained, refs, hasMade }: Shipped): Sbom['dependencies'] {
-  const { needs, asked } = explained
-  const out = new Map<number, Set<number>>([...refs.keys()].map(id => [id, new Set()]))
-  const used = new Set<number>()
-  for (const { from, to } of needs) {
-    const [user, owner] = [ownerOf(explained, from), ownerOf(explained, to)]
-    if (user === null || owner === null || user === owner || !refs.has(owner)) continue
-    out.get(user)?.add(owner)
-    used.add(owner)
-  }
-  const first = new Set(asked.flatMap(({ kind, to }) => (kind === 'bundle' ? [] : [ownerOf(explained, to)])))
+export function dependencies(shipped: Shipped, options: SbomOptions): Sbom['dependencies'] {
+  const { explained, refs, hasMade } = shipped
+  const out = options.edges === 'nix' ? nixEdges(shipped, options) : fileEdges(shipped)
+  const used = new Set([...out.values()].flatMap(ids => [...ids]))
+  const first = new Set(explained.asked.flatMap(({ kind, to }) => (kind === 'bundle' ? [] : [ownerOf(explained, to)])))
   const direct = [...refs.keys()].filter(id => first.has(id) || !used.has(id))
   const sorted = (ids: Iterable<number>): string[] => [...ids].map(id => refs.get(id)!).sort()
   return [
@@ -21,6 +15,36 @@ export function dependencies({ explained, refs, hasMade }: Shipped): Sbom['depen
     ...[...out].map(([id, ids]) => ({ ref: refs.get(id)!, dependsOn: sorted(ids) })),
     ...(hasMade ? [{ ref: MADE, dependsOn: [] }] : []),
   ]
+}
+
+/** What files of one package need of another's. */
+function fileEdges({ explained, refs }: Shipped): Map<number, Set<number>> {
+  const out = new Map<number, Set<number>>([...refs.keys()].map(id => [id, new Set()]))
+  for (const { from, to } of explained.needs) {
+    const [user, owner] = [ownerOf(explained, from), ownerOf(explained, to)]
+    if (user !== null && owner !== null && user !== owner && refs.has(owner)) out.get(user)?.add(owner)
+  }
+  return out
+}
+
+/** What Nix keeps for each; where no file of that is in the bundle, what it keeps for that in turn. */
+function nixEdges({ explained: { packages }, refs }: Shipped, { told }: SbomOptions): Map<number, Set<number>> {
+  const ids = new Map(packages.flatMap(({ digest }, id) => (digest === null || !refs.has(id) ? [] : [[digest, id]])))
+  return new Map(
+    [...refs.keys()].map(id => {
+      const found = new Set<number>()
+      const passed = new Set<string>()
+      const queue = [packages[id]!.digest]
+      for (let digest = queue.pop(); digest !== undefined; digest = queue.pop())
+        for (const other of (digest === null ? undefined : told?.get(digest))?.references ?? []) {
+          const shipped = ids.get(other)
+          if (shipped !== undefined && shipped !== id) found.add(shipped)
+          else if (shipped === undefined && !passed.has(other)) queue.push(other)
+          passed.add(other)
+        }
+      return [id, found]
+    }),
+  )
 }
 
 /**
