@@ -111,6 +111,9 @@ test_needs=(
   umoci:umoci
   runc:runc
   docker-registry:docker-registry
+  # what the recipes in docs/ make
+  rpmbuild:rpm
+  mksquashfs:squashfs-tools
 )
 
 # Nix from its own installer is often only in the login shell's PATH.
