@@ -8,6 +8,7 @@ import { parseElf } from '../src/elf/parse.ts'
 import { rootLimit } from '../src/entry/relocations.ts'
 import { bufferSource } from '../src/io/bytes.ts'
 import { temporary } from './support/bundle.ts'
+import { AARCH64, ARMV7L, I686, RISCV64 } from './support/cross.ts'
 import { eachOf, output } from './support/elf-tools.ts'
 import { aliasOf, LINK, PLACEHOLDER, relocate, relocated, sayAt } from './support/relocation-lab.ts'
 import { ROOT, refusal, SUPPORT, say } from './support/stub-lab.ts'
@@ -20,7 +21,6 @@ const LLD = ['-fuse-ld=lld', `-B${root}`]
 const NO_LOADER = { up: 1, path: '' }
 
 const MUSL = '/usr/lib/x86_64-linux-musl'
-const QEMU = '/usr/bin/qemu-aarch64-static'
 /** musl-gcc knows no -static-pie: what that means is told to the linker. */
 const MUSL_PIE = ['-static', '-fPIE', '-nostartfiles', '-Wl,-pie,--no-dynamic-linker,-z,text', `${MUSL}/rcrt1.o`]
 
@@ -29,7 +29,7 @@ interface Kind {
   readonly command: readonly string[]
   /** The type of the program header that gives way. */
   readonly spare: number
-  readonly emulated?: boolean
+  readonly emulator?: string
 }
 const KINDS: readonly Kind[] = [
   { name: 'glibc, static', command: ['gcc', '-static'], spare: PT.note },
@@ -44,13 +44,13 @@ const KINDS: readonly Kind[] = [
     command: ['musl-gcc', '-static', ...LLD, '-Wl,--no-dynamic-linker'],
     spare: PT.phdr,
   },
-  { name: 'aarch64, static', command: ['aarch64-linux-gnu-gcc', '-static'], spare: PT.note, emulated: true },
-  {
-    name: 'aarch64, static-pie',
-    command: ['aarch64-linux-gnu-gcc', '-static-pie', '-fPIE'],
-    spare: PT.note,
-    emulated: true,
-  },
+  ...[AARCH64, RISCV64, I686, ARMV7L].map(({ name, cc, emulator }) => ({
+    ...{ name: `${name}, static`, command: [cc, '-static'], spare: PT.note, emulator },
+  })),
+  // glibc has no such start files for the others.
+  ...[AARCH64, I686].map(({ name, cc, emulator }) => ({
+    ...{ name: `${name}, static-pie`, command: [cc, '-static-pie', '-fPIE'], spare: PT.note, emulator },
+  })),
 ]
 const LAYOUTS: readonly (readonly string[])[] = [
   [],
@@ -61,7 +61,7 @@ const LAYOUTS: readonly (readonly string[])[] = [
 ]
 
 /** Compiles bin/prog of a bundle. Returns the bundle, and the program as it was before the stub was put in. */
-async function build({ name, command, emulated }: Kind, link: readonly string[] = [], use = '') {
+async function build({ name, command, emulator }: Kind, link: readonly string[] = [], use = '') {
   const bundle = join(root, `${name}${link.join('')}${use}`)
   mkdirSync(join(bundle, 'bin'), { recursive: true })
   const program = join(bundle, 'bin/prog')
@@ -82,7 +82,7 @@ async function build({ name, command, emulated }: Kind, link: readonly string[] 
   copyFileSync(program, original)
   expect(refusal(program), name).toBeNull()
   relocate(bundle, NO_LOADER, [])
-  return { bundle, program, original, more: emulated ? ['--ro-bind', QEMU, '/qemu'] : [] }
+  return { bundle, program, original, more: emulator ? ['--ro-bind', emulator, '/qemu'] : [] }
 }
 
 /** What the program says with its strings at `store`. */
@@ -100,7 +100,7 @@ function lines(store: string, argv: string): string {
 const good = (stdout: string) => ({ end: 0, stdout, stderr: '' })
 
 describe.each(KINDS)('$name', kind => {
-  const qemu = kind.emulated ? ['/qemu'] : []
+  const qemu = kind.emulator ? ['/qemu'] : []
   test('every layout, in an empty root', async () => {
     await eachOf(LAYOUTS, async link => {
       const { bundle, program, original, more } = await build(kind, link)

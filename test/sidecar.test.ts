@@ -14,6 +14,7 @@ import { expect, test } from 'vitest'
 import { checkEntered } from '../src/apply/fidelity.ts'
 import type { LoaderPlace } from '../src/elf/facts.ts'
 import { isElf, parseElf, symbolNames } from '../src/elf/parse.ts'
+import { entryCpu } from '../src/entry/cpus.ts'
 import { stubRefusal } from '../src/entry/inject.ts'
 import { PREBUILT } from '../src/entry/prebuilt.ts'
 import { bootstrapWrites, enter, placeOf, sidecarOf, sidecarPath, takesSidecar } from '../src/entry/sidecar.ts'
@@ -36,7 +37,7 @@ function entered(file: string, loader: LoaderPlace, rpath: string | null): Buffe
   const facts = parseElf(source, file)
   const program = enter(source, facts, bootstrap, { loader, relocations: null, rpath })
   if (program === null) return null
-  const made = sidecarOf(facts.machine, sidecar, [program])
+  const made = sidecarOf(entryCpu(facts)!, sidecar, [program])
   const after = Buffer.from(bytes)
   for (const { offset, bytes } of bootstrapWrites(program, 0, bootstrap, made)) bytes.copy(after, offset)
   expect(checkEntered(file, facts, symbolNames(source, file), bufferSource(after), program), file).toEqual([])

@@ -9,7 +9,9 @@ import { output } from './support/elf-tools.ts'
 const entry = resolve(import.meta.dirname, '../src/entry')
 const directory = temporary()
 /** The stub never costs a program more than that, nor the bootstrap cover more of its code. In bytes. */
-const SIZE_MAX = { stub: 9216, bootstrap: 1280, sidecar: 10240 }
+const SIZE_MAX = { stub: 9344, bootstrap: 1280, sidecar: 10240 }
+/** Of ARM an instruction has four bytes, and what is not aligned is read byte by byte. */
+const SIZE_MAX_ARM = { stub: 11_520, bootstrap: 1344, sidecar: 12_288 }
 
 test("build.sh's output is prebuilt.ts, byte for byte but for how the formatter breaks lines", async () => {
   const [built, kept] = [await output(join(entry, 'build.sh'), []), readFileSync(join(entry, 'prebuilt.ts'), 'latin1')]
@@ -28,22 +30,28 @@ async function build(out: string, address: string): Promise<void> {
     .replace('-Wl,-T,stub.ld', `-Wl,-T,${out}/stub.ld`)
     .replace('"$objcopy" -O binary', `cp "$out/$name.elf" '${out}'/"$name-$objcopy".elf; "$objcopy" -O binary`)
   expect(changed.split(out)).toHaveLength(3)
+  const blobsOnly = changed.replace("cat << 'HEAD'", () => "program() { :; }\ncat << 'HEAD'")
   const placed = readFileSync(join(entry, 'stub.ld'), 'utf8').replace('. = 0;', `. = ${address};`)
   writeFileSync(join(out, 'stub.ld'), placed)
-  await output('bash', ['-c', changed])
+  await output('bash', ['-c', blobsOnly])
 }
 
 const [low, high] = [join(directory, 'low'), join(directory, 'high')]
 beforeAll(async () => {
   for (const path of [low, high]) mkdirSync(path)
   await Promise.all([build(low, '0'), build(high, '0x123456789000')])
-}, 60_000)
+}, 120_000)
 
-const BLOBS = (['stub', 'bootstrap', 'sidecar'] as const).flatMap(name => [
-  { name, cpu: 'x86_64', prefix: '' },
-  { name, cpu: 'aarch64', prefix: 'aarch64-linux-gnu-' },
-  { name, cpu: 'riscv64', prefix: 'riscv64-linux-gnu-' },
-])
+const BLOBS = (['stub', 'bootstrap', 'sidecar'] as const).flatMap(
+  name =>
+    [
+      { name, cpu: 'x86_64', prefix: '' },
+      { name, cpu: 'aarch64', prefix: 'aarch64-linux-gnu-' },
+      { name, cpu: 'riscv64', prefix: 'riscv64-linux-gnu-' },
+      { name, cpu: 'i686', prefix: 'i686-linux-gnu-' },
+      { name, cpu: 'arm', prefix: 'arm-linux-gnueabihf-' },
+    ] as const,
+)
 
 describe.each(BLOBS)('the $name of $cpu', ({ name, cpu, prefix }) => {
   const blob = Buffer.from(PREBUILT[cpu]![name]!, 'base64')
@@ -51,7 +59,7 @@ describe.each(BLOBS)('the $name of $cpu', ({ name, cpu, prefix }) => {
 
   test('no larger than it may be', () => {
     expect(blob.length).toBeGreaterThan(900)
-    expect(blob.length).toBeLessThanOrEqual(SIZE_MAX[name])
+    expect(blob.length).toBeLessThanOrEqual((cpu === 'arm' ? SIZE_MAX_ARM : SIZE_MAX)[name])
     // The configuration follows at once, and holds words of 8 bytes.
     expect(blob.length % 16).toBe(0)
   })
@@ -66,7 +74,7 @@ describe.each(BLOBS)('the $name of $cpu', ({ name, cpu, prefix }) => {
       ['.text', 'PROGBITS', blob.length, 'AX'],
     ])
     const symbols = await output(`${prefix}nm`, [elf])
-    expect(symbols).toMatch(/^0{16} \w _start$/m)
+    expect(symbols).toMatch(/^(0{16}|0{8}) \w _start$/m)
     expect(Number.parseInt(/^(\w+) \w config$/m.exec(symbols)![1]!, 16)).toBe(blob.length)
   })
 

@@ -116,6 +116,8 @@ interface Libc {
 const HOST = '/lib/x86_64-linux-gnu'
 const CROSS = '/usr/aarch64-linux-gnu'
 const RISCV = '/usr/riscv64-linux-gnu'
+const I686 = '/usr/i686-linux-gnu'
+const ARM = '/usr/arm-linux-gnueabihf'
 const LIBCS: readonly Libc[] = [
   {
     name: 'glibc x86_64',
@@ -168,6 +170,35 @@ const LIBCS: readonly Libc[] = [
     },
     defines: ['-DIFUNC'],
     strip: 'riscv64-linux-gnu-strip',
+  },
+  {
+    name: 'glibc i686',
+    cc: 'i686-linux-gnu-gcc',
+    loader: `${I686}/lib/ld-linux.so.2`,
+    libraries: ['libc.so.6', 'libm.so.6', 'libgcc_s.so.1'].map(name => `${I686}/lib/${name}`),
+    linkers: LINKERS,
+    cxx: false,
+    emulator: {
+      original: ['qemu-i386-static', '-L', I686],
+      binary: '/usr/bin/qemu-i386-static',
+    },
+    defines: ['-DIFUNC'],
+    strip: 'i686-linux-gnu-strip',
+  },
+  {
+    name: 'glibc armv7l',
+    cc: 'arm-linux-gnueabihf-gcc',
+    loader: `${ARM}/lib/ld-linux-armhf.so.3`,
+    libraries: ['libc.so.6', 'libm.so.6', 'libgcc_s.so.1'].map(name => `${ARM}/lib/${name}`),
+    // A program of it that gold has linked comes to no end, before it has the stub.
+    linkers: ['bfd', 'lld'],
+    cxx: false,
+    emulator: {
+      original: ['qemu-arm-static', '-L', ARM],
+      binary: '/usr/bin/qemu-arm-static',
+    },
+    defines: ['-DIFUNC'],
+    strip: 'arm-linux-gnueabihf-strip',
   },
 ]
 

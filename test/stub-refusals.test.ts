@@ -26,7 +26,7 @@ describe('refused', () => {
         ['gcc', '-static-pie', 'main.c', '-o', 'static-pie'],
         ['gcc', '-c', 'main.c', '-o', 'main.o'],
         ['gcc', '-shared', '-fPIC', 'main.c', '-o', 'main.so'],
-        ['sh', '-c', 'as --32 start.s -o 32.o && ld -m elf_i386 -pie "$@" 32.o -o 32', 'sh', ...interp],
+        ['sh', '-c', 'as --x32 start.s -o 32.o && ld -m elf32_x86_64 -pie "$@" 32.o -o 32', 'sh', ...interp],
         [
           ...['sh', '-c', 'P=aarch64-linux-gnu; $P-as -EB start.s -o be.o && $P-ld -EB -pie "$@" be.o -o be'],
           ...['sh', ...interp],

@@ -1,4 +1,4 @@
-/** Data files that name places: the table, and the program that fills them in, on both CPUs. */
+/** Data files that name places: the table, and the program that fills them in, on every CPU. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
@@ -68,6 +68,8 @@ describe.each([
   { cpu: 'x86_64', runner: [] },
   { cpu: 'aarch64', runner: ['qemu-aarch64-static'] },
   { cpu: 'riscv64', runner: ['qemu-riscv64-static'] },
+  { cpu: 'i686', runner: ['qemu-i386-static'] },
+  { cpu: 'arm', runner: ['qemu-arm-static'] },
 ] as const)('relocate on $cpu', ({ cpu, runner }) => {
   let root: string
   const at = (file: string): string => join(root, file)
@@ -83,7 +85,7 @@ describe.each([
       fs.writeFileSync(join(directory, at), pristine, 'latin1')
     }
     fs.writeFileSync(join(directory, '.templates'), encodeTemplates(templates))
-    fs.writeFileSync(join(directory, 'relocate'), Buffer.from(PREBUILT[cpu]!.relocate, 'base64'), { mode: 0o755 })
+    fs.writeFileSync(join(directory, 'relocate'), Buffer.from(PREBUILT[cpu].relocate, 'base64'), { mode: 0o755 })
   }
   beforeEach(() => {
     root = join(temporary(), 'app')
@@ -208,7 +210,7 @@ test('killed at every system call, it leaves each file whole, and the next run e
   const root = join(temporary(), 'app')
   fs.mkdirSync(join(root, 'pkg/app-1.0/etc'), { recursive: true })
   fs.writeFileSync(join(root, '.templates'), encodeTemplates([conf, whole]))
-  fs.writeFileSync(join(root, 'relocate'), Buffer.from(PREBUILT.x86_64!.relocate, 'base64'), { mode: 0o755 })
+  fs.writeFileSync(join(root, 'relocate'), Buffer.from(PREBUILT.x86_64.relocate, 'base64'), { mode: 0o755 })
   const reset = (): void => {
     for (const { at, pristine } of [conf, whole]) fs.writeFileSync(join(root, at), pristine, 'latin1')
   }

@@ -9,8 +9,8 @@ import { editInPlace, elfEdits, emptyRpath, patchelfCan } from '../elf/edit.ts'
 import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
 import { parseElf } from '../elf/parse.ts'
 import { type PatchelfJob, patchelf } from '../elf/patchelf.ts'
-import { injectStub, STUB_ARCH } from '../entry/inject.ts'
-import { PREBUILT } from '../entry/prebuilt.ts'
+import { blobOf, entryCpu } from '../entry/cpus.ts'
+import { injectStub } from '../entry/inject.ts'
 import { RELOCATIONS_PATH } from '../entry/relocations.ts'
 import { BundleError } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
@@ -201,9 +201,9 @@ function inject(
 ): Finding[] {
   const bytes = withFile(path, source => Buffer.from(source.read(0, source.size)))
   const facts = parseElf(bufferSource(bytes), path)
-  const blob = PREBUILT[STUB_ARCH[facts.machine] ?? '']
-  if (!blob) throw new Error(`no stub for machine ${facts.machine}`)
-  const injected = injectStub(bytes, facts, Buffer.from(blob.stub, 'base64'), loader, relocations)
+  const cpu = entryCpu(facts)
+  if (!cpu) throw new Error(`no stub for machine ${facts.machine}`)
+  const injected = injectStub(bytes, facts, blobOf(cpu, 'stub'), loader, relocations)
   staging.replace(path, injected)
   return checkInjected(path, bytes, injected, loader)
 }

@@ -4,8 +4,7 @@
  */
 import type { ElfFacts } from '../elf/facts.ts'
 import { parseElf, symbolNames } from '../elf/parse.ts'
-import { STUB_ARCH } from '../entry/inject.ts'
-import { PREBUILT } from '../entry/prebuilt.ts'
+import { blobOf, type EntryCpu, entryCpu } from '../entry/cpus.ts'
 import { bootstrapWrites, type Entered, enter, sidecarOf, sidecarPath } from '../entry/sidecar.ts'
 import { BundleError } from '../errors.ts'
 import type { Staging } from '../io/staging.ts'
@@ -34,14 +33,14 @@ export function enterBySidecars(
   plan: BundlePlan,
   staging: Staging,
 ): { programs: number[]; sidecars: { at: BundlePath; bytes: Buffer }[]; findings: Finding[] } {
-  const byCpu = new Map<string, Staged[]>()
+  const byCpu = new Map<EntryCpu, Staged[]>()
   for (const [index, step] of plan.steps.entries()) {
     const edit = step.do === 'copy' ? step.edits.find(e => e.op === 'enter-by-sidecar') : undefined
     if (step.do !== 'copy' || !edit) continue
     const path = staging.path(step.at)
     withFile(path, source => {
       const before = parseElf(source, path)
-      const cpu = STUB_ARCH[before.machine] ?? ''
+      const cpu = entryCpu(before)!
       const relocations = plan.relocations === null ? null : edit.relocations
       const entered = enter(source, before, blobOf(cpu, 'bootstrap'), { ...edit, relocations })
       if (entered === null)
@@ -55,10 +54,9 @@ export function enterBySidecars(
   }
   const findings: Finding[] = []
   const sidecars = [...byCpu].map(([cpu, programs]) => {
-    const at = sidecarPath(cpu) as BundlePath
-    const machine = programs[0]!.before.machine
+    const at = sidecarPath(cpu.name) as BundlePath
     const sidecar = sidecarOf(
-      machine,
+      cpu,
       blobOf(cpu, 'sidecar'),
       programs.map(p => p.entered),
     )
@@ -73,5 +71,3 @@ export function enterBySidecars(
   })
   return { programs: [...byCpu.values()].flatMap(list => list.map(p => p.index)), sidecars, findings }
 }
-
-const blobOf = (cpu: string, name: 'bootstrap' | 'sidecar'): Buffer => Buffer.from(PREBUILT[cpu]![name]!, 'base64')

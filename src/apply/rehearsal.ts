@@ -8,8 +8,8 @@ import { editInPlace, elfEdits } from '../elf/edit.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import { grow } from '../elf/grow.ts'
 import { parseElf } from '../elf/parse.ts'
-import { injectStub, STUB_ARCH } from '../entry/inject.ts'
-import { PREBUILT } from '../entry/prebuilt.ts'
+import { blobOf, entryCpu } from '../entry/cpus.ts'
+import { injectStub } from '../entry/inject.ts'
 import { BundleError } from '../errors.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
@@ -145,7 +145,7 @@ class Rehearsal {
     if (edit === undefined) return source
     const bytes = Buffer.from(source.read(0, source.size))
     const facts = parseElf(bufferSource(bytes), step.from)
-    const stub = Buffer.from(PREBUILT[STUB_ARCH[facts.machine]!]!.stub, 'base64')
+    const stub = blobOf(entryCpu(facts)!, 'stub')
     const relocations = this.#plan.relocations === null ? null : edit.relocations
     return bufferSource(injectStub(bytes, facts, stub, edit.loader, relocations))
   }

@@ -4,7 +4,8 @@
  */
 import { PT } from '../elf/constants.ts'
 import { parseElf } from '../elf/parse.ts'
-import { debugStateOf, encodeRelocations, hasLibraryKey, libraryKey, type RelocatedFile } from '../entry/relocations.ts'
+import { debugStateOf } from '../entry/hook.ts'
+import { encodeRelocations, hasLibraryKey, libraryKey, type RelocatedFile } from '../entry/relocations.ts'
 import type { ByteSource } from '../io/bytes.ts'
 import type { Finding } from '../model/findings.ts'
 import type { PlannedProgram, PlannedRelocations, RelocationSite } from '../model/plan.ts'

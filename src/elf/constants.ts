@@ -52,14 +52,14 @@ export const DT = {
 export const DF = { bindNow: 8 } as const
 export const DF_1 = { now: 1, nodeflib: 0x800, pie: 0x08000000 } as const
 
-export const EM = { i386: 3, mips: 8, ppc64: 21, s390: 22, arm: 40, aarch64: 183, riscv: 243 } as const
+export const EM = { i386: 3, mips: 8, ppc64: 21, s390: 22, arm: 40, x8664: 62, aarch64: 183, riscv: 243 } as const
 
 /** e_machine -> the CPU part of a Nix system string, as far as nothing else tells more. */
 const ARCH: Readonly<Record<number, string>> = {
   [EM.i386]: 'i686',
   20: 'powerpc',
   [EM.s390]: 's390x',
-  62: 'x86_64',
+  [EM.x8664]: 'x86_64',
   258: 'loongarch64',
 }
 

@@ -1,20 +1,24 @@
 /**
  * Copy relocations: variables of libraries that live in the program. Code that is not position-independent addresses a
  * library's variable as its own; the linker reserves room for it in the program, and ld.so copies the bytes there at
- * start (R_X86_64_COPY, R_AARCH64_COPY). From then on all use the copy, the library too. Pure.
+ * start (R_*_COPY). From then on all use the copy, the library too. Pure.
  *
- * Sources: the psABIs of both CPUs; glibc's elf/dl-lookup.c (check_match) for which library's variable it is.
+ * Sources: the psABIs of the CPUs; glibc's elf/dl-lookup.c (check_match) for which library's variable it is.
  */
 import { type ByteSource, malformed, type View, viewAt } from '../io/bytes.ts'
 import type { SourcePath } from '../paths.ts'
-import { DT, PT } from './constants.ts'
+import { DT, EM, PT } from './constants.ts'
 import { type Image, pointee, readImage, value } from './image.ts'
-import { readVersions, symbolCount } from './symbols.ts'
+import { readVersions, SYMBOL, symbolCount } from './symbols.ts'
 
 /** R_*_COPY by e_machine. */
-const COPY: Readonly<Record<number, number>> = { 62: 5, 183: 1024 }
-const RELA = 24
-const SYMBOL = 24
+const COPY: Readonly<Record<number, number>> = {
+  [EM.i386]: 5,
+  [EM.arm]: 20,
+  [EM.x8664]: 5,
+  [EM.aarch64]: 1024,
+  [EM.riscv]: 4,
+}
 /** In bytes, of one table: 10 million relocations or symbols. */
 const TABLE_MAX = 256 << 20
 /** Nothing smaller holds a store path, `/nix/store/<32>-x`: most that is copied is a pointer (stdout). In bytes. */
@@ -54,16 +58,29 @@ export type Variables = ReadonlyMap<string, readonly Variable[]>
 export function readCopies(source: ByteSource, path: string): Copy[] {
   const image = readImage(source, path)
   const { header, dynamic } = image
-  const type = header.class === 64 && header.little ? COPY[header.machine] : undefined
-  const size = value(dynamic, DT.relasz) ?? 0
-  // Where there are none, their table may lie nowhere.
-  const at = size === 0 ? undefined : pointee(image, DT.rela, 'the relocations')
-  if (type === undefined || at === undefined) return []
-  if (size > TABLE_MAX) throw malformed(path, `the relocations: ${size} bytes`)
-  const view = viewAt(source, at, size, true, 'the relocations', path)
+  const type = header.little ? COPY[header.machine] : undefined
+  if (type === undefined) return []
+  const wide = header.class === 64
   const found: { address: number; symbol: number }[] = []
-  for (let entry = 0; entry + RELA <= size; entry += RELA)
-    if (view.u32(entry + 8) === type) found.push({ address: view.u64(entry), symbol: view.u32(entry + 12) })
+  for (const [table, bytes, words] of [
+    [DT.rela, DT.relasz, 3],
+    [DT.rel, DT.relsz, 2],
+  ] as const) {
+    const size = value(dynamic, bytes) ?? 0
+    // Where there are none, their table may lie nowhere.
+    const at = size === 0 ? undefined : pointee(image, table, 'the relocations')
+    if (at === undefined) continue
+    if (size > TABLE_MAX) throw malformed(path, `the relocations: ${size} bytes`)
+    const view = viewAt(source, at, size, true, 'the relocations', path)
+    const step = (words * header.class) / 8
+    for (let entry = 0; entry + step <= size; entry += step) {
+      // r_info: halves of 64 bits, or 24 and 8 of 32.
+      const [symbol, kind] = wide
+        ? [view.u32(entry + 12), view.u32(entry + 8)]
+        : [view.u32(entry + 4) >>> 8, view.u32(entry + 4) & 0xff]
+      if (kind === type) found.push({ address: wide ? view.u64(entry) : view.u32(entry), symbol })
+    }
+  }
   const symbols = found.length === 0 ? null : readSymbols(image)
   if (symbols === null) return []
   return found.flatMap(({ address, symbol }): Copy[] => {
@@ -79,7 +96,7 @@ export function readCopies(source: ByteSource, path: string): Copy[] {
 export function readVariables(source: ByteSource, path: string): Variables {
   const variables = new Map<string, Variable[]>()
   const image = readImage(source, path)
-  const symbols = image.header.class === 64 && image.header.little ? readSymbols(image) : null
+  const symbols = image.header.little ? readSymbols(image) : null
   for (let i = 1; symbols !== null && i < symbols.count; i++) {
     if (!symbols.isVariable(i)) continue
     const { name, ...variable } = symbols.at(i)
@@ -125,27 +142,31 @@ function readSymbols(image: Image): Symbols | null {
   const namesSize = value(dynamic, DT.strsz)
   if (at === undefined || namesAt === undefined || namesSize === undefined || namesSize > TABLE_MAX) return null
   const count = symbolCount(image)
-  if (count * SYMBOL > TABLE_MAX) throw malformed(path, `a dynamic symbol table of ${count} symbols`)
-  const view = viewAt(source, at, count * SYMBOL, true, 'the dynamic symbol table', path)
+  const wide = image.header.class === 64
+  const symbol = SYMBOL[image.header.class]
+  if (count * symbol.size > TABLE_MAX) throw malformed(path, `a dynamic symbol table of ${count} symbols`)
+  const view = viewAt(source, at, count * symbol.size, true, 'the dynamic symbol table', path)
   const names = viewAt(source, namesAt, namesSize, true, 'the dynamic string table', path)
   const versionsAt = pointee(image, DT.versym, 'the versions of symbols')
   const versions =
     versionsAt === undefined ? null : viewAt(source, versionsAt, count * 2, true, 'the versions of symbols', path)
   const { byIndex } = readVersions(image)
+  const word = (at: number): number => (wide ? view.u64(at) : view.u32(at))
+  const bytesOf = (index: number): number => word(index * symbol.size + symbol.bytes)
   return {
     count,
     at: index => ({
-      name: names.cstring(view.u32(index * SYMBOL)),
+      name: names.cstring(view.u32(index * symbol.size)),
       ...versionOf(versions, index, byIndex, names),
-      address: view.u64(index * SYMBOL + 8),
-      size: view.u64(index * SYMBOL + 16),
+      address: word(index * symbol.size + symbol.value),
+      size: bytesOf(index),
     }),
     isVariable: index => {
-      const type = view.u8(index * SYMBOL + 4) & 15
+      const type = view.u8(index * symbol.size + symbol.info) & 15
       return (
         (type === STT.object || type === STT.common) &&
-        view.u16(index * SYMBOL + 6) !== 0 &&
-        view.u64(index * SYMBOL + 16) >= SIZE_MIN
+        view.u16(index * symbol.size + symbol.section) !== 0 &&
+        bytesOf(index) >= SIZE_MIN
       )
     },
   }

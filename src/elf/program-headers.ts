@@ -3,6 +3,12 @@ import type { ByteSource } from '../io/bytes.ts'
 import type { ElfFacts } from './facts.ts'
 import { readExact, writeWord } from './words.ts'
 
+/** Where the fields of the file header lie that name the table, by class. */
+export const PROGRAM_TABLE = {
+  32: { offset: 28, entry: 42, count: 44 },
+  64: { offset: 32, entry: 54, count: 56 },
+} as const
+
 /** Offsets in a program header (elf(5), Elf32_Phdr and Elf64_Phdr). */
 export const PHDR = {
   32: { type: 0, offset: 4, vaddr: 8, paddr: 12, filesz: 16, memsz: 20, flags: 24, align: 28, size: 32 },

@@ -6,6 +6,7 @@ import type { ByteSource } from '../io/bytes.ts'
 import type { Write } from './edit.ts'
 import type { ElfFacts, Segment } from './facts.ts'
 import { SECTION_TABLE, type Section, SHF, SHT, sectionTable } from './sections.ts'
+import { SYMBOL } from './symbols.ts'
 import { readHalf, readInt, readWord, writeHalf, writeInt, writeWord } from './words.ts'
 
 /** A part of the file that has moved, with its section. */
@@ -21,8 +22,6 @@ export interface MovedSection {
 const SHN_LORESERVE = 0xff00
 /** Bytes of a symbol table that are looked at at once; whole symbols of both classes. */
 const PIECE = 48 << 14
-/** By class: bytes of a symbol, and where in it its value and its section's number are. */
-const SYMBOL = { 32: { size: 16, value: 4, section: 14 }, 64: { size: 24, value: 8, section: 6 } } as const
 
 /**
  * What to write over the section headers and over the symbols that name sections, by their old offsets.

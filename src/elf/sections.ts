@@ -4,6 +4,7 @@
  */
 import { type ByteSource, View } from '../io/bytes.ts'
 import type { ElfFacts } from './facts.ts'
+import { writeInt, writeWord } from './words.ts'
 
 export const SHT = {
   null: 0,
@@ -114,6 +115,24 @@ export function sectionsAt(source: ByteSource, offset: number, count: number, sh
       entsize: word(after + 8 + step),
     }
   })
+}
+
+/** The bytes of one, with the place of its name among the names. */
+export function sectionHeader(section: Section, name: number, shape: Shape): Buffer {
+  const { size } = SECTION_TABLE[shape.class]
+  const step = shape.class / 8
+  const bytes = Buffer.alloc(size)
+  writeInt(bytes, 0, name, shape)
+  writeInt(bytes, 4, section.type, shape)
+  writeWord(bytes, 8, section.flags, shape)
+  writeWord(bytes, 8 + step, section.address, shape)
+  writeWord(bytes, 8 + 2 * step, section.offset, shape)
+  writeWord(bytes, 8 + 3 * step, section.size, shape)
+  writeInt(bytes, 8 + 4 * step, section.link, shape)
+  writeInt(bytes, 12 + 4 * step, section.info, shape)
+  writeWord(bytes, 16 + 4 * step, section.align, shape)
+  writeWord(bytes, 16 + 5 * step, section.entsize, shape)
+  return bytes
 }
 
 /**

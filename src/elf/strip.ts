@@ -9,8 +9,8 @@
 import type { ByteSource } from '../io/bytes.ts'
 import type { Overwrite } from '../references/rewrite.ts'
 import type { ElfFacts } from './facts.ts'
-import { isOwnData, readSections, SECTION_TABLE, type Section, SHF, SHT } from './sections.ts'
-import { readWord, roundUp, writeHalf, writeInt, writeWord } from './words.ts'
+import { isOwnData, readSections, SECTION_TABLE, SHF, SHT, sectionHeader } from './sections.ts'
+import { readWord, roundUp, writeHalf, writeWord } from './words.ts'
 
 export interface Strip {
   /** Bytes of the input that stay, from its start; then follows `tail`. */
@@ -80,21 +80,4 @@ export function strip(source: ByteSource, facts: ElfFacts): Strip | null {
   writeHalf(changed, place.count, entries.length, facts)
   writeHalf(changed, place.names, entries.length - 1, facts)
   return { keep, tail, writes: [{ op: 'overwrite', offset: 0, from: header, to: changed }] }
-}
-
-function sectionHeader(section: Section, name: number, facts: ElfFacts): Buffer {
-  const { size } = SECTION_TABLE[facts.class]
-  const step = facts.class / 8
-  const bytes = Buffer.alloc(size)
-  writeInt(bytes, 0, name, facts)
-  writeInt(bytes, 4, section.type, facts)
-  writeWord(bytes, 8, section.flags, facts)
-  writeWord(bytes, 8 + step, section.address, facts)
-  writeWord(bytes, 8 + 2 * step, section.offset, facts)
-  writeWord(bytes, 8 + 3 * step, section.size, facts)
-  writeInt(bytes, 8 + 4 * step, section.link, facts)
-  writeInt(bytes, 12 + 4 * step, section.info, facts)
-  writeWord(bytes, 16 + 4 * step, section.align, facts)
-  writeWord(bytes, 16 + 5 * step, section.entsize, facts)
-  return bytes
 }

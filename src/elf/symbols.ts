@@ -12,19 +12,25 @@ const VERSION_RECORDS_MAX = 1 << 16
 /** Of the 16 bits the index; the highest bit hides. */
 const VERSION_INDEX = 0x7fff
 
+/** Where the fields of a symbol lie, by class (elf(5), Elf32_Sym and Elf64_Sym); its st_name is the first. */
+export const SYMBOL = {
+  32: { value: 4, bytes: 8, info: 12, section: 14, size: 16 },
+  64: { info: 4, section: 6, value: 8, bytes: 16, size: 24 },
+} as const
+
 /** The st_name of every dynamic symbol. */
 export function symbolNameOffsets(image: Image): Uint32Array {
   const { source, header, path } = image
   const at = pointee(image, DT.symtab, 'the dynamic symbol table')
   if (at === undefined) return new Uint32Array()
-  const size = header.class === 64 ? 24 : 16
+  const { size } = SYMBOL[header.class]
   const count = symbolCount(image)
   if (count * size > TABLE_MAX) throw malformed(path, `a dynamic symbol table of ${count} symbols`)
   const view = viewAt(source, at, count * size, header.little, 'the dynamic symbol table', path)
   return Uint32Array.from({ length: count }, (_, i) => view.u32(i * size))
 }
 
-/** The address (st_value) of the dynamic symbol with this name, 64-bit files only; 0 where the file defines none. */
+/** The address (st_value) of the dynamic symbol with this name; 0 where the file defines none. */
 export function definedSymbol(image: Image, name: string): number {
   const { source, header, path } = image
   const at = pointee(image, DT.symtab, 'the dynamic symbol table')
@@ -32,13 +38,16 @@ export function definedSymbol(image: Image, name: string): number {
   const size = value(image.dynamic, DT.strsz)
   if (at === undefined || names === undefined || size === undefined || size > TABLE_MAX) return 0
   const count = symbolCount(image)
-  if (count * 24 > TABLE_MAX) throw malformed(path, `a dynamic symbol table of ${count} symbols`)
-  const view = viewAt(source, at, count * 24, header.little, 'the dynamic symbol table', path)
+  const symbol = SYMBOL[header.class]
+  const length = count * symbol.size
+  if (length > TABLE_MAX) throw malformed(path, `a dynamic symbol table of ${count} symbols`)
+  const view = viewAt(source, at, length, header.little, 'the dynamic symbol table', path)
   const strings = viewAt(source, names, size, header.little, 'the dynamic string table', path)
-  for (let entry = 0; entry < count * 24; entry += 24) {
+  for (let entry = 0; entry < length; entry += symbol.size) {
     // st_shndx is 0 for what the file only needs.
-    if (view.u16(entry + 6) === 0) continue
-    if (strings.cstring(view.u32(entry)) === name) return view.u64(entry + 8)
+    if (view.u16(entry + symbol.section) === 0) continue
+    if (strings.cstring(view.u32(entry)) === name)
+      return header.class === 64 ? view.u64(entry + symbol.value) : view.u32(entry + symbol.value)
   }
   return 0
 }

@@ -94,6 +94,44 @@ __asm__(".section .text.start,\"ax\",@progbits\n"
         "	lla a2, config\n"
         "	jr t0\n"
         ".text\n");
+#elif defined __i386__
+#define SIDECAR_PATH "lib/.entry-i686"
+/* esp and edx go on as they are. ecx tells the sidecar where this program's struct boot is. */
+__asm__(".section .text.start,\"ax\",@progbits\n"
+        ".globl _start\n"
+        "_start:\n"
+        "	mov %esp, %ebx\n"
+        "	mov %edx, %ebp\n"
+        "	and $-16, %esp\n"
+        "	sub $12, %esp\n"
+        "	push %ebx\n"
+        "	call find\n"
+        "	call 1f\n"
+        "1:	pop %ecx\n"
+        "	add $config-1b, %ecx\n"
+        "	mov %ebx, %esp\n"
+        "	mov %ebp, %edx\n"
+        "	jmp *%eax\n"
+        ".text\n");
+#elif defined __arm__
+#define SIDECAR_PATH "lib/.entry-arm"
+/* r0 and sp go on as they are. r2 tells the sidecar where this program's struct boot is. */
+__asm__(".section .text.start,\"ax\",%progbits\n"
+        ".globl _start\n"
+        "_start:\n"
+        "	mov r4, sp\n"
+        "	mov r5, r0\n"
+        "	mov r0, sp\n"
+        "	bic sp, sp, #7\n"
+        "	bl find\n"
+        "	mov ip, r0\n"
+        "	mov sp, r4\n"
+        "	mov r0, r5\n"
+        "	ldr r2, 2f\n"
+        "1:	add r2, pc, r2\n"
+        "	bx ip\n"
+        "2:	.word config - (1b + 8)\n"
+        ".text\n");
 #else
 #error "no bootstrap for this CPU"
 #endif

@@ -3,7 +3,8 @@
 #
 #     src/entry/build.sh > src/entry/prebuilt.ts     (a test compares the two)
 #
-# Packages: gcc, gcc-aarch64-linux-gnu, gcc-riscv64-linux-gnu and the binutils of each.
+# Packages: gcc, gcc-aarch64-linux-gnu, gcc-riscv64-linux-gnu, gcc-i686-linux-gnu,
+# gcc-arm-linux-gnueabihf and the binutils of each.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname -- "${BASH_SOURCE[0]}")"
@@ -53,14 +54,11 @@ cpu() { # name compiler objcopy flags-of-blobs flags-of-programs
 cat << 'HEAD'
 /** Made by build.sh from the sources beside it; do not edit. */
 
-/** What only CPUs have where programs can be entered by a sidecar. */
-type Entry = 'bootstrap' | 'sidecar'
+export type CpuName = 'x86_64' | 'aarch64' | 'riscv64' | 'i686' | 'arm'
 export type Blob = 'stub' | 'bootstrap' | 'sidecar' | 'launcher' | 'relocate' | 'single'
 
 /** The blobs of each CPU, in base64. */
-export const PREBUILT: Readonly<
-  Record<string, Readonly<Record<Exclude<Blob, Entry>, string> & Partial<Record<Entry, string>>>>
-> = {
+export const PREBUILT: Readonly<Record<CpuName, Readonly<Record<Blob, string>>>> = {
 HEAD
 # aarch64, tiny: addresses by adr alone, so that the blob works at any place.
 # riscv64: what a linker relaxes is relative to a register that nobody sets; a header for attributes is one too many.
@@ -70,4 +68,10 @@ cpu aarch64 aarch64-linux-gnu-gcc aarch64-linux-gnu-objcopy \
 riscv='-march=rv64imac -mabi=lp64 -mcmodel=medany -mno-relax -msmall-data-limit=0
   -mno-riscv-attribute -Wa,-mno-arch-attr -Wl,--no-relax'
 cpu riscv64 riscv64-linux-gnu-gcc riscv64-linux-gnu-objcopy "$riscv" "$riscv"
+# i686: int 0x80 for all, and no instruction that came later. ARM: what ARMv5TE executes, its floating point registers
+# unused; the linker leaves out what nobody calls.
+cpu i686 i686-linux-gnu-gcc i686-linux-gnu-objcopy '-march=i686 -mgeneral-regs-only -fcf-protection=none' \
+  '-march=i686 -mgeneral-regs-only -fcf-protection=none'
+arm='-marm -march=armv5te+fp -mfloat-abi=hard -mgeneral-regs-only -Wl,--gc-sections'
+cpu arm arm-linux-gnueabihf-gcc arm-linux-gnueabihf-objcopy "$arm" "$arm"
 echo "}"

@@ -14,7 +14,7 @@ PROGRAM_START;
 #define call(number, a, b, c, d) sys4(number, (long)(a), (long)(b), (long)(c), (long)(d))
 #define call6(number, a, b, c, d, e, f) sys(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
-#ifdef __riscv
+#if defined __riscv || defined __arm__
 /* gcc copies structures by calling it. */
 void *memcpy(void *to, const void *from, word n);
 void *memcpy(void *to, const void *from, word n) {

@@ -29,6 +29,12 @@ typedef u64 __attribute__((aligned(4))) halves;
 #elif defined __riscv && __riscv_xlen == 64
 #include "cpu/riscv64.h"
 #define CPU_STUB "cpu/riscv64-stub.h"
+#elif defined __i386__
+#include "cpu/i686.h"
+#define CPU_STUB "cpu/i686-stub.h"
+#elif defined __arm__ && !defined __ARMEB__
+#include "cpu/arm.h"
+#define CPU_STUB "cpu/arm-stub.h"
 #else
 #error "nothing is known of this CPU"
 #endif

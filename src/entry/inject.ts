@@ -18,31 +18,35 @@
 import { ET, PF, PT } from '../elf/constants.ts'
 import type { ElfFacts, LoaderPlace, Segment } from '../elf/facts.ts'
 import { hasPayload, readsOwnSection } from '../elf/payload.ts'
-import { type Section, SHT, sectionTable } from '../elf/sections.ts'
+import { PHDR, PROGRAM_TABLE, setHeader } from '../elf/program-headers.ts'
+import { SECTION_TABLE, type Section, SHF, SHT, sectionHeader, sectionTable } from '../elf/sections.ts'
 import { CONFIG, MAGIC } from '../elf/stub.ts'
+import { SYMBOL } from '../elf/symbols.ts'
+import { readHalf, readInt, readWord, roundUp, writeHalf, writeInt, writeWord } from '../elf/words.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
+import { entryCpu } from './cpus.ts'
 
 /** Why a program cannot get the stub. */
 export type StubRefusal =
   | 'cpu' /* there is no stub for it */
   | 'no-interpreter' /* nothing that the kernel starts */
   | 'no-slot' /* static, and every program header of it is needed */
-  | 'segment-order' /* PT_LOADs not ascending: the kernel would misplace what is added */
+  | 'segment-order' /* PT_LOADs not ascending: the kernel would misplace what is added; or no address behind them */
   | 'payload' /* bytes that no segment and no tool's section has, which the program reads from its own file */
 
 /** In the place of a program's number plus one: there is a table, but this program is not in it. */
 const NO_SITES = 0xffffffff
 const ALIGN = 16
-const PHENT = 56
-const SHENT = 64
-
-/** The page size that a segment's place has to suit, by e_machine: the largest that the CPU's kernels use. */
-export const PAGE: Readonly<Record<number, number>> = { 62: 0x1000, 183: 0x10000, 243: 0x1000 }
-export const STUB_ARCH: Readonly<Record<number, string>> = { 62: 'x86_64', 183: 'aarch64', 243: 'riscv64' }
 
 const SECTION_NAME = '.ldstub'
-const SHF = { alloc: 2, exec: 4, infoLink: 0x40 } as const
 const SHN_LORESERVE = 0xff00
+
+/** Where addresses end, with room for the stub. */
+const ADDRESSES = { 32: 2 ** 32 - 2 ** 20, 64: Number.MAX_SAFE_INTEGER - 2 ** 20 } as const
+
+/** Where the last loaded segment ends in memory. */
+const topOf = ({ segments }: ElfFacts): number =>
+  Math.max(...segments.filter(s => s.type === PT.load).map(s => s.vaddr + s.memsz))
 
 /** Whether the kernel alone starts a program: without a loader, and without anything for one to load. */
 export const isStatic = ({ program, interp, needed }: ElfFacts): boolean =>
@@ -77,10 +81,10 @@ export function stubRefusal(source: ByteSource, facts: ElfFacts): StubRefusal | 
     return 'no-interpreter'
   // Through a launcher it does not work either, whatever the CPU.
   if (hasPayload(source, facts) || readsOwnSection(source, facts)) return 'payload'
-  if (facts.class !== 64 || !facts.little || STUB_ARCH[facts.machine] === undefined) return 'cpu'
+  if (entryCpu(facts) === null) return 'cpu'
   const loads = facts.segments.filter(s => s.type === PT.load)
   const isAscending = loads.every((s, i) => i === 0 || s.vaddr >= loads[i - 1]!.vaddr)
-  if (loads.length === 0 || !isAscending) return 'segment-order'
+  if (loads.length === 0 || !isAscending || topOf(facts) > ADDRESSES[facts.class]) return 'segment-order'
   return spareHeader(facts) < 0 ? 'no-slot' : null
 }
 
@@ -103,19 +107,21 @@ export function injectStub(
   loader: LoaderPlace,
   relocations: ProgramRelocations | null = null,
 ): Buffer {
-  const page = PAGE[facts.machine]!
+  const { page } = entryCpu(facts)!
   const offset = roundUp(bytes.length, ALIGN)
-  const top = Math.max(...facts.segments.filter(s => s.type === PT.load).map(s => s.vaddr + s.memsz))
-  const vaddr = roundUp(top, page) + (offset % page)
-  const entry = Number(bytes.readBigUInt64LE(24))
+  const vaddr = roundUp(topOf(facts), page) + (offset % page)
+  const entry = readWord(bytes, E_ENTRY, facts)
   const blob = Buffer.concat([stub, config(MAGIC, vaddr + stub.length, entry, loader, relocations)])
 
   const head = Buffer.from(bytes)
-  head.writeBigUInt64LE(BigInt(vaddr), 24)
+  writeWord(head, E_ENTRY, vaddr, facts)
   replaceHeader(head, facts, offset, vaddr, blob.length, page)
   const padded = Buffer.concat([head, Buffer.alloc(offset - bytes.length), blob])
-  return addSection(padded, offset, vaddr, blob.length)
+  return addSection(padded, facts, offset, vaddr, blob.length)
 }
+
+/** The offset of e_entry, in both classes. */
+export const E_ENTRY = 24
 
 /** struct config of stub.c. */
 export function config(
@@ -144,47 +150,46 @@ function replaceHeader(
   size: number,
   page: number,
 ): void {
-  const table = Number(bytes.readBigUInt64LE(32))
-  const entries = facts.segments.map((_, i) => Buffer.from(bytes.subarray(table + i * PHENT, table + (i + 1) * PHENT)))
+  const fields = PHDR[facts.class]
+  const table = readWord(bytes, PROGRAM_TABLE[facts.class].offset, facts)
+  const entries = facts.segments.map((_, i) =>
+    Buffer.from(bytes.subarray(table + i * fields.size, table + (i + 1) * fields.size)),
+  )
   const spare = spareHeader(facts)
   const stays = (i: number): boolean => i !== spare && facts.segments[i]!.type !== PT.interp
   const kept = entries.filter((_, i) => stays(i))
   const types = facts.segments.filter((_, i) => stays(i)).map(s => s.type)
-  const load = Buffer.alloc(PHENT)
-  load.writeUInt32LE(PT.load, 0)
-  load.writeUInt32LE(PF.r | PF.x, 4)
-  for (const [at, value] of [
-    [8, offset],
-    [16, vaddr],
-    [24, vaddr],
-    [32, size],
-    [40, size],
-    [48, page],
-  ] as const)
-    load.writeBigUInt64LE(BigInt(value), at)
+  const load = Buffer.alloc(fields.size)
+  writeInt(load, fields.type, PT.load, facts)
+  writeInt(load, fields.flags, PF.r | PF.x, facts)
+  writeWord(load, fields.align, page, facts)
+  setHeader(load, 0, facts, { address: BigInt(vaddr), offset, size })
   kept.splice(types.lastIndexOf(PT.load) + 1, 0, load)
   // More than one PT_INTERP is malformed but loadable: the table keeps its length with PT_NULLs.
-  while (kept.length < entries.length) kept.push(Buffer.alloc(PHENT))
+  while (kept.length < entries.length) kept.push(Buffer.alloc(fields.size))
   Buffer.concat(kept).copy(bytes, table)
 }
 
 /** Appends the section's name and a section header table with the section in it. */
-function addSection(bytes: Buffer, offset: number, vaddr: number, size: number): Buffer {
-  const table = sectionTable(bufferSource(bytes), { class: 64, little: true }).sections
-  const namesIndex = bytes.readUInt16LE(62)
+function addSection(bytes: Buffer, facts: ElfFacts, offset: number, vaddr: number, size: number): Buffer {
+  const place = SECTION_TABLE[facts.class]
+  const table = sectionTable(bufferSource(bytes), facts).sections
+  const namesIndex = readHalf(bytes, place.names, facts)
   const names = table[namesIndex]
   if (table.length === 0 || names === undefined || names.offset + names.size > bytes.length) return bytes
   if (table.length + 1 >= SHN_LORESERVE) return bytes
-  const old = Number(bytes.readBigUInt64LE(40))
+  const old = readWord(bytes, place.offset, facts)
   const index = table.reduce((last, s, i) => (s.flags & SHF.alloc ? i : last), 0) + 1
   const moved = (i: number): number => (i >= index && i < SHN_LORESERVE ? i + 1 : i)
 
-  moveSymbols(bytes, table, moved)
-  const headers = table.map((section, i) => {
-    const header = Buffer.from(bytes.subarray(old + i * SHENT, old + (i + 1) * SHENT))
-    header.writeUInt32LE(moved(header.readUInt32LE(40)), 40)
+  moveSymbols(bytes, facts, table, moved)
+  const word = facts.class / 8
+  const fields = { offset: 8 + 2 * word, size: 8 + 3 * word, link: 8 + 4 * word, info: 12 + 4 * word }
+  const headers = table.map((section, i): Buffer => {
+    const header = Buffer.from(bytes.subarray(old + i * place.size, old + (i + 1) * place.size))
+    writeInt(header, fields.link, moved(readInt(header, fields.link, facts)), facts)
     const infoIsIndex = section.type === SHT.rela || section.type === SHT.rel || section.flags & SHF.infoLink
-    if (infoIsIndex) header.writeUInt32LE(moved(header.readUInt32LE(44)), 44)
+    if (infoIsIndex) writeInt(header, fields.info, moved(readInt(header, fields.info, facts)), facts)
     return header
   })
   const newNames = Buffer.concat([
@@ -192,35 +197,36 @@ function addSection(bytes: Buffer, offset: number, vaddr: number, size: number):
     Buffer.from(`${SECTION_NAME}\0`, 'latin1'),
   ])
   const namesAt = bytes.length
-  headers[namesIndex]!.writeBigUInt64LE(BigInt(namesAt), 24)
-  headers[namesIndex]!.writeBigUInt64LE(BigInt(newNames.length), 32)
-  const added = Buffer.alloc(SHENT)
-  added.writeUInt32LE(names.size, 0)
-  added.writeUInt32LE(SHT.progbits, 4)
-  added.writeBigUInt64LE(BigInt(SHF.alloc | SHF.exec), 8)
-  added.writeBigUInt64LE(BigInt(vaddr), 16)
-  added.writeBigUInt64LE(BigInt(offset), 24)
-  added.writeBigUInt64LE(BigInt(size), 32)
-  added.writeBigUInt64LE(BigInt(ALIGN), 48)
-  headers.splice(index, 0, added)
+  writeWord(headers[namesIndex]!, fields.offset, namesAt, facts)
+  writeWord(headers[namesIndex]!, fields.size, newNames.length, facts)
+  const added: Section = {
+    ...{ name: SECTION_NAME, type: SHT.progbits, flags: SHF.alloc | SHF.exec, address: vaddr, offset, size },
+    ...{ link: 0, info: 0, align: ALIGN, entsize: 0 },
+  }
+  headers.splice(index, 0, sectionHeader(added, names.size, facts))
 
-  const tableAt = roundUp(namesAt + newNames.length, 8)
-  bytes.writeBigUInt64LE(BigInt(tableAt), 40)
-  bytes.writeUInt16LE(table.length + 1, 60)
-  bytes.writeUInt16LE(moved(namesIndex), 62)
+  const tableAt = roundUp(namesAt + newNames.length, word)
+  writeWord(bytes, place.offset, tableAt, facts)
+  writeHalf(bytes, place.count, table.length + 1, facts)
+  writeHalf(bytes, place.names, moved(namesIndex), facts)
   return Buffer.concat([bytes, newNames, Buffer.alloc(tableAt - namesAt - newNames.length), ...headers])
 }
 
 /** Section indices in symbol tables (st_shndx), and those that do not fit there (SHT_SYMTAB_SHNDX). */
-function moveSymbols(bytes: Buffer, table: readonly Section[], moved: (index: number) => number): void {
+function moveSymbols(
+  bytes: Buffer,
+  facts: ElfFacts,
+  table: readonly Section[],
+  moved: (index: number) => number,
+): void {
+  const symbol = SYMBOL[facts.class]
   for (const { type, offset, size, entsize } of table) {
     if (offset + size > bytes.length) continue
-    if ((type === SHT.symtab || type === SHT.dynsym) && entsize === 24)
-      for (let at = offset; at + 24 <= offset + size; at += 24)
-        bytes.writeUInt16LE(moved(bytes.readUInt16LE(at + 6)), at + 6)
+    if ((type === SHT.symtab || type === SHT.dynsym) && entsize === symbol.size)
+      for (let at = offset; at + symbol.size <= offset + size; at += symbol.size)
+        writeHalf(bytes, at + symbol.section, moved(readHalf(bytes, at + symbol.section, facts)), facts)
     else if (type === SHT.symtabShndx)
-      for (let at = offset; at + 4 <= offset + size; at += 4) bytes.writeUInt32LE(moved(bytes.readUInt32LE(at)), at)
+      for (let at = offset; at + 4 <= offset + size; at += 4)
+        writeInt(bytes, at, moved(readInt(bytes, at, facts)), facts)
   }
 }
-
-const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to

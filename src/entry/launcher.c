@@ -224,8 +224,10 @@ extern const struct ehdr __ehdr_start __attribute__((visibility("hidden")));
 static const char *configuration(void) {
   const char *image = (const char *)&__ehdr_start;
   const struct phdr *segment = (const struct phdr *)(image + __ehdr_start.phoff);
-  const char *end = image + segment->filesz - 4;
-  return end - *(const unsigned int *)end;
+  const struct {
+    u32 length;
+  } __attribute__((packed)) *end = (const void *)(image + segment->filesz - 4);
+  return (const char *)end - end->length;
 }
 
 struct facts {

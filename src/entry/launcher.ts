@@ -6,6 +6,10 @@
  * configuration is. Two sections, `.launcher` and `.configuration`, cover the segment: bytes that only lie at the end of
  * a file are lost to `strip`, and so are those of a segment that no section accounts for.
  */
+import { ET, PT } from '../elf/constants.ts'
+import { PHDR, PROGRAM_TABLE } from '../elf/program-headers.ts'
+import { SECTION_TABLE, SHF, SHT, sectionHeader } from '../elf/sections.ts'
+import { readHalf, readInt, readWord, roundUp, writeHalf, writeWord } from '../elf/words.ts'
 import { type BundlePath, baseName } from '../paths.ts'
 
 /**
@@ -190,88 +194,75 @@ const STARTED: Part = { started: true }
 
 /**
  * A launcher: an ELF program.
- * @param compiled launcher.c compiled for the CPU it is for (prebuilt.ts)
+ * @param compiled launcher.c compiled for the CPU it is for (cpus.ts)
  * @throws Error when `compiled` is not what launcher.c gives, when a string holds NUL, a name is empty or has `=`, or
  *   the launcher lies more than 255 directories deep
  */
 export function nativeLauncher(template: LaunchTemplate, compiled: Buffer): Buffer {
-  const image = segmentOf(compiled)
+  const { image, shape } = segmentOf(compiled)
   const configuration = encode(template)
   const length = Buffer.alloc(4)
   length.writeUInt32LE(configuration.length)
   const segment = Buffer.concat([image, configuration, length])
-  segment.writeBigUInt64LE(BigInt(segment.length), PROGRAM_HEADER + 32) // p_filesz
-  segment.writeBigUInt64LE(BigInt(segment.length), PROGRAM_HEADER + 40) // p_memsz
+  const [table, fields] = [SECTION_TABLE[shape.class], PHDR[shape.class]]
+  writeWord(segment, table.header + fields.filesz, segment.length, shape)
+  writeWord(segment, table.header + fields.memsz, segment.length, shape)
 
-  const address = segment.readBigUInt64LE(PROGRAM_HEADER + 16)
-  const headers = PROGRAM_HEADER + segment.readUInt16LE(56) * 56
-  const names = Buffer.from('\0.launcher\0.configuration\0.shstrtab\0', 'latin1')
+  const address = readWord(segment, table.header + fields.vaddr, shape)
+  const headers = table.header + readHalf(segment, PROGRAM_TABLE[shape.class].count, shape) * fields.size
+  const names = ['', '.launcher', '.configuration', '.shstrtab']
+  const strings = Buffer.from(`${names.join('\0')}\0`, 'latin1')
+  const section = (name: string, type: number, flags: number, start: number, end: number, align = 1): Buffer => {
+    const loaded = flags & SHF.alloc ? address + start : 0
+    const place = { address: loaded, offset: start, size: end - start }
+    return sectionHeader(
+      { name, type, flags, ...place, link: 0, info: 0, align, entsize: 0 },
+      strings.indexOf(`${name}\0`),
+      shape,
+    )
+  }
   const sections = [
-    section(0, 0, 0, 0n, 0, 0, 0),
-    section(1, PROGBITS, ALLOC | EXECINSTR, address, headers, image.length, 1),
-    section(11, PROGBITS, ALLOC, address, image.length, segment.length, 1),
-    section(26, STRTAB, 0, 0n, segment.length, segment.length + names.length, 1),
+    section('', SHT.null, 0, 0, 0, 0),
+    section('.launcher', SHT.progbits, SHF.alloc | SHF.exec, headers, image.length),
+    section('.configuration', SHT.progbits, SHF.alloc, image.length, segment.length),
+    section('.shstrtab', SHT.strtab, 0, segment.length, segment.length + strings.length),
   ]
-  const padding = Buffer.alloc(-(segment.length + names.length) & 7)
-  segment.writeBigUInt64LE(BigInt(segment.length + names.length + padding.length), 40) // e_shoff
-  segment.writeUInt16LE(64, 58) // e_shentsize
-  segment.writeUInt16LE(sections.length, 60) // e_shnum
-  segment.writeUInt16LE(sections.length - 1, 62) // e_shstrndx
-  return Buffer.concat([segment, names, padding, ...sections])
+  const end = segment.length + strings.length
+  const padding = Buffer.alloc(roundUp(end, 8) - end)
+  writeWord(segment, table.offset, end + padding.length, shape)
+  writeHalf(segment, table.entry, table.size, shape)
+  writeHalf(segment, table.count, sections.length, shape)
+  writeHalf(segment, table.names, sections.length - 1, shape)
+  return Buffer.concat([segment, strings, padding, ...sections])
 }
 
-const PROGRAM_HEADER = 64
-const PROGBITS = 1
-const STRTAB = 3
-const ALLOC = 2
-const EXECINSTR = 4
-
-/** A section header (elf(5), Elf64_Shdr) for the bytes from `start` to `end` of the file. */
-function section(
-  name: number,
-  type: number,
-  flags: number,
-  address: bigint,
-  start: number,
-  end: number,
-  align: number,
-): Buffer {
-  const header = Buffer.alloc(64)
-  header.writeUInt32LE(name, 0)
-  header.writeUInt32LE(type, 4)
-  header.writeBigUInt64LE(BigInt(flags), 8)
-  if (flags & ALLOC) header.writeBigUInt64LE(address + BigInt(start), 16)
-  header.writeBigUInt64LE(BigInt(start), 24)
-  header.writeBigUInt64LE(BigInt(end - start), 32)
-  header.writeBigUInt64LE(BigInt(align), 48)
-  return header
-}
+type Shape = { readonly class: 32 | 64; readonly little: true }
 
 /** The bytes of the compiled launcher's one segment, a copy. */
-function segmentOf(elf: Buffer): Buffer {
+function segmentOf(elf: Buffer): { image: Buffer; shape: Shape } {
+  const shape: Shape = { class: elf[4] === 1 ? 32 : 64, little: true }
+  const [row, fields] = [SECTION_TABLE[shape.class].header, PHDR[shape.class]]
+  const table = PROGRAM_TABLE[shape.class]
   const fits =
-    elf.length >= PROGRAM_HEADER + 56 &&
+    elf.length >= row + fields.size &&
     elf.readUInt32BE(0) === 0x7f454c46 &&
-    elf[4] === 2 && // 64 bits
     elf[5] === 1 && // little-endian
-    elf.readUInt16LE(16) === 2 && // ET_EXEC
-    elf.readBigUInt64LE(32) === BigInt(PROGRAM_HEADER)
+    readHalf(elf, 16, shape) === ET.exec &&
+    readWord(elf, table.offset, shape) === row
   if (!fits) throw new Error('not a compiled launcher')
-  const loads: number[] = []
-  for (let i = 0; i < elf.readUInt16LE(56); i++) {
-    const at = PROGRAM_HEADER + i * 56
-    if (elf.readUInt32LE(at) === 1) loads.push(at)
-  }
-  const size = Number(elf.readBigUInt64LE(PROGRAM_HEADER + 32))
+  const loads = Array.from({ length: readHalf(elf, table.count, shape) }, (_, i) => row + i * fields.size).filter(
+    at => readInt(elf, at, shape) === PT.load,
+  )
+  const size = readWord(elf, row + fields.filesz, shape)
   if (
     loads.length !== 1 ||
-    loads[0] !== PROGRAM_HEADER ||
-    elf.readBigUInt64LE(PROGRAM_HEADER + 8) !== 0n || // p_offset
-    elf.readBigUInt64LE(PROGRAM_HEADER + 40) !== BigInt(size) || // no bss
+    loads[0] !== row ||
+    readWord(elf, row + fields.offset, shape) !== 0 ||
+    readWord(elf, row + fields.memsz, shape) !== size || // no bss
     size > elf.length
   )
     throw new Error('a compiled launcher has one segment, from the first byte on')
-  return Buffer.from(elf.subarray(0, size))
+  return { image: Buffer.from(elf.subarray(0, size)), shape }
 }
 
 // ---- The configuration (its form is told at the head of launcher.c) ----------------------------------------------

@@ -24,10 +24,10 @@
  * Addresses are virtual addresses of the file. Checksum and key are the same function of 64-bit words, starting from
  * SEED: `hash = (hash ^ word) * PRIME; hash ^= hash >> 32`.
  */
-import { EM } from '../elf/constants.ts'
-import { readImage } from '../elf/image.ts'
-import { definedSymbol } from '../elf/symbols.ts'
-import type { ByteSource } from '../io/bytes.ts'
+import { PT } from '../elf/constants.ts'
+import { PHDR, PROGRAM_TABLE } from '../elf/program-headers.ts'
+import { SECTION_TABLE } from '../elf/sections.ts'
+import { readExact, readHalf, readInt, readWord } from '../elf/words.ts'
 import { linkRoom } from '../references/rewrite.ts'
 
 /** Where the table lies in the bundle. */
@@ -67,8 +67,6 @@ export const ADDRESS_END = 2 ** ADDRESS_BITS - 2 ** 16
 const LINK_END = 2 ** 16
 const KEY_BIT = 1n << 63n
 
-const EHDR = 64
-const PHENT = 56
 /** Where the stub looks for program headers: in the first page of a file, whatever the page size. In bytes. */
 const FIRST_PAGE = 4096
 const PHDRS_MAX = 64
@@ -185,104 +183,43 @@ export function hashWords(bytes: Buffer): bigint {
  */
 export function libraryKey(header: Buffer): bigint {
   if (!hasLibraryKey(header)) throw new Error('program headers that the stub would not find')
-  const [phoff, phnum] = [Number(header.readBigUInt64LE(32)), header.readUInt16LE(56)]
-  const words = Buffer.alloc(16 + phnum * PHENT)
-  header.copy(words, 0, 24, 32)
+  const { shape, at, count, size } = programTable(header)
+  const words = Buffer.alloc(16 + count * size)
+  words.writeBigUInt64LE(readExact(header, 24, shape), 0)
   header.copy(words, 8, 16, 20) // e_type, e_machine
-  words.writeUInt32LE(phnum, 12)
-  header.copy(words, 16, phoff, phoff + phnum * PHENT)
+  words.writeUInt32LE(count, 12)
+  header.copy(words, 16, at, at + count * size)
   return hashWords(words) | KEY_BIT
 }
 
 /** Whether the stub finds this library's program headers where it is mapped. */
 export function hasLibraryKey(header: Buffer): boolean {
-  if (header.length < EHDR || header[4] !== 2 || header.readUInt16LE(54) !== PHENT) return false
-  const [phoff, phnum] = [Number(header.readBigUInt64LE(32)), header.readUInt16LE(56)]
-  const end = phoff + phnum * PHENT
-  if (phoff % 8 !== 0 || phnum > PHDRS_MAX || end > FIRST_PAGE || end > header.length) return false
-  for (let at = phoff; at < end; at += PHENT)
-    if (header.readUInt32LE(at) === 1)
+  if (header.length < SECTION_TABLE[64].header) return false
+  const { shape, at, count, size, entry } = programTable(header)
+  const end = at + count * size
+  if (entry !== size || at % (shape.class / 8) !== 0) return false
+  if (count > PHDRS_MAX || end > FIRST_PAGE || end > header.length) return false
+  const fields = PHDR[shape.class]
+  for (let row = at; row < end; row += size)
+    if (readInt(header, row, shape) === PT.load)
       // The first PT_LOAD: the file from its start on, mapped at 0.
       return (
-        header.readBigUInt64LE(at + 8) === 0n &&
-        header.readBigUInt64LE(at + 16) === 0n &&
-        header.readBigUInt64LE(at + 32) >= BigInt(end)
+        readWord(header, row + fields.offset, shape) === 0 &&
+        readWord(header, row + fields.vaddr, shape) === 0 &&
+        readWord(header, row + fields.filesz, shape) >= end
       )
   return false
 }
 
-// ---- The hook ----------------------------------------------------------------------------------------------------
-
-/** The bytes that the stub's jump takes on x86_64. On aarch64 it takes the place of `ret` alone. */
-const JUMP = 12
-
-/**
- * The address of a loader's `_dl_debug_state`, which does nothing and is called whenever libraries were mapped; null
- * where it is no such function, or has no room for a jump: on x86_64 only `ret` and padding may be there.
- */
-export function debugStateOf(source: ByteSource, path: string): number | null {
-  const image = readImage(source, path)
-  const isEmpty = EMPTY[image.header.machine]
-  if (image.header.class !== 64 || !image.header.little || isEmpty === undefined) return null
-  const address = definedSymbol(image, '_dl_debug_state')
-  const load = image.segments.find(s => s.type === 1 && address >= s.vaddr && address + JUMP <= s.vaddr + s.filesz)
-  if (address === 0 || load === undefined) return null
-  if (!isEmpty(source.read(load.offset + address - load.vaddr, 32))) return null
-  if (image.header.machine === EM.riscv && !isCalled(source.read(load.offset, load.filesz), address - load.vaddr))
-    return null
-  return address
-}
-
-/** Whether code is a function that does nothing, by e_machine. */
-const EMPTY: Readonly<Record<number, (code: Buffer) => boolean>> = {
-  62: isEmptyX86,
-  183: isEmptyArm,
-  [EM.riscv]: isEmptyRiscv,
-}
-
-/** `[bti c] ret`. */
-function isEmptyArm(code: Buffer): boolean {
-  const [first, second] = [code.readUInt32LE(0), code.readUInt32LE(4)]
-  return first === 0xd65f03c0 || (first === 0xd503245f && second === 0xd65f03c0)
-}
-
-/** `ret`, of two or four bytes: there it is the calls that are changed. */
-function isEmptyRiscv(code: Buffer): boolean {
-  return code.readUInt16LE(0) === 0x8082 || code.readUInt32LE(0) === 0x00008067
-}
-
-/** Whether `jal` or `j` of RISC-V leads to a place in its text. */
-function isCalled(text: Buffer, place: number): boolean {
-  for (let at = 0; at + 4 <= text.length; at += 2) {
-    const code = text.readUInt32LE(at)
-    if ((code & 0x7f) !== 0x6f || ((code >>> 7) & 31) > 1) continue
-    const way = (((code >>> 21) & 0x3ff) << 1) | (((code >>> 20) & 1) << 11) | (((code >>> 12) & 0xff) << 12)
-    if (at + way - (code >>> 31 ? 1 << 20 : 0) === place) return true
+/** Where a file's program headers are, as its ELF header says. */
+function programTable(header: Buffer) {
+  const shape = { class: header[4] === 1 ? 32 : 64, little: header[5] !== 2 } as const
+  const place = PROGRAM_TABLE[shape.class]
+  return {
+    shape,
+    at: readWord(header, place.offset, shape),
+    count: readHalf(header, place.count, shape),
+    entry: readHalf(header, place.entry, shape),
+    size: PHDR[shape.class].size,
   }
-  return false
-}
-
-/** `[endbr64] ret`, and nothing but padding up to JUMP bytes. */
-function isEmptyX86(code: Buffer): boolean {
-  let at = code.readUInt32LE(0) === 0xfa1e0ff3 ? 4 : 0
-  if (code[at++] !== 0xc3) return false
-  while (at < JUMP) {
-    const length = paddingAt(code.subarray(at))
-    if (length === 0) return false
-    at += length
-  }
-  return true
-}
-
-/** Bytes of an instruction that pads: int3, nop with any prefixes (0f 1f with its operand, or 90); 0 for another. */
-function paddingAt(code: Buffer): number {
-  if (code[0] === 0xcc) return 1
-  let at = 0
-  while (code[at] === 0x66 || code[at] === 0x2e) at++
-  if (code[at] === 0x90) return at + 1
-  if (code[at] !== 0x0f || code[at + 1] !== 0x1f) return 0
-  const modrm = code[at + 2] ?? 0xff
-  const mode = modrm >> 6
-  if (mode === 3) return 0
-  return at + 3 + ((modrm & 7) === 4 ? 1 : 0) + (mode === 1 ? 1 : mode === 2 ? 4 : 0)
 }

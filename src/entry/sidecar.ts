@@ -34,13 +34,15 @@
  *       u32    0
  *     zeros, and the pages as they were
  */
-import { PF, PT } from '../elf/constants.ts'
+import { EM, PF, PT } from '../elf/constants.ts'
 import type { ElfFacts, LoaderPlace, Segment } from '../elf/facts.ts'
+import { PHDR, PROGRAM_TABLE } from '../elf/program-headers.ts'
+import { SECTION_TABLE } from '../elf/sections.ts'
 import { BOOT, BOOT_MAGIC, BOOT_MAX } from '../elf/stub.ts'
-import { roundUp } from '../elf/words.ts'
+import { readHalf, readWord, roundUp, writeWord } from '../elf/words.ts'
 import type { ByteSource } from '../io/bytes.ts'
-import { config, PAGE, type ProgramRelocations, STUB_ARCH, type StubRefusal } from './inject.ts'
-import { PREBUILT } from './prebuilt.ts'
+import { type EntryCpu, entryCpu } from './cpus.ts'
+import { config, E_ENTRY, type ProgramRelocations, type StubRefusal } from './inject.ts'
 import { hashWords } from './relocations.ts'
 
 /** Where the sidecar lies in the bundle (SIDECAR_PATH in bootstrap.c), by the CPU's name. */
@@ -51,7 +53,6 @@ const ROOM = 1536
 const ALIGN = 16
 /** The smallest page there is: as much is mapped with a segment's last byte. In bytes. */
 const PAGE_MIN = 0x1000
-const PHENT = 56
 
 const MAGIC = 'SFENTRY1'
 /** Bytes of the list's head, and of one program in it. */
@@ -67,14 +68,12 @@ export interface Place {
 /** Whether a program that cannot take the stub for this reason is entered by a sidecar. */
 export function takesSidecar(source: ByteSource, facts: ElfFacts, refusal: StubRefusal): boolean {
   if (refusal === 'cpu' || refusal === 'no-interpreter') return false
-  if (facts.class !== 64 || !facts.little || PREBUILT[STUB_ARCH[facts.machine] ?? '']?.sidecar === undefined)
-    return false
-  return placeOf(source, facts, ROOM) !== null
+  return entryCpu(facts) !== null && placeOf(source, facts, ROOM) !== null
 }
 
 /** Where `size` bytes of a program can be a bootstrap; null where there is no room. */
 export function placeOf(source: ByteSource, facts: ElfFacts, size: number): Place | null {
-  const entry = entryOf(source)
+  const entry = entryOf(source, facts)
   const text = facts.segments.find(
     s => s.type === PT.load && (s.flags & (PF.r | PF.x)) === (PF.r | PF.x) && entry >= s.vaddr && entry < fileEnd(s),
   )
@@ -82,7 +81,7 @@ export function placeOf(source: ByteSource, facts: ElfFacts, size: number): Plac
   if (text === undefined || text.flags & PF.w || size > BOOT_MAX) return null
   const others = facts.segments.filter(s => s.type === PT.load && s !== text)
   const taken = [...read(source, facts), ...others]
-  const page = Math.min(PAGE[facts.machine]!, ...[text, ...others].map(s => Math.max(s.align, PAGE_MIN)))
+  const page = Math.min(entryCpu(facts)!.page, ...[text, ...others].map(s => Math.max(s.align, PAGE_MIN)))
   const isFree = (address: number): boolean => {
     const offset = address - text.vaddr + text.offset
     // Whole pages are put back: no other segment may have a part of them.
@@ -101,23 +100,31 @@ export function placeOf(source: ByteSource, facts: ElfFacts, size: number): Plac
 }
 
 const fileEnd = (s: Segment): number => s.vaddr + s.filesz
-const entryOf = (source: ByteSource): number => Number(source.read(24, 8).readBigUInt64LE(0))
+const entryOf = (source: ByteSource, facts: ElfFacts): number =>
+  readWord(source.read(E_ENTRY, facts.class / 8), 0, facts)
 
 /** What the kernel, the loader and tools read from the file by its headers. */
 function read(source: ByteSource, facts: ElfFacts): { offset: number; filesz: number }[] {
-  const header = source.read(0, 64)
-  const [phoff, shoff] = [Number(header.readBigUInt64LE(32)), Number(header.readBigUInt64LE(40))]
+  const table = SECTION_TABLE[facts.class]
+  const header = source.read(0, table.header)
+  const sections = readHalf(header, table.count, facts) * readHalf(header, table.entry, facts)
   return [
-    { offset: 0, filesz: 64 },
-    { offset: phoff, filesz: facts.segments.length * PHENT },
-    { offset: shoff, filesz: header.readUInt16LE(60) * header.readUInt16LE(58) },
+    { offset: 0, filesz: table.header },
+    { offset: programTable(source, facts), filesz: facts.segments.length * PHDR[facts.class].size },
+    { offset: readWord(header, table.offset, facts), filesz: sections },
     ...(facts.dynstr === null ? [] : [{ offset: facts.dynstr.offset, filesz: facts.dynstr.size }]),
-    ...facts.segments.filter(s => s.type !== PT.load && s.type !== PT.gnuRelro && s.filesz > 0 && !isUnwind(s)),
+    ...facts.segments.filter(
+      s => s.type !== PT.load && s.type !== PT.gnuRelro && s.filesz > 0 && !isUnwind(s, facts.machine),
+    ),
   ]
 }
 
-/** PT_GNU_EH_FRAME: read in memory, when the program runs. */
-const isUnwind = (s: Segment): boolean => s.type === 0x6474e550
+const programTable = (source: ByteSource, facts: ElfFacts): number =>
+  readWord(source.read(PROGRAM_TABLE[facts.class].offset, facts.class / 8), 0, facts)
+
+/** PT_GNU_EH_FRAME, and PT_ARM_EXIDX in its place: read in memory, when the program runs. */
+const isUnwind = (s: Segment, machine: number): boolean =>
+  s.type === 0x6474e550 || (machine === EM.arm && s.type === 0x70000001)
 
 /** Whether nothing but zeros is in the file from a segment's end up to an address, in its last page, before the next one. */
 function isPadding(source: ByteSource, facts: ElfFacts, text: Segment, end: number): boolean {
@@ -143,6 +150,7 @@ export interface SidecarEntry {
 
 /** A program to be entered by a sidecar: where its bootstrap goes, and the pages that lie there. */
 export interface Entered extends SidecarEntry, Place {
+  readonly class: 32 | 64
   /** How long the bootstrap is with all that is behind it. In bytes. */
   readonly size: number
   /** The pages as they were, and their address. */
@@ -159,15 +167,15 @@ export function enter(source: ByteSource, facts: ElfFacts, blob: Buffer, how: Si
   const size = blob.length + behind(how, 0, 0).length
   const place = placeOf(source, facts, size)
   if (place === null) return null
-  const page = PAGE[facts.machine]!
+  const { page } = entryCpu(facts)!
   const first = place.address - (place.address % page)
   const pages = Buffer.alloc(roundUp(place.address + size, page) - first)
   // What lies before the file's first byte is in no segment.
   const offset = place.offset - (place.address - first)
   source.read(Math.max(0, offset), pages.length + Math.min(0, offset)).copy(pages, Math.max(0, -offset))
-  const table = Number(source.read(32, 8).readBigUInt64LE(0))
-  const interps = facts.segments.flatMap((s, i) => (s.type === PT.interp ? [table + i * PHENT] : []))
-  return { ...how, ...place, size, pages, first, entry: entryOf(source), interps }
+  const [table, row] = [programTable(source, facts), PHDR[facts.class].size]
+  const interps = facts.segments.flatMap((s, i) => (s.type === PT.interp ? [table + i * row] : []))
+  return { ...how, ...place, class: facts.class, size, pages, first, entry: entryOf(source, facts), interps }
 }
 
 /** A sidecar's bytes, and how long its head is. */
@@ -177,8 +185,7 @@ export interface Sidecar {
 }
 
 /** The sidecar for these programs of one CPU, numbered as they are given. */
-export function sidecarOf(machine: number, blob: Buffer, programs: readonly Entered[]): Sidecar {
-  const pageSize = PAGE[machine]!
+export function sidecarOf({ page }: EntryCpu, blob: Buffer, programs: readonly Entered[]): Sidecar {
   const list = Buffer.alloc(LIST + programs.length * ORIGINAL)
   list.write(MAGIC, 0, 'latin1')
   list.writeUInt32LE(programs.length, 8)
@@ -186,7 +193,7 @@ export function sidecarOf(machine: number, blob: Buffer, programs: readonly Ente
   let end = head
   const parts: Buffer[] = []
   for (const [i, { address, first, pages, size }] of programs.entries()) {
-    const offset = roundUp(end, pageSize)
+    const offset = roundUp(end, page)
     const at = LIST + i * ORIGINAL
     list.writeBigUInt64LE(BigInt(address), at)
     list.writeBigUInt64LE(BigInt(first), at + 8)
@@ -210,10 +217,10 @@ export function bootstrapWrites(
   struct.writeBigUInt64LE(hashWords(sidecar.bytes.subarray(0, sidecar.head)), 0)
   for (const [field, value] of [sidecar.head, sidecar.bytes.length, number].entries())
     struct.writeUInt32LE(value, 8 + field * 4)
-  const entryPoint = Buffer.alloc(8)
-  entryPoint.writeBigUInt64LE(BigInt(address))
+  const entryPoint = Buffer.alloc(program.class / 8)
+  writeWord(entryPoint, 0, address, { class: program.class, little: true })
   return [
-    { offset: 24, bytes: entryPoint },
+    { offset: E_ENTRY, bytes: entryPoint },
     ...interps.map(at => ({ offset: at, bytes: Buffer.alloc(4) })),
     { offset, bytes: Buffer.concat([blob, struct]) },
   ]

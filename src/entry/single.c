@@ -402,7 +402,7 @@ struct trailer {
   char magic[8];
   u64 at, size;
   char digest[16], program[PROGRAM];
-};
+} __attribute__((packed)); /* it lies at any address */
 
 static const char *variable(char **environment, const char *name) {
   word n = length(name);
@@ -421,7 +421,7 @@ static void open_self(void) {
   long at = call6(SYS_mmap, 0, status.size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (at < 0 && at > -4096) fail("its own file cannot be read", "");
   call(SYS_close, fd, 0, 0, 0);
-  trailer = (const struct trailer *)(at + status.size - TRAILER);
+  trailer = (const struct trailer *)(at + (word)status.size - TRAILER);
   if (!equal(trailer->magic, "SFONE01", 8) || trailer->at > (word)status.size || trailer->size > (word)status.size - trailer->at)
     fail(DAMAGED, "");
   input = (const unsigned char *)at + trailer->at;

@@ -28,7 +28,7 @@
  *
  * Second arrival. `ld.so program` and ldd(1) load the program themselves and jump to its e_entry, which is this code
  * again. Then all is done already, and it goes straight on to the original entry. glibc announces itself by a function
- * to be called at exit in rdx (x0 on aarch64), which the kernel leaves zero. With musl AT_ENTRY is still what the kernel
+ * to be called at exit in rdx (x0, a0, edx, r0), which the kernel leaves zero. With musl AT_ENTRY is still what the kernel
  * made it: the entry of ld.so, where the kernel's own start has the address of this code. (DT_DEBUG would tell too, but
  * patchelf moves the dynamic section away from where it was when the stub was put in.)
  *
@@ -49,8 +49,8 @@
  *     2. Libraries are mapped by ld.so. It calls an empty function for debuggers when it has mapped some,
  *        _dl_debug_state. Where the bundler found one that has room, a jump to this code is written over it. glibc calls
  *        it after relocation at start and before that at dlopen, always before constructors. aarch64's has room for one
- *        instruction only: a branch to a page near ld.so, from where a jump leads here. riscv64's has room for half of one:
- *        there the calls of it lead to that page.
+ *        instruction only: a branch to a page near ld.so, from where a jump leads here. riscv64's has room for half of one, and so
+ *        has Thumb code: there the calls of it lead to that page.
  *     3. The jump cannot always be written. So AT_ENTRY leads here too: all that was linked is loaded then, and what is
  *        not yet written is. Only constructors of libraries and what is opened later miss it, and on musl, which runs
  *        constructors later, only the latter.
@@ -60,7 +60,7 @@
  *
  * A library is known by a hash of its ELF header and program headers, which are looked at only if its dynamic section
  * lies where the table has it. What 2 and 3 need to know is in one mapping, read-only by then: 2 gets its address from the
- * jump (rax, x17, t1), 3 finds it by p_paddr of the PT_PHDR made here, which nobody else reads.
+ * jump (rax, x17, t1, eax, ip), 3 finds it by p_paddr of the PT_PHDR made here, which nobody else reads.
  *
  * How to write. To code by /proc/self/mem, so that no page is ever writable and executable; to read-only data after one
  * mprotect over all its sites, which is then taken back; to RELRO only after a look (clock_gettime answers EFAULT for a
@@ -352,10 +352,23 @@ static int placeholder(const struct state *s, const struct phdr *p, word bias, w
 	return 1;
 }
 
+/*
+ * Writes by /proc/self/mem. In an emulator of 32-bit programs (qemu-user) that may be the emulator's memory, where addresses
+ * are others than the program's: so it is looked at first whether it has there what is here.
+ */
 static int by_mem(int *mem, word at, const char *from, word length)
 {
-	if (*mem == -1)
+	char there[HASHED];
+	if (*mem == -1) {
 		*mem = (int)sys(SYS_openat, AT_FDCWD, (long)"/proc/self/mem", O_RDWR_CLOEXEC, 0, 0, 0);
+		int same = *mem >= 0 && pread(*mem, there, length, at) == (long)length;
+		for (word i = 0; same && i < length; i++)
+			same = there[i] == ((const char *)at)[i];
+		if (*mem >= 0 && !same) {
+			sys(SYS_close, *mem, 0, 0, 0, 0, 0);
+			*mem = -ENOENT;
+		}
+	}
 	return *mem >= 0 && pwrite(*mem, from, length, at) == (long)length;
 }
 

@@ -7,18 +7,18 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createDeflate } from 'node:zlib'
 import { PROGRAM, TRAILER } from '../archive/single.ts'
-import { PREBUILT } from '../entry/prebuilt.ts'
+import { blobOf, entryCpuOf, entrySystems } from '../entry/cpus.ts'
 import { BundleError, errno } from '../errors.ts'
 import { filePieces, newFileStream } from '../io/store.ts'
 import type { Packed, PackedFile } from './archive.ts'
 
 /** @throws BundleError('unsupported') for a system without such a program */
 export function singleFor(system: string): Buffer {
-  const blob = system.endsWith('-linux') ? PREBUILT[system.slice(0, -'-linux'.length)]?.single : undefined
-  if (blob !== undefined) return Buffer.from(blob, 'base64')
+  const cpu = system.endsWith('-linux') ? entryCpuOf(system.slice(0, -'-linux'.length)) : null
+  if (cpu) return blobOf(cpu, 'single')
   throw new BundleError(
     'unsupported',
-    `no single file for ${system}: there is one for x86_64, aarch64 and riscv64 Linux`,
+    `no single file for ${system}: there is one for Linux on ${entrySystems().join(', ')}`,
     {
       hint: 'choose another format with -f',
     },

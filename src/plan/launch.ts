@@ -6,6 +6,7 @@
  * `/bin/sh` script.
  */
 
+import { blobOf, type EntryCpu, entryCpu } from '../entry/cpus.ts'
 import { isStatic } from '../entry/inject.ts'
 import {
   calledInRoot,
@@ -20,7 +21,6 @@ import {
   type Wrapper,
   wrapping,
 } from '../entry/launcher.ts'
-import { PREBUILT } from '../entry/prebuilt.ts'
 import { isShellVariable, shellLauncher } from '../entry/shell.ts'
 import { isMachOProgram } from '../macho/facts.ts'
 import type { Finding } from '../model/findings.ts'
@@ -193,16 +193,15 @@ export class Launchers {
   #compiledFor(path: SourcePath): Buffer | null {
     if (this.#options.launcher === 'shell' || this.#options.prefix !== null) return null
     const cpu = this.#cpuOf(path, SCRIPTS_MAX)
-    const blob = cpu === null ? undefined : PREBUILT[cpu]
-    return blob ? Buffer.from(blob.launcher, 'base64') : null
+    return cpu && blobOf(cpu, 'launcher')
   }
 
   /** The CPU of a program for Linux, of what a wrapper starts, or of a script's interpreter. */
-  #cpuOf(path: SourcePath, steps: number): string | null {
+  #cpuOf(path: SourcePath, steps: number): EntryCpu | null {
     const next = this.#wrappedFiles.get(path) ?? this.#scripts.interpreterOf(path)
     const started = next && steps > 0 ? this.#cpuOf(next, steps - 1) : null
     const facts = this.#graph.files.get(path)?.facts
-    return started ?? (facts?.format === 'elf' ? facts.arch : null)
+    return started ?? (facts?.format === 'elf' ? entryCpu(facts) : null)
   }
 
   #loaded(program: SourcePath, template: LaunchTemplate, argv0: boolean): LaunchTemplate {

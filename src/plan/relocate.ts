@@ -4,8 +4,7 @@
  */
 
 import type { ElfFacts } from '../elf/facts.ts'
-import { STUB_ARCH } from '../entry/inject.ts'
-import { PREBUILT } from '../entry/prebuilt.ts'
+import { entryCpu } from '../entry/cpus.ts'
 import { ADDRESS_END, rootLimit } from '../entry/relocations.ts'
 import type { DependencyGraph } from '../model/graph.ts'
 import type { PlannedRelocations, PlanOptions, RelocationSite } from '../model/plan.ts'
@@ -35,14 +34,14 @@ export class Relocations {
       for (const program of graph.linkMaps.keys()) {
         const facts = graph.files.get(program)?.facts
         if (facts?.format !== 'elf' || graph.refusals.has(program)) continue
-        if (PREBUILT[STUB_ARCH[facts.machine] ?? '']) machines.add(facts.machine)
+        if (entryCpu(facts)) machines.add(facts.machine)
       }
     this.#machines = machines
   }
 
   /** Whether programs with the stub may load an object. */
-  serves({ machine, class: bits }: ElfFacts): boolean {
-    return bits === 64 && this.#machines.has(machine)
+  serves(facts: ElfFacts): boolean {
+    return entryCpu(facts) !== null && this.#machines.has(facts.machine)
   }
 
   /**

@@ -12,7 +12,7 @@ import { EmptyRoot } from '../support/root.ts'
 import { CPUS, compile, GLIBC, inBareRoot, MUSL, PLACE, storePath, type Toolchain } from '../support/store-lab.ts'
 
 const directory = temporary()
-const OTHERS = CPUS.filter(({ arch }) => arch === 'aarch64' || arch === 'riscv64')
+const OTHERS = CPUS.filter(({ arch }) => arch !== 's390x')
 
 /**
  * Says what it finds in its own file: by a trailer in the last bytes (Bun, PyInstaller's cookie), by an absolute offset
@@ -20,13 +20,13 @@ const OTHERS = CPUS.filter(({ arch }) => arch === 'aarch64' || arch === 'riscv64
  * file by its store path, its own path, argv[0], what a library has to say.
  */
 const PROGRAM = (data: string) => `
-  #include <elf.h>
+  #include <link.h>
   #include <math.h>
   #include <stdio.h>
   #include <stdlib.h>
   #include <string.h>
   #include <unistd.h>
-  struct { char mark[16]; long offset; } volatile place = { "{offset of data}", 0x1122334455667788 };
+  struct { char mark[16]; long long offset; } volatile place = { "{offset of data}", 0x1122334455667788 };
   static char *bytes; static long size;
   static const char *data = "${data}/share/text";
   static void show(const char *how, long at) { printf("%s: %.12s\\n", how, at > 0 && at < size ? bytes + at : "nothing"); }
@@ -36,11 +36,11 @@ const PROGRAM = (data: string) => `
     bytes = calloc(1, (size = ftell(self)) + 16);
     rewind(self);
     if (fread(bytes, 1, size, self) != size) return 1;
-    long back = 0;
+    long long back = 0;
     if (!memcmp(bytes + size - 8, "TRAILER!", 8)) memcpy(&back, bytes + size - 16, 8);
     show("trailer", size - back);
     show("absolute", place.offset);
-    Elf64_Ehdr *e = (void *)bytes;
+    ElfW(Ehdr) *e = (void *)bytes;
     show("sections", e->e_shoff + (long)e->e_shnum * e->e_shentsize);
     for (long at = size - 22; at > 0; at--)
       if (!memcmp(bytes + at, "PK\\5\\6", 4)) { unsigned back; memcpy(&back, bytes + at + 12, 4); show("zip", at - back); break; }

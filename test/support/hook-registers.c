@@ -21,6 +21,15 @@ int main(void)
 		"mov %%rbp, %%rsp\n\tpop %%rbp"
 		: : "r"(function), "r"(seen)
 		: "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "memory", "cc");
+#elif defined __i386__
+	count = 2;
+	__asm__ volatile("mov $100, %%ecx\n\tmov $101, %%edx\n\tcall *%0\n\tmov %%ecx, (%1)\n\tmov %%edx, 4(%1)"
+		: : "S"(function), "D"(seen) : "eax", "ecx", "edx", "memory", "cc");
+#elif defined __arm__
+	count = 4;
+	__asm__ volatile("mov r4, %0\n\tmov r5, %1\n\tmov r0, #100\n\tmov r1, #101\n\tmov r2, #102\n\tmov r3, #103\n\t"
+		"blx r4\n\tstm r5, {r0-r3}"
+		: : "r"(function), "r"(seen) : "r0", "r1", "r2", "r3", "r4", "r5", "r12", "lr", "memory", "cc");
 #else
 	count = 17;
 	__asm__ volatile("mov x19, %0\n\tmov x20, %1\n\t"
@@ -35,6 +44,9 @@ int main(void)
 	for (int i = 0; i < count; i++)
 		wrong += seen[i] != 100ul + (unsigned long)i;
 	const unsigned char *code = function;
+#ifdef __arm__
+	code -= (unsigned long)function & 1; /* Thumb code */
+#endif
 	printf("%s %d %d %d\n", path, wrong, code[0], code[3]);
 	return wrong;
 }

@@ -1,5 +1,5 @@
 /**
- * Launchers to run: launcher.c compiled as its head says, a program that executes another with any argv and environment
+ * Launchers to run: as build.sh makes them of launcher.c, a program that executes another with any argv and environment
  * (Node passes neither duplicates nor bytes that are no UTF-8), and one that prints what it was given. A compiler or
  * emulator that is not there is a failed test.
  */
@@ -8,30 +8,11 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type LaunchTemplate, nativeLauncher } from '../../src/entry/launcher.ts'
+import { PREBUILT } from '../../src/entry/prebuilt.ts'
 
-export type Arch = 'x86_64' | 'aarch64' | 'riscv64'
-
-const SOURCE = 'src/entry/launcher.c'
-
-/** launcher.c, compiled by the command in it. */
-export function compileLauncher(arch: Arch, directory: string): Buffer {
-  const command = / {3}(gcc -std[\s\S]*?-o launcher) launcher\.c/.exec(readFileSync(SOURCE, 'utf8'))![1]!
-  const [, ...flags] = command.replaceAll('\n *', ' ').split(/\s+/)
-  const output = join(directory, `launcher-${arch}`)
-  flags.splice(flags.indexOf('-o'), 2)
-  // gcc knows some of its flags on x86 only.
-  const known = arch === 'riscv64' ? [...RISCV, ...flags.filter(flag => !flag.startsWith('-fcf-'))] : flags
-  execFileSync(compiler(arch), [...known, '-o', output, SOURCE])
-  return readFileSync(output)
-}
-
-const compiler = (arch: Arch): string => (arch === 'x86_64' ? 'gcc' : `${arch}-linux-gnu-gcc`)
-/** As build.sh has them. */
-const RISCV = ['-march=rv64imac', '-mabi=lp64', '-mcmodel=medany', '-mno-relax', '-msmall-data-limit=0'].concat([
-  '-mno-riscv-attribute',
-  '-Wa,-mno-arch-attr',
-  '-Wl,--no-relax',
-])
+/** For each CPU the emulator of its programs. */
+const EMULATORS = { x86_64: '', aarch64: 'aarch64', riscv64: 'riscv64', i686: 'i386', arm: 'arm' } as const
+export type Arch = keyof typeof EMULATORS
 
 /** What a program was given, as byte strings; the environment in order. */
 export interface Given {
@@ -55,13 +36,14 @@ export interface Outcome {
   readonly stderr: string
 }
 
+export const compiled = (arch: Arch): Buffer => Buffer.from(PREBUILT[arch].launcher, 'base64')
+
 /** A directory with the programs above, to be removed after the tests. Paths are byte strings. */
 export class Laboratory {
   readonly path: string
   /** Prints what it was given; static, so that no environment bothers it. */
   readonly printer: string
   readonly #caller: string
-  readonly #compiled = new Map<Arch, Buffer>()
   #count = 0
 
   constructor() {
@@ -81,14 +63,6 @@ export class Laboratory {
     return program
   }
 
-  compiled(arch: Arch): Buffer {
-    const known = this.#compiled.get(arch)
-    if (known) return known
-    const blob = compileLauncher(arch, this.path)
-    this.#compiled.set(arch, blob)
-    return blob
-  }
-
   /** A new root with the printer in it at `printer`. */
   root(name = `root-${this.#count++}`): string {
     const root = `${this.path}/${name}`
@@ -105,13 +79,13 @@ export class Laboratory {
 
   /** The launcher of a template at its place below a root; its path. */
   launcher(root: string, template: LaunchTemplate, arch: Arch = 'x86_64'): string {
-    return this.put(`${root}/${template.at}`, nativeLauncher(template, this.compiled(arch)))
+    return this.put(`${root}/${template.at}`, nativeLauncher(template, compiled(arch)))
   }
 
   /** Executes a file by path, without PATH, through the emulator for another CPU. */
   run(path: string, { argv = [path], environment = [], directory = '/' }: Call = {}, arch: Arch = 'x86_64'): Outcome {
     // The emulator takes argv[0] as an option.
-    const emulator = `/usr/bin/qemu-${arch}-static`
+    const emulator = `/usr/bin/qemu-${EMULATORS[arch]}-static`
     const [file, all] =
       arch === 'x86_64' ? [path, argv] : [emulator, [emulator, '-0', argv[0]!, path, ...argv.slice(1)]]
     const { status, signal, stdout, stderr, error } = spawnSync(this.#caller, [], {

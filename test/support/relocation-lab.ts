@@ -4,15 +4,10 @@ import { join } from 'node:path'
 import { PT } from '../../src/elf/constants.ts'
 import type { LoaderPlace } from '../../src/elf/facts.ts'
 import { isElf, parseElf } from '../../src/elf/parse.ts'
-import { injectStub, STUB_ARCH } from '../../src/entry/inject.ts'
-import { PREBUILT } from '../../src/entry/prebuilt.ts'
-import {
-  debugStateOf,
-  encodeRelocations,
-  libraryKey,
-  type RelocatedFile,
-  type RelocatedSite,
-} from '../../src/entry/relocations.ts'
+import { blobOf, entryCpu } from '../../src/entry/cpus.ts'
+import { debugStateOf } from '../../src/entry/hook.ts'
+import { injectStub } from '../../src/entry/inject.ts'
+import { encodeRelocations, libraryKey, type RelocatedFile, type RelocatedSite } from '../../src/entry/relocations.ts'
 import { bufferSource } from '../../src/io/bytes.ts'
 import { type Said, say } from './stub-lab.ts'
 
@@ -70,7 +65,7 @@ export function relocate(
   const program = join(bundle, 'bin/prog')
   const bytes = readFileSync(program)
   const facts = parseElf(bufferSource(bytes), program)
-  const stub = Buffer.from(PREBUILT[STUB_ARCH[facts.machine]!]!.stub, 'base64')
+  const stub = blobOf(entryCpu(facts)!, 'stub')
   const sites = [...sitesOf(bytes), ...more.map(address => ({ address, link: LINK }))]
   writeFileSync(program, injectStub(bytes, facts, stub, loader, { program: 7 }))
   const files = [...libraries, loader.path]

@@ -127,7 +127,7 @@ enum { DESCRIPTOR = 7, TABLE, MEM, ALIAS };
 /* The bundle's table of relocations: none, one that is whole, one that is not. */
 static enum { NONE, WHOLE, DAMAGED } has_table;
 static u64 table_words[2048], table_words_count;
-static int mem_errno;
+static int mem_errno, mem_is_elsewhere;
 /* A bit for each of TABLE, MEM and ALIAS that is open. */
 static int others_open;
 
@@ -537,8 +537,8 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		descriptor_open = 0;
 		return 0;
 	case NR_pwrite64: {
-		if (a != MEM)
-			wrong("pwrite64 to %ld", a);
+		if (a != MEM || mem_is_elsewhere)
+			wrong("pwrite64 to %ld, which is%s the memory", a, mem_is_elsewhere ? " not" : "");
 		u64 at = (u64)d & -page, end = whole(d + c);
 		size_t first = place(at, end - at, "pwrite64");
 		for (u64 i = 0; i < (end - at) / SMALL; i++) {
@@ -566,6 +566,18 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 	case NR_newfstatat:
 		return do_stat(a, (char *)b, (u64 *)c, d);
 	case NR_pread64:
+		if (a == MEM) {
+			size_t at = place((u64)d & -page, whole(d + c) - ((u64)d & -page), "pread64") + (size_t)((u64)d & (page - 1)) / SMALL;
+			for (u64 i = 0; i * SMALL < ((u64)d & (SMALL - 1)) + (u64)c; i++)
+				if (mapped[at + i] < 2)
+					return -EIO;
+			if (mem_is_elsewhere && chance(30))
+				return -EIO;
+			memcpy((char *)b, (char *)d, c);
+			if (mem_is_elsewhere)
+				((char *)b)[below((u64)c)] ^= 1;
+			return c;
+		}
 		if (a == TABLE) {
 			u64 size = table_words_count * 8;
 			if ((u64)c > size)
@@ -1269,6 +1281,7 @@ static void one(void)
 
 	has_table = chance(60) ? WHOLE : chance(50) ? NONE : DAMAGED;
 	mem_errno = chance(50) ? 0 : EACCES;
+	mem_is_elsewhere = chance(20);
 	images[PROGRAM].number = below(chance(50) ? 4 : 1u << 31);
 	config.number = has_own && chance(60) ? (uint32_t)images[PROGRAM].number + 1 : chance(60) ? 0xffffffff : 0;
 	if (!config.number)

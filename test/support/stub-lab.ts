@@ -6,8 +6,10 @@ import { expect } from 'vitest'
 import { checkInjected } from '../../src/apply/fidelity.ts'
 import type { LoaderPlace } from '../../src/elf/facts.ts'
 import { parseElf } from '../../src/elf/parse.ts'
-import { injectStub, STUB_ARCH, type StubRefusal, stubRefusal } from '../../src/entry/inject.ts'
-import { PREBUILT } from '../../src/entry/prebuilt.ts'
+import { SECTION_TABLE } from '../../src/elf/sections.ts'
+import { writeHalf, writeWord } from '../../src/elf/words.ts'
+import { blobOf, entryCpu } from '../../src/entry/cpus.ts'
+import { injectStub, type StubRefusal, stubRefusal } from '../../src/entry/inject.ts'
 import { bufferSource } from '../../src/io/bytes.ts'
 
 export const SUPPORT = resolve(import.meta.dirname)
@@ -23,7 +25,7 @@ export function inject(file: string, loader: LoaderPlace): void {
   const bytes = readFileSync(file)
   const facts = parseElf(bufferSource(bytes), file)
   expect(stubRefusal(bufferSource(bytes), facts), file).toBeNull()
-  const stub = Buffer.from(PREBUILT[STUB_ARCH[facts.machine]!]!.stub, 'base64')
+  const stub = blobOf(entryCpu(facts)!, 'stub')
   const injected = injectStub(bytes, facts, stub, loader)
   expect(checkInjected(file, bytes, injected, loader), file).toEqual([])
   writeFileSync(file, injected)
@@ -89,8 +91,10 @@ export const sayInEmptyRoot = (
 export function dropSections(file: string): void {
   const bytes = readFileSync(file)
   const facts = parseElf(bufferSource(bytes), file)
-  bytes.writeBigUInt64LE(0n, 40)
-  bytes.writeUInt32LE(0, 60)
+  const { offset, count, names } = SECTION_TABLE[facts.class]
+  writeWord(bytes, offset, 0, facts)
+  writeHalf(bytes, count, 0, facts)
+  writeHalf(bytes, names, 0, facts)
   const end = Math.max(...facts.segments.map(s => s.offset + s.filesz))
   writeFileSync(file, bytes.subarray(0, end))
 }

@@ -14,6 +14,7 @@ import {
   Process,
   sameMachine,
 } from '../../elf/search.ts'
+import { entryCpu } from '../../entry/cpus.ts'
 import { sidecarPath } from '../../entry/sidecar.ts'
 import type { MachOFacts } from '../../macho/facts.ts'
 import type { MachODisk } from '../../macho/search.ts'
@@ -146,13 +147,9 @@ export function checkClosure(tree: BundleTree, programs: readonly BundledProgram
     const { stub } = program.facts
     if (stub !== null && disk.open(`${disk.root}/${elf}${'/..'.repeat(stub.up + 1)}/${stub.path}`)?.path !== ld.path)
       findings.push({ code: 'interp-unresolved', severity: 'error', file: elf, interp: stub.path })
-    if (program.facts.bootstrap !== null && !tree.names.has(sidecarPath(program.facts.arch)))
-      findings.push({
-        code: 'interp-unresolved',
-        severity: 'error',
-        file: elf,
-        interp: sidecarPath(program.facts.arch),
-      })
+    const sidecar = sidecarPath(entryCpu(program.facts)?.name ?? program.facts.arch)
+    if (program.facts.bootstrap !== null && !tree.names.has(sidecar))
+      findings.push({ code: 'interp-unresolved', severity: 'error', file: elf, interp: sidecar })
     const process = new Process(program, ld, NOTHING, disk)
     processes.push(process)
     linkMaps.set(elf, relative(process.linkMap, disk.root))
