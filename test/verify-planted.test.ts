@@ -234,12 +234,12 @@ const PLANTS: readonly Plant[] = [
     make: compiled(MAIN, '-g', '-gz=zlib', `-fdebug-prefix-map=${work}=/nix/store/${'x'.repeat(300)}`),
     want: ['store-reference app contents .debug_line_str'],
   },
-  { what: 'xz', make: packed('gzip x; xz -c x.gz > $1/a.xz'), want: ['container-unread a.xz opaque xz'] },
+  { what: 'xz', make: packed('seq 500 >> x; xz -c x > $1/a.xz'), want: ['container-unread a.xz opaque xz'] },
   { what: 'bzip2', make: packed('gzip x; bzip2 -c x.gz > $1/a.bz2'), want: ['container-unread a.bz2 opaque bzip2'] },
-  { what: 'zstd', make: packed('gzip x; zstd -qc x.gz > $1/a.zst'), want: ['container-unread a.zst opaque zstd'] },
+  { what: 'zstd', make: packed('seq 500 >> x; zstd -qc x > $1/a.zst'), want: ['container-unread a.zst opaque zstd'] },
   {
     what: 'xz in a zip',
-    make: packed('gzip x; xz -c x.gz > x.xz; zip -q $1/a.zip x.xz'),
+    make: packed('seq 500 >> x; xz -c x > x.xz; zip -q $1/a.zip x.xz'),
     want: ['container-unread a.zip opaque xz'],
   },
   {
@@ -250,7 +250,7 @@ const PLANTS: readonly Plant[] = [
   {
     what: 'cpio',
     make: packed('gzip -n x; echo x.gz | cpio -o -H newc --quiet > $1/a'),
-    want: ['container-unread a opaque cpio'],
+    want: ['container-unread a opaque cpio', 'store-reference a!gzip contents gzip at 116'],
   },
   // Files of other tools (packed/README.md).
   ...(

@@ -3,7 +3,7 @@
  * Fedora keeps in xz.
  */
 import type { ByteSource } from '../io/bytes.ts'
-import { readSections, SHT } from './sections.ts'
+import { type Section, SHT } from './sections.ts'
 
 export interface PackedSection {
   readonly name: string
@@ -21,11 +21,12 @@ const ELFCOMPRESS: Readonly<Record<number, 'zlib' | 'zstd'>> = { 1: 'zlib', 2: '
 /** Before there was SHF_COMPRESSED: `ZLIB` and the size, in sections named `.zdebug_*`. */
 const OLD_HEADER = 12
 
-export function packedSections(source: ByteSource): PackedSection[] {
+/** @param sections all of the file's */
+export function packedSections(source: ByteSource, sections: readonly Section[]): PackedSection[] {
   const ident = source.read(0, 6)
   const [wide, little] = [ident[4] === 2, ident[5] === 1]
   const header = wide ? 24 : 12
-  return readSections(source, { class: wide ? 64 : 32, little }).flatMap((section): PackedSection[] => {
+  return sections.flatMap((section): PackedSection[] => {
     const { name, type, flags, offset, size } = section
     if (type === SHT.nobits || !(offset + size <= source.size)) return []
     if (name === '.gnu_debugdata') return [{ name, how: 'xz', offset, size, unpacked: 0 }]

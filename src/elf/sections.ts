@@ -80,6 +80,12 @@ export function readSections(source: ByteSource, shape: Shape): readonly Section
   return sections.map((section, i) => ({ ...section, name: stringAt(names, table.u32(i * place.size)) }))
 }
 
+/** The sections of a file that begins as an ELF file does. */
+export function sectionsOf(source: ByteSource): readonly Section[] {
+  const ident = source.read(0, 6)
+  return readSections(source, { class: ident[4] === 2 ? 64 : 32, little: ident[5] === 1 })
+}
+
 /** The table that the ELF header names, without the sections' names. */
 export function sectionTable(source: ByteSource, shape: Shape): SectionTable {
   const none = { sections: [], end: 0 }

@@ -14,8 +14,9 @@
 import { BundleError, LEAVE_OUT } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
 import { readGzip, readZlib, remakeStream, type Stream } from './gzip.ts'
-import { Budget, type ContainerLimits, LIMITS, type Problem, type ProblemCode, problem } from './inflate.ts'
+import { Budget, type ContainerLimits, LIMITS, type ProblemCode, problem } from './inflate.ts'
 import { type ContainerKind, containerKindOf, type OpaqueKind } from './kind.ts'
+import { ascending, headsIn, namedHeads, type PackedHead } from './packed-heads.ts'
 import type { Reference } from './reference.ts'
 import { ANY_HASH, type HashSet, ReferenceScanner } from './scan.ts'
 import { readMember, readZip, type Zip, type ZipMember } from './zip.ts'
@@ -75,12 +76,12 @@ class Look {
   into(names: readonly string[], bytes: Buffer, depth: number): ContainerScan['kind'] {
     const opened = open(bytes, this.#budget)
     if (opened === null) {
-      this.#streams(names, bytes, depth)
+      this.#streams(names, bytes, depth, false)
       return null
     }
     if ('code' in opened) {
       this.#problem(names, opened)
-      if (opened.code === 'opaque') this.#streams(names, bytes, depth)
+      if (opened.code === 'opaque') this.#streams(names, bytes, depth, true)
     } else if (depth > this.#budget.limits.depth) this.#problem(names, problem('too-deep'))
     else if (opened.kind === 'zip') this.#zip(names, bytes, opened, depth)
     else this.#member([...names, opened.name], opened.contents, depth)
@@ -100,8 +101,12 @@ class Look {
       this.#problem(names, problem('signed'))
   }
 
-  #streams(names: readonly string[], bytes: Buffer, depth: number): void {
-    for (const stream of streamsOf(bytes, this.#budget)) {
+  #streams(names: readonly string[], bytes: Buffer, depth: number, isNamed: boolean): void {
+    const { streams, others } = packedIn(bytes)
+    // What is in a file of a kind that is named is named with it.
+    if (!isNamed)
+      for (const { what, kind } of namedHeads(others)) this.#problem([...names, what], problem('opaque', kind))
+    for (const stream of zlibStreams(bufferSource(bytes), streams, this.#budget)) {
       if ('code' in stream) this.#problem(names, stream)
       else if (!stream.sure) this.#scanned([...names, nameOf(stream)], stream.contents)
       else if (depth <= this.#budget.limits.depth) this.#member([...names, nameOf(stream)], stream.contents, depth)
@@ -150,14 +155,17 @@ class Look {
 
 const ENOUGH = new Error('enough references')
 
-function streamsOf(bytes: Buffer, budget: Budget): Iterable<ZlibStream | Problem> {
-  const heads = new ZlibHeads()
-  heads.push(bytes)
-  return zlibStreams(bufferSource(bytes), heads.found, budget)
+/** What is packed in a file of another kind: zlib and gzip streams, and heads of what is not looked into. */
+function packedIn(bytes: Buffer): { streams: number[]; others: PackedHead[] } {
+  const zlib = new ZlibHeads()
+  zlib.push(bytes)
+  const heads = headsIn(bytes)
+  const gzip = heads.filter(h => h.kind === 'gzip').map(h => h.offset)
+  return { streams: ascending(zlib.found, gzip), others: heads.filter(h => h.kind !== 'gzip') }
 }
 
 /** Streams have no names; where they begin tells them apart. */
-const nameOf = ({ offset }: ZlibStream): string => `zlib at ${offset}`
+const nameOf = ({ format, offset }: ZlibStream): string => `${format} at ${offset}`
 
 /** Directories are members without contents. */
 const isFile = (member: ZipMember): boolean => !(member.name.endsWith('/') && member.size === 0 && member.packed === 0)
@@ -242,7 +250,7 @@ class Rewrite {
   /** Each stream is as long afterwards as it was: whoever says where they begin is right. */
   #streams(names: readonly string[], bytes: Buffer, depth: number): Buffer {
     let changed: Buffer | null = null
-    for (const stream of streamsOf(bytes, this.#budget)) {
+    for (const stream of zlibStreams(bufferSource(bytes), packedIn(bytes).streams, this.#budget)) {
       if ('code' in stream) continue
       const { offset, length, contents, sure } = stream
       const path = [...names, nameOf(stream)]

@@ -76,6 +76,9 @@ export function readGzip(bytes: Buffer, budget: Budget): Stream | Failure {
   }
 }
 
+/** Where the stream begins behind the gzip header at the start of these bytes; null for what is none. */
+export const gzipHeaderEnd = (bytes: Buffer): number | null => parseHeader(bytes, 0)?.end ?? null
+
 /** The name that a gzip file's header gives to the contents; `gzip` where it gives none. A byte string. */
 export const gzipName = (head: Buffer): string => parseHeader(head, 0)?.name || 'gzip'
 
@@ -142,10 +145,16 @@ function remakePart(bytes: Buffer, part: Part, before: Buffer, after: Buffer): B
   if (before.equals(after)) return bytes.subarray(part.start, part.trailer + TRAILER)
   const header = Buffer.from(bytes.subarray(part.start, part.data))
   const stream = deflate(after, GZIP_LEVELS[header[8]!] ?? zlib.constants.Z_DEFAULT_COMPRESSION)
-  const trailer = Buffer.alloc(TRAILER)
-  trailer.writeUInt32LE(crc32(after), 0)
-  trailer.writeUInt32LE(after.length, 4)
+  const trailer = gzipTrailer(after)
   return mendExtra(header, header.length + stream.length + TRAILER) ? Buffer.concat([header, stream, trailer]) : null
+}
+
+/** The checksum and the size behind a member's stream. */
+export function gzipTrailer(contents: Buffer): Buffer {
+  const trailer = Buffer.alloc(TRAILER)
+  trailer.writeUInt32LE(crc32(contents), 0)
+  trailer.writeUInt32LE(contents.length, 4)
+  return trailer
 }
 
 /**

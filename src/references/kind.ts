@@ -7,6 +7,7 @@
  */
 import type { ByteSource } from '../io/bytes.ts'
 import { isZlibHead } from './gzip.ts'
+import { crc32 } from './inflate.ts'
 import { endsAsZip } from './zip.ts'
 
 export type ContainerKind = 'gzip' | 'zip' | 'zlib'
@@ -47,6 +48,22 @@ const MAGIC = [
   ['vmdk', 'COWD'],
   // Kernels for U-Boot.
   ['uimage', '\x27\x05\x19\x56'],
+  // Flash memory: nodes that are packed each by itself.
+  ['ubi', 'UBI#\x01'],
+  ['ubifs', '\x31\x18\x10\x06'],
+  ['jffs2', '\x85\x19\x03\x20'],
+  ['jffs2', '\x85\x19\x01\xe0'],
+  ['jffs2', '\x85\x19\x02\xe0'],
+  ['zpaq', '7kSt\xa0\x31\x83\xd3\x8c\xb2\x28\xb0\xd3'],
+  ['zpaq', 'zPQ'],
+  ['rzip', 'RZIP'],
+  ['chm', 'ITSF\x03\0\0\0'],
+  // Mozilla's settings and bookmarks.
+  ['mozlz4', 'mozLz40\0'],
+  ['journal', 'LPKSHHRH'],
+  ['flatpak', 'flatpak\0'],
+  ['parquet', 'PAR1'],
+  ['orc', 'ORC\x0a'],
   // Chez Scheme packs objects with LZ4, and shifts the characters of strings by a bit.
   ['chez', '\0\0\0\0chez'],
 ] as const satisfies readonly (readonly [string, string])[]
@@ -54,16 +71,21 @@ const MAGIC = [
 export type OpaqueKind =
   | Exclude<(typeof MAGIC)[number][0], ContainerKind>
   | 'appimage'
+  | 'arj'
   | 'asar'
   | 'brotli'
+  | 'btrfs'
   | 'bzimage'
   | 'dmg'
   | 'erofs'
   | 'iso9660'
+  | 'lha'
   | 'lzma'
+  | 'ostree'
   | 'rcc'
   | 'rdb'
   | 'self-extractor'
+  | 'uki'
   | 'upx'
 
 /** So many bytes tell a kind. */
@@ -82,6 +104,8 @@ export function containerKindOf(source: ByteSource): ContainerKind | OpaqueKind 
 
 /** Where a volume of ISO 9660 says what it is: in its 17th sector (ECMA-119, 6.7.1). */
 const ISO = 16 * 2048 + 1
+/** In btrfs's first superblock. */
+const BTRFS = 0x10040
 /** The last block of a disk image of macOS. */
 const KOLY = 512
 /** A script that ends in an archive is no longer. In bytes. */
@@ -92,6 +116,7 @@ function kindFarIn(source: ByteSource, head: Buffer): OpaqueKind | null {
   const at = (offset: number, length: number): string => source.read(offset, length).toString('latin1')
   if (source.size > ISO + 2048 && at(ISO, 5) === 'CD001') return 'iso9660'
   if (source.size >= KOLY && at(source.size - KOLY, 4) === 'koly') return 'dmg'
+  if (source.size > BTRFS + 8 && at(BTRFS, 8) === '_BHRfS_M') return 'btrfs'
   return head.toString('latin1', 0, 2) === '#!' && isSelfExtractor(at(0, SCRIPT_MAX)) ? 'self-extractor' : null
 }
 
@@ -106,6 +131,8 @@ function isSelfExtractor(text: string): boolean {
 
 /** Formats without a magic number, which only a name shows (a byte string): what it promises is no text. */
 export function kindByName(name: string, head: Buffer): OpaqueKind | null {
+  // Objects of OSTree's archives: a header, then deflate (ostree-repo-file.c).
+  if (/\.filez$/.test(name) && !isText(head)) return 'ostree'
   if (/\.br$/i.test(name)) return isText(head) ? null : 'brotli'
   // R's database: a length, then the way of packing where it is not zlib (serialize.c, R_decompress2 and 3).
   return /\.rdb$/.test(name) && (head[4] === 0x32 || head[4] === 0x5a) ? 'rdb' : null
@@ -121,13 +148,23 @@ function strongKind(head: Buffer): ContainerKind | OpaqueKind | null {
   if (head.length >= KIND_HEAD && head.readUInt32LE(1024) === 0xe0f5e1e2) return 'erofs'
   // Electron's: four sizes, then the index as JSON.
   if (text.startsWith('\x04\0\0\0') && text.startsWith('{"files"', 16)) return 'asar'
+  if (/^..-l[hz][0-9s]-/s.test(text)) return 'lha'
+  if (text.startsWith('\x60\xea') && isArj(head)) return 'arj'
   if (/^[\x50-\x5f]\x2a\x4d\x18/.test(text)) return behindSkipped(head)
   if (head.toString('latin1', 0x202, 0x206) === 'HdrS' || /^MZ..zimg/s.test(text)) return 'bzimage'
+  // A kernel with what it starts from in sections of one program (systemd-stub).
+  if (text.startsWith('MZ') && head.includes('.linux\0\0') && head.includes('.osrel\0\0')) return 'uki'
   // Its header stands behind the program headers, or behind the sections' of a program for Windows.
   if (/^(?:\x7fELF|MZ)/.test(text) && head.includes('UPX!')) return 'upx'
   // Of Qt: whether any of its files is packed with zstd; what is packed with zlib is found (zlib-streams.ts).
   if (/^qres\0\0\0[\x03-\xff]/.test(text)) return (head[23]! & 4) !== 0 ? 'rcc' : null
   return MAGIC.find(([, magic]) => text.startsWith(magic))?.[0] ?? null
+}
+
+/** Its header: a size, and a checksum of so many bytes behind them. */
+function isArj(head: Buffer): boolean {
+  const size = head.length < 4 ? 0 : head.readUInt16LE(2)
+  return size >= 30 && 8 + size <= head.length && head.readUInt32LE(4 + size) === crc32(head.subarray(4, 4 + size))
 }
 
 /** zstd and lz4 have frames in common that hold nothing of theirs (RFC 8878, 3.1.2): pzstd begins with one. */

@@ -99,6 +99,23 @@ function findLast(bytes: Buffer): number {
   return -1
 }
 
+/** The largest zip that is looked for in another file. In bytes. */
+const WITHIN_MAX = 64 << 20
+
+/** The zip that begins at an offset of a file, and ends before its end; null where none does. */
+export function zipAt(source: ByteSource, offset: number): Buffer | null {
+  const bytes = source.read(offset, Math.min(WITHIN_MAX, source.size - offset))
+  for (
+    let at = bytes.indexOf(LAST_BYTES);
+    at >= 0 && at + LAST <= bytes.length;
+    at = bytes.indexOf(LAST_BYTES, at + 4)
+  ) {
+    const zip = bytes.subarray(0, at + LAST + bytes.readUInt16LE(at + 20))
+    if (readZip(zip)?.members.some(member => member.local === 0)) return zip
+  }
+  return null
+}
+
 /** A zip's members; null when the file does not end as a zip does, or its directory is damaged. */
 export function readZip(bytes: Buffer): Zip | null {
   const last = findLast(bytes)

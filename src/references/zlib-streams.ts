@@ -7,20 +7,25 @@
  * first byte is `x`, and its second one of four that make the pair a multiple of 31. Of random bytes one pair in 16,384 is
  * such a head; its first block tells nearly all of them apart (deflate-head.ts), and the rest do not unpack.
  *
+ * gzip files in others (packed-heads.ts says where) are streams as well, with more around them.
+ *
  * What unpacks to its end is a stream; where its checksum is wrong it is looked at and nothing more. Data of a PNG, which are cut in pieces, are
  * passed over: pictures are no containers of files.
  */
 import * as zlib from 'node:zlib'
 import type { ByteSource } from '../io/bytes.ts'
 import { mayBeDeflate } from './deflate-head.ts'
+import { gzipHeaderEnd, gzipTrailer } from './gzip.ts'
 import { type Budget, type Problem, problem } from './inflate.ts'
 
 const X = 0x78
+const GZIP = 0x1f
 /** The bytes that may follow it: levels of 0 to 3, without a dictionary. */
 const FOLLOWS = new Uint8Array(256)
 for (const byte of [0x01, 0x5e, 0x9c, 0xda]) FOLLOWS[byte] = 1
 const HEADER = 2
-const CHECKSUM = 4
+/** A gzip header with a long name. In bytes. */
+const GZIP_HEADER_MAX = 1024
 /** Bytes behind an `x` that are looked at one by one before the next one is searched for: where there are many. */
 const NEAR = 8
 /** So many bytes are tried to unpack when a head is met. With fewer at hand it is left to later. */
@@ -33,6 +38,7 @@ const TOO_LARGE = 'too large'
 
 /** A stream that was unpacked. */
 export interface ZlibStream {
+  readonly format: 'zlib' | 'gzip'
   /** Of its head, in the file. */
   readonly offset: number
   /** Its bytes in the file, with head and checksum. */
@@ -99,7 +105,7 @@ function inflated(bytes: Buffer, most: number): { contents: Buffer; taken: numbe
 }
 
 /**
- * The streams that begin at these heads, in the order of the file, each with its contents; what is inside of one is passed
+ * The streams that begin at these heads (ascending), in the order of the file, each with its contents; what is inside of one is passed
  * over. A problem stands for one that is too large, and is the last where the budget is used up.
  */
 export function* zlibStreams(
@@ -118,13 +124,31 @@ export function* zlibStreams(
   }
 }
 
+/** What stands around a stream. */
+interface Format {
+  readonly format: 'zlib' | 'gzip'
+  /** Bytes before the stream. */
+  readonly header: number
+  /** What stands behind one of these contents. */
+  readonly trailer: (contents: Buffer) => Buffer
+}
+
+function formatOf(head: Buffer): Format | null {
+  if (head[0] !== GZIP) return { format: 'zlib', header: HEADER, trailer: adler32 }
+  const header = gzipHeaderEnd(head)
+  return header === null ? null : { format: 'gzip', header, trailer: gzipTrailer }
+}
+
 /** The stream at `offset`; null when there is none. */
 function readStream(source: ByteSource, offset: number, budget: Budget): ZlibStream | Problem | null {
-  const rest = source.size - offset - HEADER
+  const around = formatOf(source.read(offset, GZIP_HEADER_MAX))
+  if (around === null) return null
+  const { format, header, trailer } = around
+  const rest = source.size - offset - header
   const { member, small, ratio } = budget.limits
   for (const window of WINDOWS) {
     const size = Math.min(window, rest, member)
-    const bytes = source.read(offset + HEADER, size)
+    const bytes = source.read(offset + header, size)
     const most = Math.min(member, Math.max(small, size * ratio))
     const read = mayBeDeflate(bytes, 0) ? inflated(bytes, most) : null
     if (read === null) return budget.spend(size * FAILED) ? null : problem('too-large')
@@ -135,9 +159,10 @@ function readStream(source: ByteSource, offset: number, budget: Budget): ZlibStr
     // Of what is cut short, what there is counts.
     if (read.taken < size || size === rest) {
       if (!budget.spend(read.contents.length)) return problem('too-large')
-      const length = Math.min(HEADER + read.taken + CHECKSUM, source.size - offset)
-      const checksum = source.read(offset + HEADER + read.taken, CHECKSUM)
-      return { offset, length, contents: read.contents, sure: checksum.equals(adler32(read.contents)) }
+      const wanted = trailer(read.contents)
+      const length = Math.min(header + read.taken + wanted.length, source.size - offset)
+      const sure = source.read(offset + header + read.taken, wanted.length).equals(wanted)
+      return { format, offset, length, contents: read.contents, sure }
     }
     if (size === member) return problem('too-large')
   }
@@ -148,10 +173,13 @@ function readStream(source: ByteSource, offset: number, budget: Budget): ZlibStr
  * A stream of these contents that is `length` bytes long and begins as `bytes` do; null where they do not fit. Behind the
  * contents stand blocks of nothing, which unpack to nothing: so nothing moves in the file around.
  */
-export function streamOfLength(contents: Buffer, length: number, head: Buffer): Buffer | null {
-  const room = length - HEADER - CHECKSUM
-  const checksum = adler32(contents)
-  const made = (...parts: readonly Buffer[]): Buffer => Buffer.concat([head.subarray(0, HEADER), ...parts, checksum])
+export function streamOfLength(contents: Buffer, length: number, bytes: Buffer): Buffer | null {
+  const around = formatOf(bytes)
+  if (around === null) return null
+  const checksum = around.trailer(contents)
+  const room = length - around.header - checksum.length
+  const made = (...parts: readonly Buffer[]): Buffer =>
+    Buffer.concat([bytes.subarray(0, around.header), ...parts, checksum])
   for (const strategy of STRATEGIES)
     for (const level of LEVELS) {
       const options = { level, strategy, memLevel: 9 }
@@ -177,7 +205,7 @@ function adler32(bytes: Buffer): Buffer {
     a %= 65521
     b %= 65521
   }
-  const checksum = Buffer.alloc(CHECKSUM)
+  const checksum = Buffer.alloc(4)
   checksum.writeUInt32BE(b * 65536 + a)
   return checksum
 }

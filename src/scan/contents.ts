@@ -2,7 +2,10 @@
  * What is read of a file's contents when it comes into the graph (scan.ts), besides its facts: references, what is packed
  * in it, what it wraps.
  */
+import { dataRanges } from '../elf/data-ranges.ts'
+import { isElf } from '../elf/parse.ts'
 import { hasPayload } from '../elf/payload.ts'
+import { sectionsOf } from '../elf/sections.ts'
 import type { Wrapper } from '../entry/launcher.ts'
 import { pieces, stat, withFile } from '../io/store.ts'
 import { isMachOProgram } from '../macho/facts.ts'
@@ -20,6 +23,7 @@ import {
   type ProblemCode,
   scanContainer,
 } from '../references/containers.ts'
+import { headsInProgram, PackedHeads } from '../references/packed-heads.ts'
 import type { Reference } from '../references/reference.ts'
 import { ANY_HASH, type HashSet, ReferenceScanner } from '../references/scan.ts'
 import { ZlibHeads } from '../references/zlib-streams.ts'
@@ -36,7 +40,7 @@ export interface ReadBytes {
   readonly references: Reference[]
   /** Whether no byte of it is NUL. */
   readonly text: boolean
-  /** Whether zlib streams may lie in it. */
+  /** Whether something packed may lie in it. */
   readonly packed: boolean
   /** Whether it was asked for any hash, and it holds what may be one. */
   readonly anyHash: boolean
@@ -48,7 +52,9 @@ export interface ReadBytes {
 export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
   const references: Reference[] = []
   const heads = new ZlibHeads()
+  const files = new PackedHeads()
   const apart = new ApartSearch()
+  let packed = false
   let text = true
   let anyHash = false
   withFile(path, source => {
@@ -59,16 +65,20 @@ export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
         scanner.ignoreHashes()
       }
     })
+    const isProgram = isElf(source.read(0, 4))
+    packed = isProgram && headsInProgram(source, dataRanges(source, sectionsOf(source))).length > 0
     for (const piece of pieces(source)) {
       text &&= !piece.includes(0)
       scanner.push(piece)
       apart.push(piece)
       heads.push(piece)
+      if (!isProgram) files.push(piece)
     }
     scanner.end()
+    packed ||= heads.found.length > 0 || files.end().length > 0
   })
   references.sort((a, b) => a.offset - b.offset)
-  return { references, text, packed: heads.found.length > 0, anyHash, apart: apart.found }
+  return { references, text, packed, anyHash, apart: apart.found }
 }
 
 /** A file that is larger is not looked into for pieces. In bytes. */

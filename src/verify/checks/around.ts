@@ -3,10 +3,13 @@
  * file that are packed, what programs say of themselves, data behind their end.
  */
 import { singleOf } from '../../archive/single.ts'
+
+import { dataRanges } from '../../elf/data-ranges.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
 import { type PackedSection, packedSections } from '../../elf/packed-sections.ts'
 import { isElf } from '../../elf/parse.ts'
 import { hasEntry, hasPayload } from '../../elf/payload.ts'
+import { type Section, sectionsOf } from '../../elf/sections.ts'
 import type { ByteSource } from '../../io/bytes.ts'
 import type { MachOFacts } from '../../macho/facts.ts'
 import { holdsMachO } from '../../macho/parse.ts'
@@ -14,6 +17,7 @@ import type { Finding } from '../../model/findings.ts'
 import { type ContainerKind, containerKindOf, KIND_HEAD, kindByName, LIMITS } from '../../references/containers.ts'
 import { type Budget, type Problem, problem } from '../../references/inflate.ts'
 import type { OpaqueKind } from '../../references/kind.ts'
+import { confirmed, headsInProgram, type PackedHead } from '../../references/packed-heads.ts'
 import { checkImage, machOFactsOf } from './macho.ts'
 import { factsOf, partsOf } from './parts.ts'
 
@@ -36,6 +40,10 @@ export interface Sight {
   readonly partOf: ((offset: number) => string | null) | undefined
   /** Whether what is packed at an offset was looked into. */
   told(at: number): boolean
+  /** Whether the file as a whole is read as what it is, or named: what is packed in it is told with it. */
+  readonly isKnown: boolean
+  /** What is packed in it and shows by its head. */
+  readonly heads: readonly PackedHead[]
 }
 
 /** How a file is seen. */
@@ -50,12 +58,18 @@ export interface View {
   /** Whether zstd is unpacked: of layers. */
   readonly zstd: boolean
   readonly holdsReferences: boolean
+  /** Those that its bytes showed; of an ELF file they are looked for. */
+  readonly heads: readonly PackedHead[]
 }
 
-export function lookAround({ names, source, kind, facts, zstd, holdsReferences }: View, looking: Looking): Sight {
+export function lookAround(
+  { names, source, kind, facts, zstd, holdsReferences, heads }: View,
+  looking: Looking,
+): Sight {
   const file = names.join('!')
   const elf = isElf(source.read(0, 16))
-  const told = elf ? sections(names, source, looking) : []
+  const all = elf ? sectionsOf(source) : []
+  const told = sections(names, source, all, looking)
   const full =
     kind === 'tar' || kind === 'gzip'
       ? kind
@@ -72,6 +86,8 @@ export function lookAround({ names, source, kind, facts, zstd, holdsReferences }
     facts: facts ? factsIn(source, elf, file, looking) : null,
     partOf: holdsReferences ? partsOf(source, file) : undefined,
     told: at => told.some(({ offset, size }) => at >= offset && at < offset + size),
+    isKnown: full !== null && full !== 'zip' && full !== 'zlib',
+    heads: elf ? headsInProgram(source, dataRanges(source, all)) : confirmed(source, heads),
   }
 }
 
@@ -89,8 +105,13 @@ function factsIn(source: ByteSource, elf: boolean, file: string, looking: Lookin
   return image
 }
 
-function sections(names: readonly string[], source: ByteSource, looking: Looking): PackedSection[] {
-  const packed = packedSections(source)
+function sections(
+  names: readonly string[],
+  source: ByteSource,
+  all: readonly Section[],
+  looking: Looking,
+): PackedSection[] {
+  const packed = packedSections(source, all)
   for (const { name, how, offset, size, unpacked } of packed) {
     const path = [...names, name]
     if (how !== 'zlib') looking.problem(path, problem('opaque', how))

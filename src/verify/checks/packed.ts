@@ -14,6 +14,7 @@ import { BLOCK } from '../../archive/tar.ts'
 import { type ArchiveMember, readTar, tarMembersOf } from '../../archive/untar.ts'
 import { unzip } from '../../archive/unzip.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
+import { isElf } from '../../elf/parse.ts'
 import { BundleError } from '../../errors.ts'
 import type { ByteSource } from '../../io/bytes.ts'
 import { each, type Task, wait } from '../../io/task.ts'
@@ -23,8 +24,10 @@ import { ApartSearch } from '../../references/apart.ts'
 import { containerKind, KIND_HEAD, LIMITS } from '../../references/containers.ts'
 import { gzipName, readGzip, readZlib } from '../../references/gzip.ts'
 import { Budget, type Problem, problem } from '../../references/inflate.ts'
+import { ascending, namedHeads, type PackedHead, PackedHeads } from '../../references/packed-heads.ts'
 import type { Reference } from '../../references/reference.ts'
-import { ZlibHeads, zlibStreams } from '../../references/zlib-streams.ts'
+import { zipAt } from '../../references/zip.ts'
+import { ZlibHeads, type ZlibStream, zlibStreams } from '../../references/zlib-streams.ts'
 import { type Kind, type Looking, lookAround } from './around.ts'
 import type { SeenMember } from './image-root.ts'
 import { checkNames, type Forbidden, grouped, References } from './references.ts'
@@ -82,6 +85,7 @@ interface Seen {
   readonly found: readonly Reference[]
   readonly apart: ApartSearch
   readonly heads: ZlibHeads
+  readonly files: PackedHeads
   readonly tooMany: boolean
   readonly sha256: string | null
   /** Findings that there were before. */
@@ -120,11 +124,13 @@ class Look implements Looking {
     const references = new References(this.#forbidden)
     const apart = new ApartSearch()
     const heads = new ZlibHeads()
+    const files = new PackedHeads()
     const before = this.findings.length
     if (isWhole) {
       const found = references.of(contents)
       apart.push(contents)
       heads.push(contents)
+      if (!isElf(contents)) files.push(contents)
       const kind = this.#kindOf(names, contents.subarray(0, KIND_HEAD), contents.length)
       try {
         yield* this.#unpack(names, kind, contents.subarray(0, KIND_HEAD), contents, () => contents.length, depth)
@@ -132,16 +138,19 @@ class Look implements Looking {
         this.problem(names, problemOf(error))
       }
       const sha256 = names.length === 1 && this.#wanted.digest ? digestOf('sha256', contents) : null
-      const seen = { found, apart, heads, tooMany: references.tooMany, sha256, before }
+      const seen = { found, apart, heads, files, tooMany: references.tooMany, sha256, before }
       return yield* this.#end(entry, kind, seen, new Kept(null), contents, depth)
     }
     const kept = new Kept(entry.path)
+    let elf: boolean | null = null
     const input = new Input(contents, piece => {
       hash?.update(piece)
       references.push(piece)
       apart.push(piece)
       heads.push(piece)
-      if (heads.found.length > 0) kept.hold()
+      elf ??= isElf(piece)
+      if (!elf) files.push(piece)
+      if (heads.found.length > 0 || files.any) kept.hold()
       kept.push(piece)
     })
     const peeked = yield* wait(peek(input.pieces(), KIND_HEAD))
@@ -160,7 +169,15 @@ class Look implements Looking {
       this.findings.push(...grouped(names.join('!'), 'contents', found))
       throw input.error
     }
-    const seen = { found, apart, heads, tooMany: references.tooMany, sha256: hash?.digest('hex') ?? null, before }
+    const seen = {
+      found,
+      apart,
+      heads,
+      files,
+      tooMany: references.tooMany,
+      sha256: hash?.digest('hex') ?? null,
+      before,
+    }
     return yield* this.#end(entry, kind, seen, kept, whole, depth)
   }
 
@@ -173,19 +190,26 @@ class Look implements Looking {
   *#end(
     entry: Entry,
     kind: Kind,
-    { found, apart, heads, tooMany, sha256, before }: Seen,
+    { found, apart, heads, files, tooMany, sha256, before }: Seen,
     kept: Kept,
     whole: Buffer | null,
     depth: number,
   ): Task<Omit<Looked, 'findings'>> {
     const { names } = entry
     const [facts, zstd] = [depth === 1 && this.#wanted.facts, this.#isLayer(names)]
+    const shown = files.end()
     const random = kept.use(whole, source =>
-      lookAround({ names, source, kind, facts, zstd, holdsReferences: found.length > 0 }, this),
+      lookAround({ names, source, kind, facts, zstd, holdsReferences: found.length > 0, heads: shown }, this),
     )
     const around = random?.packed ? yield* this.#packed(names, random.packed, depth) : Number.POSITIVE_INFINITY
-    const streams = kind === 'tar' || kind === 'gzip' ? [] : heads.found.filter(at => at < around && !random?.told(at))
-    if (streams.length > 0) yield* this.#zlibStreams(names, kept.source(whole), streams, depth)
+    if (kind !== 'tar' && kind !== 'gzip') {
+      const within = (random?.heads ?? shown).filter(h => h.offset < around)
+      const gzip = within.filter(h => h.kind === 'gzip').map(h => h.offset)
+      const streams = ascending(heads.found, gzip).filter(at => at < around && !random?.told(at))
+      if (streams.length > 0) yield* this.#streams(names, kept.source(whole), streams, depth)
+      const others = within.filter(h => h.kind !== 'gzip')
+      if (!random?.isKnown) yield* this.#files(names, kept.source(whole), others, depth)
+    }
     if (random === null && (kind === 'zip' || kind === 'zlib')) this.problem(names, problem('too-large'))
     if (found.length > 0) {
       const own = this.#own(names, found, random?.partOf, this.findings.slice(before))
@@ -301,22 +325,40 @@ class Look implements Looking {
     this.findings.push(...grouped(names.join('!'), 'contents', references.end(), () => part))
   }
 
-  /** zlib streams that begin anywhere in a file of another kind. */
-  *#zlibStreams(
+  /** Files of other kinds that begin anywhere in a file: zips are looked into, where they are whole. */
+  *#files(
     names: readonly string[],
     source: ByteSource | null,
-    heads: readonly number[],
+    heads: readonly PackedHead[],
     depth: number,
   ): Task<void> {
+    const unread: PackedHead[] = []
+    let [end, tries] = [0, ZIPS_TRIED]
+    for (const head of heads) {
+      if (head.offset < end) continue
+      const zip = head.kind === 'zip' && source !== null && tries > 0 ? zipAt(source, head.offset) : null
+      if (zip === null) {
+        unread.push(head)
+        if (head.kind === 'zip') tries--
+      } else {
+        end = head.offset + zip.length
+        yield* this.#packed([...names, `zip at ${head.offset}`], zip, depth + 1)
+      }
+    }
+    for (const { what, kind } of namedHeads(unread)) this.problem([...names, what], problem('opaque', kind))
+  }
+
+  /** zlib and gzip streams that begin anywhere in a file of another kind. */
+  *#streams(names: readonly string[], source: ByteSource | null, heads: readonly number[], depth: number): Task<void> {
     if (source === null) return this.problem(names, problem('too-large'))
     for (const stream of zlibStreams(source, heads, this.budget)) {
       if ('code' in stream) this.problem(names, stream)
-      else if (!stream.sure) this.scan([...names, 'zlib'], `zlib at ${stream.offset}`, stream.contents)
+      else if (!stream.sure) this.scan([...names, stream.format], placeOf(stream), stream.contents)
       else if (depth > LIMITS.depth) return this.problem(names, problem('too-deep'))
       else {
         const before = this.findings.length
-        yield* this.file(inMemory([...names, 'zlib'], stream.contents), depth + 1)
-        const within = this.findings.splice(before).map(f => inPart(f, `zlib at ${stream.offset}`))
+        yield* this.file(inMemory([...names, stream.format], stream.contents), depth + 1)
+        const within = this.findings.splice(before).map(f => inPart(f, placeOf(stream)))
         this.findings.push(...within)
       }
     }
@@ -352,6 +394,11 @@ class Look implements Looking {
     return zip.start
   }
 }
+
+/** Members of zips that nothing lists, of which so many are looked for in a file. */
+const ZIPS_TRIED = 8
+
+const placeOf = ({ format, offset }: ZlibStream): string => `${format} at ${offset}`
 
 /** A finding in what is packed in a file, with the place of that. */
 const inPart = (finding: Finding, part: string): Finding =>
