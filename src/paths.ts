@@ -17,14 +17,21 @@ export type BundlePath = string & { readonly [brand]: 'bundle' }
 export const fromText = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
 
 /**
- * A byte string as a person can read it on one line: UTF-8 decoded; control characters, and all bytes when they
- * are no UTF-8, as `\xNN`.
+ * A byte string as a person can read it on one line: UTF-8 decoded; what a terminal would obey or a reader be misled by
+ * (control characters of one byte and of two, line separators, marks that turn the direction of text), and all bytes when
+ * they are no UTF-8, as `\xNN`.
  */
 export function toText(bytes: string): string {
   const utf8 = Buffer.from(bytes, 'latin1').toString('utf8')
-  const readable = utf8.includes('\ufffd') ? bytes.replace(/[\x80-\xff]/g, escaped) : utf8
-  return readable.replace(/[\x00-\x1f\x7f]/g, escaped)
+  return oneLine(utf8.includes('\ufffd') ? bytes.replace(/[\x80-\xff]/g, escaped) : utf8)
 }
+
+/** A person's text, which may be anybody's, in the same way. */
+export const oneLine = (text: string): string =>
+  text.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, c =>
+    [...fromText(c)].map(escaped).join(''),
+  )
+
 const escaped = (c: string): string => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`
 
 /** The directory that a bundle path lies in; empty for the bundle's root. */

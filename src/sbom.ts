@@ -13,7 +13,7 @@ import type { Staging } from './io/staging.ts'
 import type { Explained } from './model/explained.ts'
 import type { Contents, Contradiction, Sbom, SbomOptions } from './model/sbom.ts'
 import { identityOf } from './nix/store-path.ts'
-import { fromText, toText } from './paths.ts'
+import { fromText, oneLine, toText } from './paths.ts'
 import { throughLinks } from './plan/steps.ts'
 import { containerKind, KIND_HEAD } from './references/containers.ts'
 import { VERSION } from './version.ts'
@@ -84,7 +84,7 @@ export async function sbomOfBundle(
   const options = {
     ...asked,
     told,
-    maker: read.manifest.tool,
+    maker: oneLine(read.manifest.tool),
     tool: `storefree ${VERSION}`,
     timestamp: timestamp(),
   }

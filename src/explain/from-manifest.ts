@@ -7,7 +7,8 @@ import { MANIFEST, type Manifest, pathBytes, readManifest } from '../apply/manif
 import { textBytes, usualName, usualPart, usualRole } from '../apply/manifest-needs.ts'
 import { BundleError } from '../errors.ts'
 import type { Explained, ExplainedFile, ExplainedPackage, Need, Place } from '../model/explained.ts'
-import { fromText } from '../paths.ts'
+import type { MachinePackage } from '../model/machine.ts'
+import { fromText, oneLine } from '../paths.ts'
 
 /** Files that directories of a hostile document may hold in all, as often as they are listed. */
 const MEMBERS_MAX = 2_000_000
@@ -39,6 +40,18 @@ export function explainManifest(bytes: Buffer, path: string): Explained {
 
 class Contradiction extends Error {}
 
+const machinePackage = ({ name, version, arch, source, distro, manager }: MachinePackage): MachinePackage => {
+  const known = (text: string | null): string | null => (text === null ? null : oneLine(text))
+  return {
+    manager,
+    name: oneLine(name),
+    version: oneLine(version),
+    arch: known(arch),
+    source: known(source),
+    distro: known(distro),
+  }
+}
+
 class Reading {
   readonly #manifest: Manifest
   readonly #size: number
@@ -66,7 +79,13 @@ class Reading {
       part: textBytes(d.path, d.bytes),
     }))
     return {
-      subject: { kind: 'bundle', name, version, system, digest: this.#digest },
+      subject: {
+        kind: 'bundle',
+        name: oneLine(name),
+        version: version === null ? null : oneLine(version),
+        system: oneLine(system),
+        digest: this.#digest,
+      },
       packages: packages.map(p => this.#explainedPackage(p)),
       files: all,
       directories: explained,
@@ -82,15 +101,15 @@ class Reading {
   #explainedPackage(p: Manifest['packages'][number]): ExplainedPackage {
     const kept = (p.kept ?? []).map(({ from, rule, via, ...place }) => ({
       from: this.#fileId(from),
-      rule,
-      via: via ?? null,
+      rule: oneLine(rule),
+      via: via === undefined ? null : oneLine(via),
       place: this.#place(place),
     }))
     return {
       name: fromText(p.name),
       digest: p.digest ?? null,
       store: null,
-      machine: p.machine ?? null,
+      machine: p.machine === undefined ? null : machinePackage(p.machine),
       tree: p.tree,
       nar: p.nar ?? null,
       references: (p.references ?? []).map(id => this.#package(id)),
@@ -121,7 +140,7 @@ class Reading {
       to: this.#id(to),
       kind,
       name: name === undefined ? usual() : textBytes(name, bytes),
-      via: via ?? null,
+      via: via === undefined ? null : oneLine(via),
       at: at.map(place => this.#place(place)),
       count: count ?? at.length,
     }

@@ -1,7 +1,7 @@
 /** A bundle's graph as DOT, as Mermaid, and as JSON (docs/explain.schema.json). */
 import type { Graph, GraphEdge, GraphNode } from '../explain/graph.ts'
 import type { Explained } from '../model/explained.ts'
-import { toText } from '../paths.ts'
+import { oneLine, toText } from '../paths.ts'
 import { bytesText } from './describe.ts'
 import { toJson } from './json.ts'
 import { Labels } from './labels.ts'
@@ -21,7 +21,7 @@ export function graphDot(explained: Explained, { nodes, edges }: Graph): string 
   const quoted = (text: string): string => `"${text.replace(/[\\"]/g, '\\$&')}"`
   const { name, version } = explained.subject
   return [
-    `digraph ${quoted(version === null ? name : `${name} ${version}`)} {`,
+    `digraph ${quoted(oneLine(version === null ? name : `${name} ${version}`))} {`,
     '  rankdir=LR',
     '  node [shape=box, fontname="sans-serif", fontsize=11]',
     '  edge [fontname="sans-serif", fontsize=9, color=gray40]',

@@ -104,7 +104,8 @@ export class Labels {
   places(places: readonly Place[], count: number): string {
     const [first] = places
     if (first === undefined) return ''
-    const where = first.member !== null ? `in ${toText(first.member)}` : first.part === null ? '' : PARTS[first.part]
+    const where =
+      first.member !== null ? `in ${toText(first.member)}` : first.part === null ? '' : PARTS.get(first.part)
     const part = where ?? toText(first.part!)
     const isText = first.line !== null
     const numbers = places.map(({ line, offset }) => (isText ? line : offset)).slice(0, SHOWN)
@@ -117,10 +118,10 @@ export class Labels {
 }
 
 const SHOWN = 4
-const PARTS: Readonly<Record<string, string>> = {
-  needed: 'DT_NEEDED',
-  interp: 'PT_INTERP',
-  runpath: 'RUNPATH',
-  rpath: 'RPATH',
-  'install name': 'LC_LOAD_DYLIB',
-}
+const PARTS: ReadonlyMap<string, string> = new Map([
+  ['needed', 'DT_NEEDED'],
+  ['interp', 'PT_INTERP'],
+  ['runpath', 'RUNPATH'],
+  ['rpath', 'RPATH'],
+  ['install name', 'LC_LOAD_DYLIB'],
+])

@@ -10,7 +10,7 @@ import { sizeOf } from '../explain/size.ts'
 import { type Explained, FILE_ROLES, NEED_KINDS, type Need } from '../model/explained.ts'
 import type { PageData, PageFile, PageNeed, PagePackage } from '../model/page.ts'
 import { identityOf } from '../nix/store-path.ts'
-import { toText } from '../paths.ts'
+import { oneLine, toText } from '../paths.ts'
 import { bytesText } from './describe.ts'
 import { Labels } from './labels.ts'
 import { reason } from './size.ts'
@@ -33,7 +33,7 @@ export function pageHtml(
   { script, style }: PageTexts,
 ): string {
   const { name, version, system } = explained.subject
-  const title = escaped(toText(version === null ? name : `${name} ${version}`))
+  const title = escaped(oneLine(version === null ? name : `${name} ${version}`))
   const data = pageData(explained, shown, tool)
   // Within a script element only `<` can end it, or begin a comment.
   const json = JSON.stringify(data).replaceAll('<', '\\u003c')
@@ -53,7 +53,7 @@ export function pageHtml(
 <body>
 <header>
 <h1><bdi>${title}</bdi></h1>
-<p>${escaped(system)}, ${data.kind === 'bundle' ? 'a bundle' : 'before bundling'}: ${bytesText(data.bytes)}${nar}, ${data.files.length} files and links, ${packages} packages</p>
+<p>${escaped(oneLine(system))}, ${data.kind === 'bundle' ? 'a bundle' : 'before bundling'}: ${bytesText(data.bytes)}${nar}, ${data.files.length} files and links, ${packages} packages</p>
 </header>
 <noscript><p>The page needs JavaScript; it asks nothing of any network.</p></noscript>
 <main>
@@ -110,9 +110,9 @@ function pageData(explained: Explained, shown: readonly number[], tool: string):
   }
   const firstFree = (id: number): boolean => id < files.length + directories.length
   return {
-    name: toText(subject.name),
-    version: subject.version === null ? null : toText(subject.version),
-    system: subject.system,
+    name: oneLine(subject.name),
+    version: subject.version === null ? null : oneLine(subject.version),
+    system: oneLine(subject.system),
     kind: subject.kind,
     tool,
     digest: subject.digest,

@@ -2,7 +2,7 @@
 import type { Chain } from '../explain/chains.ts'
 import type { Absent, Answer, Match } from '../explain/why.ts'
 import type { Explained, FileRole, Kept, Need, Place, Subject } from '../model/explained.ts'
-import { toText } from '../paths.ts'
+import { oneLine, toText } from '../paths.ts'
 import { RULES } from '../references/follow.ts'
 import { toJson } from './json.ts'
 import { Labels } from './labels.ts'
@@ -17,7 +17,7 @@ export function whyText(explained: Explained, answers: readonly Answer[], users:
 
 function answerText(explained: Explained, labels: Labels, answer: Answer, users: boolean): string {
   const { matches, matchCount, absent } = answer
-  const name = toText(Buffer.from(answer.asked).toString('latin1'))
+  const name = oneLine(answer.asked)
   const blocks = matches.map(match => matchText(explained, labels, name, match, users))
   if (matchCount > matches.length)
     blocks.push(`${matchCount - matches.length} more are called ${name}: name a path, or ask with --all.`)
@@ -124,13 +124,16 @@ function excludeHint(
   const steps = chains[0]?.needs ?? []
   const last = steps.at(-1)
   if (last === undefined) return null
-  const glob = (of: number): string => `--exclude '${labels.of(of)}${of < explained.files.length ? '' : '/*'}'`
-  if (owner !== null) return last.kind === 'reference' ? `--exclude '${labels.package(owner.id)}/*'` : null
+  const glob = (of: number): string => excluding(`${labels.of(of)}${of < explained.files.length ? '' : '/*'}`)
+  if (owner !== null) return last.kind === 'reference' ? excluding(`${labels.package(owner.id)}/*`) : null
   if (last.kind === 'reference' || last.kind === 'condition') return glob(id)
   const before = steps.at(-2)
   const named = before?.kind === 'reference' || before?.kind === 'condition'
   return last.kind === 'member' && named && through.includes(last.from) ? glob(last.from) : null
 }
+
+/** To be given to a shell as it stands. */
+const excluding = (glob: string): string => `--exclude '${glob.replaceAll("'", "'\\''")}'`
 
 function absentText(explained: Explained, labels: Labels, name: string, absent: Absent): string {
   const { nar } = explained.packages[absent.package]!
@@ -188,7 +191,7 @@ export function whyJson(explained: Explained, answers: readonly Answer[]): strin
     command: 'why',
     subject: jsonSubject(explained),
     answers: answers.map(answer => ({
-      asked: answer.asked,
+      asked: oneLine(answer.asked),
       in: answer.matchCount > 0,
       matches: answer.matches.map(match => ({
         ...jsonMatch(explained, labels, match.id),
@@ -266,6 +269,6 @@ const jsonPlace = (labels: Labels, place: Place): object => ({
   member: place.member === null ? null : toText(place.member),
   offset: place.offset,
   line: place.line,
-  part: place.part,
+  part: place.part === null ? null : toText(place.part),
   encoding: place.encoding,
 })
