@@ -3,21 +3,56 @@
  * store, without arguments, environment or any step of installation.
  */
 import { spawn } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { temporary } from '../support/bundle.ts'
-import { bundles, show } from '../support/jobs.ts'
-import { EmptyRoot, tool } from '../support/root.ts'
+import { bundles, NOBODY, show } from '../support/jobs.ts'
+import { EmptyRoot, PLAIN_ENVIRONMENT, tool } from '../support/root.ts'
 import { JOBS, titleOf } from './programs.ts'
 
+const BWRAP = tool('bwrap')
 const relocatable = bundles()
 const MODES = [
   { mode: 'with --prefix', place: '/opt/app', bundle: bundles('--prefix', '/opt/app') },
   { mode: 'relocatable', place: '/srv/x', bundle: relocatable },
   { mode: 'moved', place: "/opt/it's another 100%{}", bundle: relocatable },
+  { mode: 'at 200 bytes', place: `/srv${`/${'r'.repeat(48)}`.repeat(4)}`, bundle: relocatable },
   { mode: 'at 900 bytes', place: `/srv${`/${'r'.repeat(127)}`.repeat(7)}`, bundle: relocatable },
 ]
+
+test.each([200, 900])('as nobody, at %i bytes: every program does what it does', length => {
+  const place = `/srv${`/${'n'.repeat(127)}`.repeat(7)}`.slice(0, length).replace(/\/$/, 'n')
+  expect(place.length).toBe(length)
+  for (const job of JOBS) show(job, relocatable(job.attribute), place, NOBODY)
+})
+
+const shown = (shows: string | RegExp) =>
+  typeof shows === 'string' ? expect.stringContaining(shows) : expect.stringMatching(shows)
+
+test('two at once, at two long places, that have one directory for their links', async () => {
+  const tmp = temporary()
+  chmodSync(tmp, 0o1777)
+  const jobs = JOBS.filter(job => job.code === undefined && job.files === undefined && job.input === undefined)
+  const places = ['a', 'b'].map(c => `/srv${`/${c.repeat(127)}`.repeat(7)}`)
+  const runs = jobs.flatMap(job =>
+    places.map(async place => {
+      const mounts = [...NOBODY.mounts(), '--bind', tmp, '/dev/shm']
+      const root = new EmptyRoot(relocatable(job.attribute), place, mounts, NOBODY.before)
+      const child = spawn(BWRAP, root.arguments(`bin/${job.program}`, job.args), {
+        env: PLAIN_ENVIRONMENT,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      let output = ''
+      child.stdout.on('data', data => (output += data))
+      child.stderr.on('data', data => (output += data))
+      const code = await new Promise(done => child.once('close', done))
+      expect([titleOf(job), code, output]).toEqual([titleOf(job), 0, shown(job.shows)])
+    }),
+  )
+  await Promise.all(runs)
+  expect(readdirSync(join(tmp, 'sf-65534'))).toHaveLength(2)
+})
 
 describe.each(MODES)('$mode, at $place', ({ place, bundle }) => {
   test.each(JOBS.map(job => [titleOf(job), job] as const))('%s', (_, job) => show(job, bundle(job.attribute), place))

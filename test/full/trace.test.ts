@@ -13,15 +13,33 @@ import { real, trace } from '../support/trace.ts'
 import { JOBS, titleOf } from './programs.ts'
 
 const PREFIX = '/opt/app'
+const relocatable = bundles()
 const MODES = [
-  { mode: 'with --prefix', bundle: bundles('--prefix', PREFIX) },
-  { mode: 'relocatable', bundle: bundles() },
+  { mode: 'with --prefix', place: PREFIX, bundle: bundles('--prefix', PREFIX) },
+  { mode: 'relocatable', place: PREFIX, bundle: relocatable },
+  // By a link: what is opened through it is what lies there.
+  { mode: 'relocatable, at 900 bytes', place: `/opt${`/${'r'.repeat(127)}`.repeat(7)}`, bundle: relocatable },
 ]
+const LINK = /^\/run\/sf\/[0-9a-f]{12}(?=\/|$)/
 
 /** The machine with the store hidden and the bundle at its place; /home is a directory of its own in both runs. */
-const hidden = (place: string, home: string): string[] => [
+const hidden = (bundle: string, place: string, home: string): string[] => [
   ...[tool('bwrap'), '--bind', '/', '/', '--dev', '/dev', '--proc', '/proc', '--tmpfs', '/nix'],
-  ...['--tmpfs', '/opt', '--ro-bind', place, PREFIX, '--bind', home, '/home', '--chdir', '/home', '--'],
+  ...[
+    '--tmpfs',
+    '/run',
+    '--tmpfs',
+    '/opt',
+    '--ro-bind',
+    bundle,
+    place,
+    '--bind',
+    home,
+    '/home',
+    '--chdir',
+    '/home',
+    '--',
+  ],
 ]
 const shown = (home: string): string[] => [
   ...[tool('bwrap'), '--bind', '/', '/', '--dev', '/dev', '--proc', '/proc'],
@@ -41,13 +59,13 @@ const shellOpens = (): Set<string> => {
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
 
-describe.each(MODES)('$mode, the store hidden', ({ mode, bundle }) => {
+describe.each(MODES)('$mode, the store hidden', ({ mode, place, bundle }) => {
   test.each(JOBS.map(job => [titleOf(job), job] as const))('%s', (_, job) => {
-    const place = bundle(job.attribute)
+    const made = bundle(job.attribute)
     const directory = temporary()
     const runs = [
       { around: (home: string) => shown(home), program: join(fixture(job.attribute), 'bin', job.program) },
-      { around: (home: string) => hidden(place, home), program: `${PREFIX}/bin/${job.program}` },
+      { around: (home: string) => hidden(made, place, home), program: `${place}/bin/${job.program}` },
     ].map(({ around, program }, i) => {
       const home = temporary()
       for (const [name, text] of Object.entries(job.files ?? {})) writeFileSync(join(home, name), text)
@@ -58,16 +76,17 @@ describe.each(MODES)('$mode, the store hidden', ({ mode, bundle }) => {
     expect(bundled.code, bundled.output).toBe(original.code)
 
     // In the bundle's own terms: where each file of the store went, by the full account that was written for it.
-    const { files } = JSON.parse(readFileSync(`${place}.json`, 'utf8')) as { files: { file: string; at: string }[] }
-    const placed = new Map(files.map(({ file, at }) => [real(file), real(join(place, at))]))
-    const inBundle = (path: string): string => real(`${place}${path.slice(PREFIX.length)}`)
-    const opened = new Set([...bundled.opened].filter(p => p.startsWith(`${PREFIX}/`)).map(inBundle))
+    const { files } = JSON.parse(readFileSync(`${made}.json`, 'utf8')) as { files: { file: string; at: string }[] }
+    const placed = new Map(files.map(({ file, at }) => [real(file), real(join(made, at))]))
+    const inBundle = (path: string): string => real(`${made}${path.slice(place.length)}`)
+    const through = [...bundled.opened].map(path => path.replace(LINK, place))
+    const opened = new Set(through.filter(p => p.startsWith(`${place}/`)).map(inBundle))
 
     const wanted = [...original.opened]
       .filter(p => p.startsWith('/nix/store/'))
       .map(real)
       .filter(isFile)
-    const spared = mode === 'relocatable' && job.isShellWrapper ? shellOpens() : new Set<string>()
+    const spared = mode.startsWith('relocatable') && job.isShellWrapper ? shellOpens() : new Set<string>()
     // A module whose source finds the bundle by itself is compiled anew: Python opens the source.
     const isCompiledAnew = (path: string): boolean =>
       path.endsWith('.pyc') && opened.has(placed.get(pycSource(path)) ?? 'nowhere')
@@ -77,7 +96,7 @@ describe.each(MODES)('$mode, the store hidden', ({ mode, bundle }) => {
     expect(missing, 'opened by the original, and not at its place by the bundled program').toEqual([])
     expect(wanted.length).toBeGreaterThan(1)
 
-    const outside = [...bundled.opened].filter(p => !p.startsWith(`${PREFIX}/`) && !OUTSIDE.test(p))
+    const outside = through.filter(p => !p.startsWith(`${place}/`) && !OUTSIDE.test(p) && p !== '/run/sf')
     expect(outside, 'opened outside the bundle').toEqual([])
     expect(
       [...bundled.tried].filter(p => p.startsWith('/nix')),

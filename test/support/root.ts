@@ -24,22 +24,29 @@ export class EmptyRoot {
   readonly #bundle: string
   readonly place: string
   readonly #extra: readonly string[]
+  readonly #before: readonly string[]
 
-  /** @param extra further arguments of bwrap, such as more mounts */
-  constructor(bundle: string, place: string, extra: readonly string[] = []) {
+  /**
+   * @param extra further arguments of bwrap, such as more mounts
+   * @param before a command that starts the program
+   */
+  constructor(bundle: string, place: string, extra: readonly string[] = [], before: readonly string[] = []) {
     mkdirSync(this.home)
     chmodSync(this.home, 0o777)
     this.#bundle = bundle
     this.place = place
     this.#extra = extra
+    this.#before = before
   }
 
   /** The arguments of bwrap for a program of the bundle. */
   arguments(program: string, args: readonly string[]): string[] {
     return [
       ...['--unshare-pid', '--die-with-parent', '--tmpfs', '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
+      // bwrap makes them for root alone.
+      ...parents(this.place).flatMap(directory => ['--perms', '0755', '--dir', directory]),
       ...['--ro-bind', this.#bundle, this.place, '--bind', this.home, '/home', '--chdir', '/home', ...this.#extra],
-      ...['--', program.startsWith('/') ? program : `${this.place}/${program}`, ...args],
+      ...['--', ...this.#before, program.startsWith('/') ? program : `${this.place}/${program}`, ...args],
     ]
   }
 
@@ -58,3 +65,6 @@ export class EmptyRoot {
     return result.stdout
   }
 }
+
+/** The directories above a path, outermost first. */
+const parents = (path: string): string[] => [...path.matchAll(/(?<=.)\//g)].map(({ index }) => path.slice(0, index))
