@@ -234,3 +234,63 @@ test('killed at every system call, it leaves each file whole, and the next run e
     }
   expect(killed).toBeGreaterThan(25)
 })
+
+describe('where it cannot write, it says so in a line, and each file is what it was', () => {
+  let root: string
+  beforeEach(() => {
+    root = join(temporary(), 'app')
+    for (const { at, pristine } of [conf, whole]) {
+      fs.mkdirSync(join(root, at, '..'), { recursive: true })
+      fs.writeFileSync(join(root, at), pristine, 'latin1')
+    }
+    fs.writeFileSync(join(root, '.templates'), encodeTemplates([conf, whole]))
+    fs.writeFileSync(join(root, 'relocate'), Buffer.from(PREBUILT.x86_64!.relocate, 'base64'), { mode: 0o755 })
+    for (let d = root; d !== '/tmp' && d !== '/'; d = join(d, '..')) fs.chmodSync(d, 0o755)
+  })
+  const ran = (file: string, args: readonly string[]) => {
+    const { status, stdout, stderr } = spawnSync(file, args, { encoding: 'utf8', timeout: 20_000 })
+    return { status, lines: (stdout + stderr).trim().split('\n') }
+  }
+  const isUnchanged = (): void => {
+    for (const { at, pristine } of [conf, whole]) expect(fs.readFileSync(join(root, at), 'latin1')).toBe(pristine)
+    expect(fs.readdirSync(root).sort()).toEqual(['.templates', 'pkg', 'relocate', 'top.conf'])
+  }
+
+  test('on a disk that is mounted read-only', () => {
+    const mounts = ['--dev-bind', '/', '/', '--ro-bind', root, root]
+    const { status, lines } = ran('bwrap', [...mounts, '--', join(root, 'relocate')])
+    expect([status, lines]).toEqual([2, [expect.stringMatching(/^relocate: .*[Rr]ead-only/)]])
+    isUnchanged()
+  })
+
+  test("as somebody else than the files' owner", () => {
+    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs']
+    const { status, lines } = ran('setpriv', [...nobody, join(root, 'relocate')])
+    expect([status, lines]).toEqual([2, [expect.stringMatching(/^relocate: .*[Pp]ermission denied/)]])
+    isUnchanged()
+  })
+
+  test('on a disk that is full, now and when it has filled in some', () => {
+    // 16 pages; what is copied takes some of them, a file all but `left`.
+    const script = `cp -a "$1" /mnt/app && cd /mnt/app && dd if=/dev/zero of=/mnt/fill bs=4096 2>/dev/null
+      truncate -s -$(($2 * 4096)) /mnt/fill; ./relocate; echo "code $?"; cat top.conf pkg/app-1.0/etc/app.conf; ls -A; rm /mnt/fill; ./relocate; ./relocate --check`
+    const texts = (filled: boolean): string => {
+      const at = (t: Template): string => (filled ? fillIn(t, '/mnt/app') : t.pristine)
+      return at(whole) + at(conf)
+    }
+    const seen = new Set<string>()
+    for (let left = 0; left < 6; left++) {
+      const mounts = ['--dev-bind', '/', '/', '--size', '65536', '--tmpfs', '/mnt']
+      const { stdout, stderr } = spawnSync('bwrap', [...mounts, '--', 'sh', '-c', script, 'sh', root, `${left}`], {
+        encoding: 'utf8',
+      })
+      const code = /^code (\d)$/m.exec(stdout)![1]!
+      seen.add(code)
+      expect(stdout, stderr).toContain(`code ${code}\n${texts(code === '0')}`)
+      expect(stdout).toContain('.templates\npkg\nrelocate\ntop.conf\n')
+      if (code !== '0') expect(stdout + stderr).toMatch(/relocate: .*[Nn]o space left/)
+      expect(stdout).toMatch(/relocate: 2 files name \/mnt\/app\n$/)
+    }
+    expect([...seen].sort()).toEqual(['0', '2'])
+  })
+})
