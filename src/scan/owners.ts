@@ -8,7 +8,8 @@ import { runTool } from '../io/tool.ts'
 import type { MachinePackage } from '../model/machine.ts'
 import { storePathOf } from '../nix/store-path.ts'
 import { fromText, type SourcePath } from '../paths.ts'
-import { dpkgOwners, spellings } from './dpkg.ts'
+import { dpkgOwners } from './dpkg.ts'
+import { spellings } from './dpkg-database.ts'
 
 /** @param root of the machine's files, for tests: its databases lie below it */
 export async function ownersOf(all: readonly SourcePath[], root = ''): Promise<Map<SourcePath, MachinePackage>> {
