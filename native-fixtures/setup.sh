@@ -74,6 +74,7 @@ test_needs=(
   zsh:zsh   # completions
   fish:fish
   mandoc:mandoc # the man page
+  grops:groff
   ruby:ruby     # scripts that find their bundle
   lua5.4:lua5.4
   tclsh:tcl

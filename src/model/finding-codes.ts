@@ -26,6 +26,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
   'link-escapes': true,
   'link-outside': true,
   'machine-data': true,
+  'machine-root': true,
   'macho-unreadable': true,
   'macos-needed': true,
   'manifest-mismatch': true,

@@ -119,6 +119,8 @@ export type Finding = FindingBase &
         readonly packages: readonly string[]
         readonly count: number
       }
+    /** Programs of this machine name in full what came along: they look there, and not in the bundle. */
+    | { readonly code: 'machine-root'; readonly files: readonly string[]; readonly paths: readonly string[] }
     | { readonly code: 'licence-missing'; readonly packages: readonly string[] }
     | { readonly code: 'with-missing'; readonly looked: readonly string[] }
     | { readonly code: 'with-host'; readonly from: string }

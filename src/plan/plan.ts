@@ -96,6 +96,10 @@ class Planner {
     // Last: only names that are free.
     const own = this.#graph.asked.flatMap(({ kind, to }) => (kind === 'target' ? [this.#directoryAt(to)] : []))
     for (const [at, to] of profileLinks(this.#steps, own)) this.#steps.symlink(at, relativeLink(at, to))
+    // With `--data all`: what names the machine's directories finds them where the bundle is the root directory.
+    for (const { root, hash } of this.#graph.packages)
+      if (hash === null && /^\/(?:usr|etc)$/.test(root) && this.#steps.isPlanned(this.#directoryAt(root)))
+        this.#steps.symlink(baseName(root) as BundlePath, this.#directoryAt(root))
     return {
       steps: this.#steps.sorted(),
       programs: this.#programs.sort((a, b) => (a.at < b.at ? -1 : 1)),

@@ -71,7 +71,11 @@ export function describe(finding: Finding): string {
     case 'strip-nothing':
       return `not done for Mach-O (${finding.count} files): symbols and debug information stay`
     case 'machine-data':
-      return `${finding.count === 0 ? 'names' : 'needs'} files of this machine, which stay here (only programs and libraries come along): ${finding.count === 0 ? '' : `${finding.count} of ${some(finding.packages)} in `}${some(finding.paths)}${finding.severity === 'note' ? '' : '; where there is Nix, bundle its attribute instead, and see what a bundle misses with: bundle try BUNDLE --trace'}`
+      return `${finding.count === 0 ? 'names' : 'needs'} files of this machine, which stay here (only programs and libraries come along): ${finding.count === 0 ? '' : `${finding.count} of ${some(finding.packages)} in `}${some(finding.paths)}${finding.severity === 'note' ? '' : `; ${finding.count === 0 ? '' : 'bring what its package manager says belongs to it with --data all; '}where there is Nix, bundle its attribute instead, and see what a bundle misses with: bundle try BUNDLE --trace`}`
+    case 'machine-root': {
+      const others = finding.files.length === 1 ? '' : `, as do ${some(finding.files.slice(1))}`
+      return `looks for ${some(finding.paths)}${others}: the bundle has these below its own root, where they are found if it is the root directory (chroot, bundle try), or if options or variables of the program say so`
+    }
     case 'set-id-dropped':
       return 'is set-uid or set-gid here, and its copy is not: it runs with the rights of its caller (bundle it with --prefix, and set the bit where it is unpacked)'
     case 'licence-missing':

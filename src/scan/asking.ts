@@ -86,6 +86,15 @@ export class Asking {
     this.#held.bring(root)
   }
 
+  /** Adds what the machine's package manager says belongs to its programs. @param files of dpkg.ts, `dpkgBrings` */
+  addMachine(files: readonly SourcePath[]): void {
+    for (const file of files) {
+      if (this.#excluded(file) || this.#excluded(realPath(file))) continue
+      this.#edges.ask({ kind: 'closure', name: '--data all', to: file })
+      this.#held.add(file)
+    }
+  }
+
   /** Adds what a program was seen to open. */
   addTraced({ file, program }: Traced): void {
     if (this.#excluded(file)) return

@@ -1,8 +1,9 @@
 /** What Debian's package manager says belongs to programs of this machine. */
-import { realPath, stat } from '../io/store.ts'
+import { lstat, stat } from '../io/store.ts'
 import type { MachinePackage } from '../model/machine.ts'
-import { baseName, directoryOf, type SourcePath } from '../paths.ts'
+import { baseName, type SourcePath } from '../paths.ts'
 import { type DebianPackage, DpkgDatabase } from './dpkg-database.ts'
+import { inRealDirectory } from './holdings.ts'
 
 /** A program's package, and those that are built with it: `python3.11-minimal` and `libpython3.11-stdlib`. */
 export interface Owned {
@@ -58,8 +59,9 @@ export function dpkgBrings(path: SourcePath, admin?: string): SourcePath[] {
     const isFirst = first.includes(one)
     return database.filesOf(one).filter(file => isRead(file) || (isFirst && ITS_OWN.test(file)))
   })
-  const there = files.filter(file => stat(file)?.type === 'file')
-  return [...new Set(there.map(file => `${realPath(directoryOf(file))}/${baseName(file)}` as SourcePath))].sort()
+  const there = files.filter(file => stat(file) !== null).map(inRealDirectory)
+  // Directories are there by what lies in them; a link may lead to one.
+  return [...new Set(there)].filter(file => lstat(file)?.type !== 'directory' && stat(file)?.type !== 'special').sort()
 }
 
 /** A package with those of the same source, its own first. */

@@ -152,12 +152,13 @@ export class Processes {
    * a plugin has opened the library of its package that it needs, by its path, as a Java VM does with libjvm.so: a note.
    */
   findings(started: ReadonlySet<SourcePath>, files: ReadonlyMap<SourcePath, FileNode>): Finding[] {
-    const inPackage = new Set([...files.keys()].map(path => `${storePathOf(path)?.root}\0${baseName(path)}`))
+    // A machine's files are of one root.
+    const rootOf = (path: string): string => storePathOf(path)?.root ?? '/'
+    const inPackage = new Set([...files.keys()].map(path => `${rootOf(path)}\0${baseName(path)}`))
     return this.#findings.map((finding): Finding => {
       if (finding.code !== 'library-missing' || started.has(finding.chain[0] as SourcePath)) return finding
       const isPlugin = !this.#linkMaps.has(finding.chain[0] as SourcePath)
-      const root = storePathOf(finding.file)?.root
-      const isBeside = root !== undefined && inPackage.has(`${root}\0${finding.name}`)
+      const isBeside = inPackage.has(`${rootOf(finding.file)}\0${finding.name}`)
       return { ...finding, severity: isPlugin && isBeside ? 'note' : 'warning' }
     })
   }

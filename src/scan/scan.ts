@@ -23,13 +23,14 @@ import type { ScriptFacts } from '../script/facts.ts'
 import { startedBy } from '../script/shebang.ts'
 import { Asking } from './asking.ts'
 import { lookedForBeside } from './beside.ts'
+import { dpkgBrings } from './dpkg.ts'
 import { Images } from './dyld.ts'
 import { Edges, here } from './edges.ts'
 import { Files } from './files.ts'
 import { shownHashes } from './hashes.ts'
 import { Holdings, inRealDirectory } from './holdings.ts'
 import { Processes } from './ld-so.ts'
-import { machineData } from './machine-data.ts'
+import { machineData, machineRoot, withMachineRoots } from './machine-data.ts'
 import { compare, withoutHash } from './packages.ts'
 import { Sources } from './sources.ts'
 import { notStripped, strips } from './strips.ts'
@@ -46,11 +47,13 @@ export function scan(
   options: ScanOptions,
   progress: Progress,
 ): DependencyGraph {
-  const scanner = new Scanner(roots, options, progress)
+  const onMachine = options.data === 'all' ? entries.flatMap(({ source }) => dpkgBrings(realPath(source))) : []
+  const scanner = new Scanner(onMachine.length > 0 ? withMachineRoots(roots) : roots, options, progress)
   const { asking } = scanner
   for (const root of roots) if (root.tree) asking.addTarget(root)
   for (const entry of entries) asking.addEntry(entry)
   if (options.data === 'all') for (const root of options.closure) asking.addPackage(root)
+  asking.addMachine(onMachine)
   for (const opened of options.traced) asking.addTraced(opened)
   scanner.run()
   asking.addExtras()
@@ -144,7 +147,7 @@ class Scanner {
 
   graph(entries: readonly Entry[]): DependencyGraph {
     const started = new Set(entries.map(entry => realPath(entry.source)))
-    const onMachine = machineData(started, this.#held.files, this.#processes.linkMaps)
+    const onMachine = machineData(started, this.#held, this.#processes.linkMaps)
     this.#edges.addConditions(this.#verdicts.conditions(this.#held.files.values()))
     this.#edges.addMembers(this.#held.files, this.#held.links)
     this.#edges.addLoaded(this.#processes.linkMaps.values())
@@ -177,6 +180,7 @@ class Scanner {
         ...this.asking.findings,
         ...this.#held.findings,
         ...onMachine,
+        ...(this.#options.data === 'all' ? machineRoot(this.#held) : []),
         ...this.#processes.findings(started, this.#held.files),
         ...this.#images.findings(started),
         ...(this.#options.strip ? notStripped(this.#held.files.values()) : []),

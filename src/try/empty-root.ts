@@ -9,6 +9,15 @@ import { runAttached, runTool } from '../io/tool.ts'
 /** Where the bundle lies in it. */
 export const PLACE = '/bundle'
 const DIRECTORIES = ['proc', 'dev', 'tmp', 'home', 'bin', PLACE.slice(1)] as const
+/**
+ * Of a bundle with data of the machine where it was made (`--data all`): the links in its root by which this data is found
+ * where the bundle is the root directory. They lie in this root too.
+ */
+const machineLinks = (bundle: string): string[] =>
+  ['usr', 'etc'].filter(name => {
+    const path = join(bundle, name)
+    return fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && fs.readlinkSync(path) === `pkg/${name}`
+  })
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'] as const
 
 export interface RootOptions {
@@ -41,9 +50,9 @@ export interface RootMethod {
   inImage(options: ImageRootOptions, argv: readonly string[]): readonly [string, ...string[]] | null
 }
 
-/** `$1` is the root, `$2` the bundle, `$3` the shell or nothing; the rest is the command. */
+/** `$1` is the root, `$2` the bundle, `$3` the shell or nothing, `$4` names of links; the rest is the command. */
 const MOUNTS = `set -e
-root=$1 bundle=$2 shell=$3; shift 3
+root=$1 bundle=$2 shell=$3 links=$4; shift 4
 mount -t tmpfs none "$root"
 mkdir ${DIRECTORIES.map(d => `"$root/${d}"`).join(' ')}
 chmod 1777 "$root/tmp"
@@ -51,6 +60,7 @@ mount --rbind "$bundle" "$root${PLACE}"
 mount -t proc none "$root/proc"
 for d in ${DEVICES.join(' ')}; do : > "$root/dev/$d"; mount --bind "/dev/$d" "$root/dev/$d"; done
 if [ -n "$shell" ]; then : > "$root/bin/sh"; mount --bind "$shell" "$root/bin/sh"; fi
+for d in $links; do ln -s "${PLACE.slice(1)}/$d" "$root/$d"; done
 exec chroot "$root" "$@"`
 
 /** `$1` is the root; the rest is the command. */
@@ -79,7 +89,7 @@ const unshare = (flags: readonly string[]): RootMethod => ({
   copies: false,
   command: ({ bundle, root, shell }, argv) => [
     ...inNamespaces(flags),
-    ...['sh', '-c', MOUNTS, 'sh', root, bundle, shell ?? '', ...argv],
+    ...['sh', '-c', MOUNTS, 'sh', root, bundle, shell ?? '', machineLinks(bundle).join(' '), ...argv],
   ],
   inImage: (options, argv) =>
     flags.length > 0 && options.user !== null && options.user.uid !== 0
@@ -97,6 +107,7 @@ export const METHODS: readonly RootMethod[] = [
       ...['--unshare-pid', '--die-with-parent', '--tmpfs', '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
       ...['--dir', '/home', '--ro-bind', bundle, PLACE, '--chdir', '/home'],
       ...(shell === null ? [] : ['--ro-bind', shell, '/bin/sh']),
+      ...machineLinks(bundle).flatMap(name => ['--symlink', `${PLACE.slice(1)}/${name}`, `/${name}`]),
       ...['--', ...argv],
     ],
     // As root it would own all files as that user: what that may write would not show.
@@ -149,6 +160,11 @@ export function makeRoot(root: string, shell: string | null): void {
   for (const directory of DIRECTORIES) fs.mkdirSync(join(root, directory), { recursive: true })
   fs.chmodSync(join(root, 'tmp'), 0o1777)
   if (shell !== null) fs.copyFileSync(shell, join(root, 'bin/sh'))
+}
+
+/** The same, once the bundle lies in it: what its data of a machine is found by. */
+export function linkMachineData(root: string): void {
+  for (const name of machineLinks(join(root, PLACE))) fs.symlinkSync(`${PLACE.slice(1)}/${name}`, join(root, name))
 }
 
 /** For a root that is an image's: the directories that something is mounted on. */

@@ -11,7 +11,7 @@ import type { Progress } from '../io/progress.ts'
 import { realPath, stat, withFile } from '../io/store.ts'
 import { fromText, toText } from '../paths.ts'
 import { type Verification, verify } from '../verify/verify.ts'
-import { copyTree, findMethod, makeRoot, PLACE } from './empty-root.ts'
+import { copyTree, findMethod, linkMachineData, makeRoot, PLACE } from './empty-root.ts'
 import { isImage } from './image.ts'
 import { tryImage } from './image-run.ts'
 import { environment, rootMethod, started, staticShell, type Tried, type TryOptions } from './run.ts'
@@ -55,6 +55,7 @@ export async function tryBundle(
     if (artefact.kind !== 'directory') await unpack(artefact, place)
     else if (method.copies) copyTree(bundle, place)
     else place = resolve(bundle)
+    if (method.copies) linkMachineData(root)
     refuseShell(place, file, shell)
     progress.done()
     const log = options.trace ? join(directory, 'trace') : null
