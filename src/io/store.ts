@@ -7,6 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { BundleError, errno } from '../errors.ts'
 import type { SourcePath } from '../paths.ts'
 import type { ByteSource } from './bytes.ts'
+import { KEPT_MAX, Memory } from './memory.ts'
 
 export type FileType = 'file' | 'directory' | 'link' | 'special'
 
@@ -22,11 +23,29 @@ export interface Status {
 /** A byte string as Node's fs takes it. */
 export const native = (path: string): Buffer => Buffer.from(path, 'latin1')
 
+/** What is known by now, as long as inputs are taken to stay as they are. */
+let memory: Memory | null = null
+
+/** Runs a function that asks for the same things again and again: each is asked of the file system once. */
+export function remembering<T>(use: () => T): T {
+  const before = memory
+  memory ??= new Memory()
+  try {
+    return use()
+  } finally {
+    memory = before
+  }
+}
+
+const asked = <T>(call: (path: string) => T, path: string): T => (memory ? memory.ask(call, path) : call(path))
+
 /** The status of what a path names, of the link itself when it names one; null when it names nothing. */
-export const lstat = (path: string): Status | null => status(path, fs.lstatSync)
+export const lstat = (path: string): Status | null => asked(lstatNow, path)
+const lstatNow = (path: string): Status | null => status(path, fs.lstatSync)
 
 /** The status of what a path names, links followed; null when it names nothing, or only a broken or cyclic link. */
-export const stat = (path: string): Status | null => status(path, fs.statSync)
+export const stat = (path: string): Status | null => asked(statNow, path)
+const statNow = (path: string): Status | null => status(path, fs.statSync)
 
 function status(path: string, call: (path: Buffer) => fs.Stats): Status | null {
   try {
@@ -50,21 +69,45 @@ export const list = (path: string): string[] =>
       .sort(),
   )
 
-export const readLink = (path: string): string =>
+export const readLink = (path: string): string => asked(readLinkNow, path)
+const readLinkNow = (path: string): string =>
   reading(path, () => fs.readlinkSync(native(path), { encoding: 'buffer' }).toString('latin1'))
 
 /** The path with every link resolved. */
-export const realPath = (path: string): SourcePath =>
-  reading(path, () => fs.realpathSync.native(native(path), { encoding: 'buffer' }).toString('latin1')) as SourcePath
+export const realPath = (path: string): SourcePath => asked(realPathNow, path)
+function realPathNow(path: string): SourcePath {
+  // Where it lies is known of its neighbours: one question is left.
+  const slash = path.lastIndexOf('/')
+  if (memory && slash > 0 && !ODD.test(path)) {
+    const directory = realPath(path.slice(0, slash))
+    const inside = `${directory === '/' ? '' : directory}${path.slice(slash)}`
+    const type = lstat(inside)?.type
+    if (type !== undefined && type !== 'link') return inside as SourcePath
+  }
+  return reading(path, () =>
+    fs.realpathSync.native(native(path), { encoding: 'buffer' }).toString('latin1'),
+  ) as SourcePath
+}
+/** A path that names something else than it says, or is told from where the process stands. */
+const ODD = /^[^/]|\/\.{0,2}(?:\/|$)/
 
 /** What a file is, its first bytes tell: they are read once for all who ask. In bytes. */
 const HEAD = 4096
 
 /** Runs `use` on an open regular file, as a source of bytes, and closes it. */
 export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
+  const kept = memory?.file(path)
+  if (kept !== undefined) return use(copying(kept))
   const fd = reading(path, () => fs.openSync(native(path), 'r'))
   try {
     const size = reading(path, () => fs.fstatSync(fd).size)
+    if (memory && size <= KEPT_MAX) {
+      const bytes = Buffer.allocUnsafeSlow(size)
+      if (reading(path, () => fs.readSync(fd, bytes, 0, size, 0)) === size) {
+        memory.keep(path, bytes)
+        return use(copying(bytes))
+      }
+    }
     const readInto = (buffer: Buffer, offset: number): number =>
       reading(path, () => {
         let done = 0
@@ -96,6 +139,13 @@ export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
     fs.closeSync(fd)
   }
 }
+
+/** Bytes that are kept, as a file gives them: whoever holds on to a few of them does not hold all. */
+const copying = (bytes: Buffer): ByteSource => ({
+  size: bytes.length,
+  readInto: (buffer, offset) => (offset < bytes.length ? bytes.copy(buffer, 0, offset) : 0),
+  read: (offset, length) => Buffer.from(bytes.subarray(offset, offset + Math.max(0, length))),
+})
 
 /** All of a text file, or of a pipe that a person names as one (`<(nix-store -qR ./result)`). */
 export const readText = (path: string): string => reading(path, () => fs.readFileSync(native(path), 'utf8'))

@@ -11,7 +11,7 @@ import { isStatic, type StubRefusal, stubRefusal } from '../entry/inject.ts'
 import { takesSidecar } from '../entry/sidecar.ts'
 import type { Located } from '../io/bytes.ts'
 import type { Progress } from '../io/progress.ts'
-import { realPath, stat, withFile } from '../io/store.ts'
+import { realPath, remembering, stat, withFile } from '../io/store.ts'
 import { isMachOProgram } from '../macho/facts.ts'
 import type { DependencyGraph, Evidence, FileNode, ScanOptions } from '../model/graph.ts'
 import type { Entry, PackageRoot } from '../model/target.ts'
@@ -47,18 +47,20 @@ export function scan(
   options: ScanOptions,
   progress: Progress,
 ): DependencyGraph {
-  const onMachine = options.data === 'all' ? entries.flatMap(({ source }) => dpkgBrings(realPath(source))) : []
-  const scanner = new Scanner(onMachine.length > 0 ? withMachineRoots(roots) : roots, options, progress)
-  const { asking } = scanner
-  for (const root of roots) if (root.tree) asking.addTarget(root)
-  for (const entry of entries) asking.addEntry(entry)
-  if (options.data === 'all') for (const root of options.closure) asking.addPackage(root)
-  asking.addMachine(onMachine)
-  for (const opened of options.traced) asking.addTraced(opened)
-  scanner.run()
-  asking.addExtras()
-  scanner.addHashes()
-  return scanner.graph(entries)
+  return remembering(() => {
+    const onMachine = options.data === 'all' ? entries.flatMap(({ source }) => dpkgBrings(realPath(source))) : []
+    const scanner = new Scanner(onMachine.length > 0 ? withMachineRoots(roots) : roots, options, progress)
+    const { asking } = scanner
+    for (const root of roots) if (root.tree) asking.addTarget(root)
+    for (const entry of entries) asking.addEntry(entry)
+    if (options.data === 'all') for (const root of options.closure) asking.addPackage(root)
+    asking.addMachine(onMachine)
+    for (const opened of options.traced) asking.addTraced(opened)
+    scanner.run()
+    asking.addExtras()
+    scanner.addHashes()
+    return scanner.graph(entries)
+  })
 }
 
 class Scanner {
