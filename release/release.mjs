@@ -96,7 +96,7 @@ function fetchNode(name, integrity) {
   )
   const sum = createHash('sha512').update(fs.readFileSync(archive)).digest('base64')
   if (`sha512-${sum}` !== integrity) throw new Error(`${name}@${NODE} is not what it was`)
-  run('tar', ['xzf', archive, '-C', work, '--one-top-level=' + name])
+  run('tar', ['xzf', archive, '-C', work, `--one-top-level=${name}`])
   return join(work, name, 'package/bin/node')
 }
 
@@ -118,11 +118,11 @@ function packOne({ system, node, integrity, libraries, loader, emulator }, tree)
   bundle(package_, '-f', 'exe', '--entrypoint', 'bundle', '-o', file, '--force', '-q')
   run(process.execPath, [join(repository, 'bin/bundle.js'), 'verify', '--strict', file])
   fs.writeFileSync(`${file}.cdx.json`, bundle('sbom', file))
-  tryOne(file, emulator)
+  tryOne(file, package_, emulator)
 }
 
 /** In a root with nothing but the file, /proc, /dev and a home. */
-function tryOne(file, emulator) {
+function tryOne(file, package_, emulator) {
   const root = [
     '--proc',
     '/proc',
@@ -141,6 +141,11 @@ function tryOne(file, emulator) {
     const said = run('bwrap', [...root, '--', '/bundle', '--version'])
     if (said.trim() !== version) throw new Error(`it says ${said}`)
     say(`${file}: ${run('bwrap', [...root, '--', '/bundle', 'verify', '/bundle']).trim()}`)
+    // It makes of its own package what it was made as.
+    const store = ['--ro-bind', '/nix/store', '/nix/store']
+    const own = run('bwrap', [...root, ...store, '--', '/bundle', package_, '-o', '/home/own.tar', '--json'])
+    const [made, ours] = [own, bundle(package_, '-o', join(work, 'own.tar'), '--json')].map(text => JSON.parse(text))
+    if (made.tarSha256 !== ours.tarSha256) throw new Error('what it makes is not what made it makes')
     return
   }
   // An emulator of one process cannot go on with a program of that CPU: it unpacks, and then runs Node as that would be.

@@ -53,3 +53,8 @@ test('what is no store path is said', () => {
     stderr: expect.stringContaining('storefree: no store path: hello'),
   })
 })
+
+test('the built command can be bundled: it names no store directory as others do', () => {
+  for (const name of ['cli.cjs', 'pipeline.cjs'])
+    expect(fs.readFileSync(join(repository, 'dist', name), 'latin1')).not.toMatch(/\\?\/nix\\?\/store/)
+})
