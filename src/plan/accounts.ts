@@ -10,6 +10,7 @@ import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph, FileNode } from '../model/graph.ts'
 import type { Account, Edit, Outcome } from '../model/plan.ts'
 import type { BundlePath, SourcePath } from '../paths.ts'
+import { plainSlashes } from '../references/plain-slashes.ts'
 import type { Reference } from '../references/reference.ts'
 import { blanked, fixed, inText, names, type Overwrite, rootLength, type Target } from '../references/rewrite.ts'
 import { type Site, spliced } from '../script/edit.ts'
@@ -209,6 +210,7 @@ export class Accounts {
     // The first line of what sh starts is another.
     const behind = start !== null && node.facts.format === 'script' ? node.facts.lineEnd : 0
     let isMissed = false
+    const readsPlain = plainSlashes(text)
     const placed = accounts.map((account): Account => {
       const { reference, outcome, missed } = account
       const target = this.#targetOf(reference)
@@ -216,9 +218,9 @@ export class Accounts {
       const isFree = reference.offset >= (end === undefined ? behind : end.offset + end.length)
       if (outcome !== 'blanked' || target === null || !names(reference, target) || !isFree) return account
       // `relocate` puts plain slashes there.
-      if (reference.escaped) return account
+      if (reference.escaped && !readsPlain(reference.escaped.slash)) return account
       isMissed ||= missed
-      sites.push({ offset: reference.offset, length: target.root.length, to: target.at })
+      sites.push({ offset: reference.offset, length: rootLength(reference, target), to: target.at })
       return { ...account, outcome: 'placed', missed: false }
     })
     if (!isMissed) return null

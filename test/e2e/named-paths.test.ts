@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
-import { mustBundle, run, temporary, withoutNix } from '../support/bundle.ts'
+import { bundle, mustBundle, run, temporary, withoutNix } from '../support/bundle.ts'
 import { compile, GLIBC, storePath } from '../support/store-lab.ts'
 
 /** A program that says of each of these paths whether it is there; `from` are C expressions. */
@@ -212,6 +212,46 @@ test('a path with escaped slashes in JSON, as PHP writes it, comes along and sta
   const { file, url } = JSON.parse(text)
   expect(text).toContain('\\/pkg\\/dep-1.0\\/share')
   for (const path of [file, decodeURIComponent(url)]) expect(existsSync(path), path).toBe(true)
+})
+
+describe('escaped slashes in a relocatable bundle', () => {
+  const dep = storePath('dep-1.0', { 'share/dep/a.txt': 'a\n' })
+  const path = `${dep}/share/dep/a.txt`
+  const made = (name: string, text: string): { text: string; stderr: string; place: string } => {
+    const conf = storePath('conf-1.0', { [name]: text })
+    const place = join(temporary(), 'r')
+    const { stderr } = mustBundle([asker('asker-1.0', [`${conf}/${name}`]), '-f', 'dir', '-o', place])
+    if (existsSync(join(place, 'relocate'))) expect(run(join(place, 'relocate'), []).code).toBe(0)
+    expect(bundle(['verify', place]).code).toBe(0)
+    return { text: readFileSync(join(place, `pkg/conf-1.0/${name}`), 'utf8'), stderr, place }
+  }
+
+  test.each(['\\/', '\\u002f', '\\u002F'])(
+    'JSON reads a plain slash as it reads %s: relocate puts the place there',
+    slash => {
+      const { text, stderr, place } = made('a.json', `{"a": ["${path.replaceAll('/', slash)}"], "b": "x\\ty"}`)
+      expect(stderr).toBe('')
+      expect(JSON.parse(text)).toEqual({ a: [`${place}/pkg/dep-1.0/share/dep/a.txt`], b: 'x\ty' })
+    },
+  )
+
+  test('so do HTML and XML entities', () => {
+    const { text, stderr, place } = made('a.xml', `<?xml version="1.0"?>\n<a>${path.replaceAll('/', '&#47;')}</a>\n`)
+    expect(stderr).toBe('')
+    expect(text.replaceAll('&#47;', '/')).toContain(`<a>${place}/pkg/dep-1.0/share/dep/a.txt</a>`)
+  })
+
+  test.each([
+    ['an expression of sed', 'x.sed', `s/a/${path.replaceAll('/', '\\/')}/\n`],
+    ['an address', 'a.json', `{"a": "${encodeURIComponent(path)}"}`],
+    ['what is no JSON', 'a.json', `// "${path.replaceAll('/', '\\/')}"\n{}`],
+  ])('%s is blanked, and that is said', (_, name, text) => {
+    const { stderr, text: written } = made(name, text)
+    expect(stderr).toMatch(
+      /^warning: .*conf-1.0\/.*finds dep-1.0\/share\/dep\/a.txt by store path, which a relocatable bundle cannot keep/,
+    )
+    expect(written).toContain('eeeeeeee-dep-1.0')
+  })
 })
 
 describe('a path into a package that is there, which leads nowhere, is told', () => {
