@@ -122,10 +122,12 @@ for dir in /nix/var/nix/profiles/default/bin "${HOME:-/root}/.nix-profile/bin"; 
   [ ! -x "$dir/nix-build" ] || PATH=$PATH:$dir
 done
 
-# For the long campaigns: kernels of both CPUs in an emulator, another compiler, and what packs files.
+# For the long campaigns: kernels of each CPU in an emulator, another compiler, and what packs files.
 long_needs=(
   qemu-system-x86_64:qemu-system-x86
   qemu-system-aarch64:qemu-system-arm
+  qemu-system-riscv64:qemu-system-misc
+  /usr/lib/riscv64-linux-gnu/opensbi:opensbi
   rustc:rustc
   # files of other tools that hide what they hold (test/support/packed-kinds.ts)
   erlc:erlang-base

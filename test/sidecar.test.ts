@@ -11,39 +11,19 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { checkEntered } from '../src/apply/fidelity.ts'
-import type { LoaderPlace } from '../src/elf/facts.ts'
-import { isElf, parseElf, symbolNames } from '../src/elf/parse.ts'
-import { entryCpu } from '../src/entry/cpus.ts'
+import { isElf, parseElf } from '../src/elf/parse.ts'
+import { blobOf, entryCpuOf } from '../src/entry/cpus.ts'
 import { stubRefusal } from '../src/entry/inject.ts'
-import { PREBUILT } from '../src/entry/prebuilt.ts'
-import { bootstrapWrites, enter, placeOf, sidecarOf, sidecarPath, takesSidecar } from '../src/entry/sidecar.ts'
+import { enter, placeOf, sidecarPath, takesSidecar } from '../src/entry/sidecar.ts'
 import { bufferSource } from '../src/io/bytes.ts'
 import { temporary } from './support/bundle.ts'
 
 import { eachOf, output, Random } from './support/elf-tools.ts'
 
-import { layOut, ROOT, say, sayInEmptyRoot } from './support/stub-lab.ts'
+import { enterBySidecar, layOut, ROOT, say, sayInEmptyRoot } from './support/stub-lab.ts'
 
 const directory = temporary()
-const [bootstrap, sidecar] = (['bootstrap', 'sidecar'] as const).map(name =>
-  Buffer.from(PREBUILT.x86_64![name]!, 'base64'),
-) as [Buffer, Buffer]
-
-/** Enters a program by a sidecar of its own, as apply/enter.ts does. Returns the sidecar; null where there is no room. */
-function entered(file: string, loader: LoaderPlace, rpath: string | null): Buffer | null {
-  const bytes = readFileSync(file)
-  const source = bufferSource(bytes)
-  const facts = parseElf(source, file)
-  const program = enter(source, facts, bootstrap, { loader, relocations: null, rpath })
-  if (program === null) return null
-  const made = sidecarOf(entryCpu(facts)!, sidecar, [program])
-  const after = Buffer.from(bytes)
-  for (const { offset, bytes } of bootstrapWrites(program, 0, bootstrap, made)) bytes.copy(after, offset)
-  expect(checkEntered(file, facts, symbolNames(source, file), bufferSource(after), program), file).toEqual([])
-  writeFileSync(file, after)
-  return made.bytes
-}
+const bootstrap = blobOf(entryCpuOf('x86_64')!, 'bootstrap')
 
 const BIN = '/usr/bin'
 
@@ -70,7 +50,7 @@ test('200 programs of this machine with a payload have room for it, and readelf 
     const facts = parseElf(bufferSource(bytes), copy)
     expect(stubRefusal(bufferSource(bytes), facts), path).toBe('payload')
     if (!takesSidecar(bufferSource(bytes), facts, 'payload')) return void without.push(path)
-    expect(entered(copy, { up: 1, path: 'lib/ld-linux-x86-64.so.2' }, '$ORIGIN/../lib')).not.toBeNull()
+    expect(enterBySidecar([copy], { up: 1, path: 'lib/ld-linux-x86-64.so.2' }, '$ORIGIN/../lib')).not.toBeNull()
     expect(statSync(copy).size).toBe(bytes.length)
     const [before, after] = [await say('readelf', ['-aW', path]), await say('readelf', ['-aW', copy])]
     expect({ ...after, stdout: '' }, path).toEqual({ ...before, stdout: '' })
@@ -110,7 +90,7 @@ test(`${PROGRAMS.length} of them say their version in an empty root, with a sear
     copyFileSync(original, program)
     appendFileSync(program, 'payload')
     mkdirSync(join(bundle, 'lib'), { recursive: true })
-    writeFileSync(join(bundle, sidecarPath('x86_64')), entered(program, place, '$ORIGIN/../lib')!)
+    writeFileSync(join(bundle, sidecarPath('x86_64')), enterBySidecar([program], place, '$ORIGIN/../lib')!)
     const after = await sayInEmptyRoot(bundle, [`${ROOT}/bin/${name}`, '--version'], {})
     expect({ ...after, stdout: after.stdout.replaceAll(`${ROOT}/bin`, BIN) }, name).toEqual(before)
   })

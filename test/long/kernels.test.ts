@@ -1,72 +1,42 @@
 /**
- * Real kernels: Debian's for x86_64 and aarch64, in a machine of qemu that holds nothing but bundles. /init has the stub
+ * Real kernels: Debian's for every CPU with a stub, in a machine of qemu that holds nothing but bundles. /init has the stub
  * itself. What each program says is what it says here.
  *
- * Packages: qemu-system-x86, qemu-system-arm, cpio, and those of the cross compilers. The kernels are fetched by apt.
+ * Packages: qemu-system-x86, qemu-system-arm, qemu-system-misc, opensbi, cpio, and those of the cross compilers. The kernels are fetched by apt.
  */
-import { copyFileSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { appendFileSync, copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { parseElf } from '../../src/elf/parse.ts'
+import { entryCpu } from '../../src/entry/cpus.ts'
+import { sidecarPath } from '../../src/entry/sidecar.ts'
+import { bufferSource } from '../../src/io/bytes.ts'
 import { temporary } from '../support/bundle.ts'
+import { ARMV7L, I686, RISCV64 } from '../support/cross.ts'
+import { kernel } from '../support/debian.ts'
 import { output } from '../support/elf-tools.ts'
 import { PLACEHOLDER, relocate, relocated } from '../support/relocation-lab.ts'
-import { inject, layOut, SUPPORT, say } from '../support/stub-lab.ts'
+import { enterBySidecar, inject, layOut, SUPPORT, say } from '../support/stub-lab.ts'
 
-const KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg'
-const SOURCES = ['bookworm main', 'bullseye main']
-  .map(suite => `deb [signed-by=${KEYS}] http://deb.debian.org/debian ${suite}\n`)
-  .join('')
-
-/** The newest kernel of this major version; fetched once, with a state of apt's own. */
-async function kernel(arch: string, version: string): Promise<string> {
-  const kept = join(tmpdir(), `storefree-kernel-${arch}-${version}`)
-  const boot = join(kept, 'boot')
-  const found = () => readdirSync(boot).find(name => name.startsWith('vmlinuz-'))!
-  if (existsSync(boot)) return join(boot, found())
-  const state = temporary()
-  mkdirSync(join(state, 'lists/partial'), { recursive: true })
-  mkdirSync(join(state, 'cache/archives/partial'), { recursive: true })
-  mkdirSync(join(state, 'parts'))
-  writeFileSync(join(state, 'sources.list'), SOURCES)
-  const options = [
-    `APT::Architecture=${arch}`,
-    `APT::Architectures=${arch}`,
-    `Dir::State=${state}`,
-    `Dir::State::lists=${state}/lists`,
-    'Dir::State::status=/dev/null',
-    `Dir::Cache=${state}/cache`,
-    `Dir::Etc::sourcelist=${state}/sources.list`,
-    `Dir::Etc::sourceparts=${state}/parts`,
-    'APT::Sandbox::User=root',
-  ].flatMap(option => ['-o', option])
-  await output('apt-get', [...options, 'update'])
-  const names = await output('apt-cache', [
-    ...options,
-    'search',
-    '--names-only',
-    `^linux-image-${version}.*cloud-${arch}$`,
-  ])
-  const newest = names
-    .split('\n')
-    .map(line => line.split(' ')[0]!)
-    .filter(name => name !== '')
-    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
-    .at(-1)!
-  await output('apt-get', [...options, 'download', newest], { cwd: state })
-  const deb = readdirSync(state).find(name => name.endsWith('.deb'))!
-  await output('dpkg-deb', ['-x', join(state, deb), kept])
-  return join(boot, found())
+/** The image of the newest kernel of this major version. */
+async function image({ arch, version, suites, flavour }: Machine): Promise<string> {
+  const boot = join(await kernel(arch, suites, version, flavour), 'boot')
+  return join(boot, readdirSync(boot).find(name => /^vmlinu[xz]-/.test(name))!)
 }
 
 /** A program in a machine's bundle, and how to make it. */
 interface Machine {
   readonly arch: string
+  /** Debian's, and what the names of its kernels for this machine end in. */
+  readonly suites: readonly string[]
+  readonly flavour: string
   readonly version: string
   readonly cc: string
   readonly loader: string
   readonly libraries: string
   readonly qemu: readonly string[]
+  /** How static programs can be linked for it. */
+  readonly statics: readonly string[]
   /**
    * Whether the kernel places a PIE without PT_INTERP as its segments ask (since 6.10, and in later stable ones); with
    * PT_INTERP all of these do. Only objects aligned to more than a page can tell.
@@ -74,15 +44,18 @@ interface Machine {
   readonly aligns: boolean
 }
 
+const SUITES = ['bookworm', 'bullseye']
 const X86 = {
-  arch: 'amd64',
+  ...{ arch: 'amd64', suites: SUITES, flavour: 'cloud-amd64' },
+  statics: ['static', 'static-pie'],
   cc: 'gcc',
   loader: '/lib64/ld-linux-x86-64.so.2',
   libraries: '/lib/x86_64-linux-gnu',
   qemu: [...['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max'], ...['-append', 'console=ttyS0 panic=-1 quiet']],
 } as const
-const ARM = {
-  arch: 'arm64',
+const ARM64 = {
+  ...{ arch: 'arm64', suites: SUITES, flavour: 'cloud-arm64' },
+  statics: ['static', 'static-pie'],
   cc: 'aarch64-linux-gnu-gcc',
   loader: '/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1',
   libraries: '/usr/aarch64-linux-gnu/lib',
@@ -92,18 +65,49 @@ const ARM = {
     ...['-append', 'console=ttyAMA0 panic=-1 quiet'],
   ],
 } as const
+const I386 = {
+  ...{ arch: 'i386', suites: SUITES, flavour: '686' },
+  statics: ['static', 'static-pie'],
+  cc: I686.cc,
+  loader: I686.loader,
+  libraries: `${I686.sysroot}/lib`,
+  qemu: ['qemu-system-i386', '-accel', 'tcg', '-cpu', 'max', '-append', 'console=ttyS0 panic=-1 quiet'],
+} as const
+const ARMHF = {
+  ...{ arch: 'armhf', suites: SUITES, flavour: 'armmp' },
+  statics: ['static'],
+  cc: ARMV7L.cc,
+  loader: ARMV7L.loader,
+  libraries: `${ARMV7L.sysroot}/lib`,
+  qemu: [
+    ...['qemu-system-arm', '-machine', 'virt,highmem=off', '-cpu', 'cortex-a15'],
+    ...['-append', 'console=ttyAMA0 panic=-1 quiet'],
+  ],
+} as const
+const RISCV = {
+  // Debian 12 has none for it.
+  ...{ arch: 'riscv64', suites: ['trixie'], flavour: 'riscv64' },
+  statics: ['static'],
+  cc: RISCV64.cc,
+  loader: RISCV64.loader,
+  libraries: `${RISCV64.sysroot}/lib`,
+  qemu: ['qemu-system-riscv64', '-machine', 'virt', '-append', 'console=ttyS0 panic=-1 quiet'],
+} as const
 const MACHINES: readonly Machine[] = [
   { ...X86, version: '5.10', aligns: false },
   { ...X86, version: '6.1', aligns: true },
-  { ...ARM, version: '5.10', aligns: false },
-  { ...ARM, version: '6.1', aligns: true },
+  { ...ARM64, version: '5.10', aligns: false },
+  { ...ARM64, version: '6.1', aligns: true },
+  { ...I386, version: '6.1', aligns: true },
+  { ...ARMHF, version: '6.1', aligns: true },
+  { ...RISCV, version: '6.12', aligns: true },
 ]
 
 const KINDS = ['pie', 'no-pie'] as const
 
 test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine => {
-  const { arch, cc, loader, libraries } = machine
-  const image = await kernel(arch, machine.version)
+  const { cc, loader, libraries, statics: alones } = machine
+  const vmlinuz = await image(machine)
   const root = temporary()
   const make = (at: string, args: readonly string[]) =>
     output(cc, [
@@ -134,8 +138,14 @@ test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine
     const source = [`-${kind}`, kind === 'pie' ? '-fPIE' : '-fno-pie', '-DIFUNC', join(SUPPORT, 'stub-program.c')]
     await make(`tree/srv/x/bin/${kind}`, [...source, `-L${bundle}/lib`, '-lfirst'])
     copyFileSync(join(bundle, 'bin', kind), join(bundle, 'bin', `${kind}-original`))
+    // With something behind its end, so that it is entered by a sidecar.
+    copyFileSync(join(bundle, 'bin', kind), join(bundle, 'bin', `${kind}-entered`))
+    appendFileSync(join(bundle, 'bin', `${kind}-entered`), 'payload')
     inject(join(bundle, 'bin', kind), place)
   }
+  const entered = KINDS.map(kind => join(bundle, 'bin', `${kind}-entered`))
+  const cpu = entryCpu(parseElf(bufferSource(readFileSync(entered[0]!)), ''))!
+  writeFileSync(join(bundle, sidecarPath(cpu.name)), enterBySidecar(entered, place, null)!)
   // What is aligned to more than a page, eight times started: chance would not align them all.
   writeFileSync(
     join(root, 'aligned.c'),
@@ -155,7 +165,6 @@ test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine
   const copied = /^(\w+) B library_data/m.exec(await output('nm', ['-D', join(strings, 'bin/prog')]))?.[1]
   const more = copied ? [Number.parseInt(copied, 16)] : []
   relocate(strings, place, ['lib/libreloc.so', 'lib/plugin.so'], { hooked: true, more })
-  const alones = ['static', 'static-pie']
   for (const kind of alones) {
     const alone = join(root, 'tree/srv', kind)
     mkdirSync(join(alone, 'bin'), { recursive: true })
@@ -169,6 +178,7 @@ test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine
     `no-aslr ${ld} /srv/x/bin/${kind} x`,
     `aslr none ${ld} /srv/x/bin/${kind} x`,
     `aslr none ${ld} /srv/x/bin/${kind}-original x`,
+    `aslr ${ld} /srv/x/bin/${kind}-entered x`,
   ])
   for (let i = 0; i < 4; i++) runs.push(`aslr ${i} /srv/x/bin/aligned`, `aslr ${i} /srv/x/bin/aligned-original`)
   runs.push('aslr none /srv/r/bin/prog plugin /srv/r/lib/plugin.so')
@@ -181,7 +191,7 @@ test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine
     qemu!,
     [
       ...options,
-      ...['-kernel', image, '-initrd', join(root, 'initramfs'), '-m', '768', '-smp', '2'],
+      ...['-kernel', vmlinuz, '-initrd', join(root, 'initramfs'), '-m', '768', '-smp', '2'],
       ...['-nographic', '-no-reboot', '-net', 'none', '-monitor', 'none', '-serial', 'stdio'],
     ],
     {},
@@ -212,7 +222,7 @@ test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine
   expect(found('r')).toContain(`library's constructor: ${relocated('/srv/r')}/start\n`)
   expect(found('r')).toContain(`plugin's constructor: ${relocated('/srv/r')}/plugin `)
   for (const kind of KINDS) {
-    const [plain, fixed, second, original] = runs.filter(r => r.includes(`/${kind}`)).map(r => told.get(r)!)
+    const [plain, fixed, second, original, bySidecar] = runs.filter(r => r.includes(`/${kind}`)).map(r => told.get(r)!)
     expect(plain).toMatch(/^end: exit 23$/m)
     expect(plain).not.toMatch(/: NO$/m)
     expect(plain).toContain('PT_INTERP: yes')
@@ -221,5 +231,7 @@ test.each(MACHINES)('Linux $version, $arch', { timeout: 900_000 }, async machine
     const common = (said: string) => said.split('\n').filter(line => !/^(PT_INTERP|AT_ENTRY| |end: exit)/.test(line))
     expect(common(second!)).toEqual(common(original!.replaceAll(`${kind}-original`, kind)))
     expect(second).toMatch(/^end: exit 1$/m)
+    expect(common(bySidecar!.replaceAll(`${kind}-entered`, kind))).toEqual(common(plain!))
+    expect(bySidecar).toMatch(/^end: exit 23$/m)
   }
 })

@@ -3,13 +3,14 @@ import { execFile } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { expect } from 'vitest'
-import { checkInjected } from '../../src/apply/fidelity.ts'
+import { checkEntered, checkInjected } from '../../src/apply/fidelity.ts'
 import type { LoaderPlace } from '../../src/elf/facts.ts'
-import { parseElf } from '../../src/elf/parse.ts'
+import { parseElf, symbolNames } from '../../src/elf/parse.ts'
 import { SECTION_TABLE } from '../../src/elf/sections.ts'
 import { writeHalf, writeWord } from '../../src/elf/words.ts'
 import { blobOf, entryCpu } from '../../src/entry/cpus.ts'
 import { injectStub, type StubRefusal, stubRefusal } from '../../src/entry/inject.ts'
+import { bootstrapWrites, enter, sidecarOf } from '../../src/entry/sidecar.ts'
 import { bufferSource } from '../../src/io/bytes.ts'
 
 export const SUPPORT = resolve(import.meta.dirname)
@@ -29,6 +30,31 @@ export function inject(file: string, loader: LoaderPlace): void {
   const injected = injectStub(bytes, facts, stub, loader)
   expect(checkInjected(file, bytes, injected, loader), file).toEqual([])
   writeFileSync(file, injected)
+}
+
+/**
+ * Enters programs of one CPU by one sidecar, in place, as apply/enter.ts does. Returns the sidecar; null where one has no
+ * room, and then nothing is changed.
+ */
+export function enterBySidecar(files: readonly string[], loader: LoaderPlace, rpath: string | null): Buffer | null {
+  const sources = files.map(file => bufferSource(readFileSync(file)))
+  const facts = sources.map((source, i) => parseElf(source, files[i]!))
+  const cpu = entryCpu(facts[0]!)!
+  const bootstrap = blobOf(cpu, 'bootstrap')
+  const programs = sources.flatMap((source, i) => {
+    const program = enter(source, facts[i]!, bootstrap, { loader, relocations: null, rpath })
+    return program === null ? [] : [program]
+  })
+  if (programs.length < files.length) return null
+  const made = sidecarOf(cpu, blobOf(cpu, 'sidecar'), programs)
+  for (const [i, file] of files.entries()) {
+    const after = Buffer.from(sources[i]!.read(0, sources[i]!.size))
+    for (const { offset, bytes } of bootstrapWrites(programs[i]!, i, bootstrap, made)) bytes.copy(after, offset)
+    const names = symbolNames(sources[i]!, file)
+    expect(checkEntered(file, facts[i]!, names, bufferSource(after), programs[i]!), file).toEqual([])
+    writeFileSync(file, after)
+  }
+  return made.bytes
 }
 
 /** A bundle's directories with a loader and libraries in them. Returns where the loader lies. */
