@@ -140,33 +140,53 @@ function isZstd(source: ByteSource, offset: number): boolean {
   }
 }
 
+/** Kinds that are looked for in the data of programs: where disks and archives lie in one, they lie behind its end. */
+const IN_PROGRAMS: readonly PackedHeadKind[] = ['gzip', 'zip', 'xz', 'bzip2', 'zstd', 'lz4']
+const PROGRAM_MAGICS = MAGICS.filter(({ kind }) => IN_PROGRAMS.includes(kind))
+/** A library of objects to link with. */
+const OBJECTS = '!<arch>\n/'
+
+/** Heads that begin before byte `to`. Whatever has one of these magic numbers, or is packed, has a NUL; texts have none. */
+function search(bytes: Buffer, base: number, to: number, magics: readonly Magic[], found: PackedHead[]): void {
+  if (to <= 0 || !bytes.includes(0)) return
+  for (const { kind, needle, at, is } of magics)
+    for (let met = bytes.indexOf(needle, at); met >= 0 && met - at < to; met = bytes.indexOf(needle, met + 1)) {
+      if (found.length >= FOUND_MAX) return
+      if (is(bytes.subarray(met - at, met - at + HEAD))) found.push({ kind, offset: base + met - at })
+    }
+}
+
+const byOffset = (a: PackedHead, b: PackedHead): number => a.offset - b.offset
+const magicsFor = (head: Buffer): readonly Magic[] =>
+  head.toString('latin1', 0, OBJECTS.length) === OBJECTS ? PROGRAM_MAGICS : MAGICS
+
 /** Gathers heads while the bytes of a file pass by. */
 export class PackedHeads {
-  readonly #magics: readonly Magic[]
   readonly #found: PackedHead[] = []
+  #magics: readonly Magic[] | null
   #base = 0
   /** Bytes before #base in which no head was told yet, for want of what stands behind it. */
   #tail: Buffer = Buffer.alloc(0)
 
-  constructor(magics: readonly Magic[] = MAGICS) {
+  /** @param magics null: what the first bytes suggest */
+  constructor(magics: readonly Magic[] | null = null) {
     this.#magics = magics
   }
 
   push(piece: Buffer): void {
-    // Whatever has a magic number of these, or anything packed, has a NUL; texts have none.
-    const isText = !piece.includes(0)
-    if (this.#tail.length > 0) this.#seam(piece)
-    if (!isText) this.#search(piece, this.#base, piece.length - HEAD + 1)
+    this.#magics ??= magicsFor(piece)
+    if (this.#tail.length > 0) this.#seam(piece, this.#magics)
+    search(piece, this.#base, piece.length - HEAD + 1, this.#magics, this.#found)
     this.#base += piece.length
     const rest = piece.length >= HEAD ? piece : Buffer.concat([this.#tail, piece])
     this.#tail = Buffer.from(rest.subarray(Math.max(0, rest.length - HEAD + 1)))
   }
 
   /** What begins in the last piece, and could not be told for want of this one. */
-  #seam(piece: Buffer): void {
+  #seam(piece: Buffer, magics: readonly Magic[]): void {
     const seam = Buffer.concat([this.#tail, piece.subarray(0, HEAD)])
-    if (seam.includes(0))
-      this.#search(seam, this.#base - this.#tail.length, Math.min(this.#tail.length, seam.length - HEAD + 1))
+    const to = Math.min(this.#tail.length, seam.length - HEAD + 1)
+    search(seam, this.#base - this.#tail.length, to, magics, this.#found)
   }
 
   /** Whether a head was told until now. */
@@ -176,42 +196,37 @@ export class PackedHeads {
 
   /** All heads, by offset. Nothing may be pushed any more. */
   end(): PackedHead[] {
-    if (this.#tail.includes(0)) this.#search(this.#tail, this.#base - this.#tail.length, this.#tail.length)
-    return this.#found.sort((a, b) => a.offset - b.offset)
-  }
-
-  /** @param to heads begin before it */
-  #search(bytes: Buffer, base: number, to: number): void {
-    for (const { kind, needle, at, is } of this.#magics)
-      for (let met = bytes.indexOf(needle, at); met >= 0 && met - at < to; met = bytes.indexOf(needle, met + 1)) {
-        if (this.#found.length >= FOUND_MAX) return
-        if (is(bytes.subarray(met - at, met - at + HEAD))) this.#found.push({ kind, offset: base + met - at })
-      }
+    const tail = this.#tail
+    search(tail, this.#base - tail.length, tail.length, this.#magics ?? MAGICS, this.#found)
+    return this.#found.sort(byOffset)
   }
 }
-
-/** Kinds that are looked for in the data of programs: where disks and archives lie in one, they lie behind its end. */
-const IN_PROGRAMS: readonly PackedHeadKind[] = ['gzip', 'zip', 'xz', 'bzip2', 'zstd', 'lz4']
 
 /** The heads in stretches of a program or a library, read at random. */
 export function headsInProgram(source: ByteSource, ranges: readonly Range[]): PackedHead[] {
-  const magics = MAGICS.filter(({ kind }) => IN_PROGRAMS.includes(kind))
   const found: PackedHead[] = []
   for (const [start, end] of ranges) {
     if (end - start < HEAD) continue
-    const heads = new PackedHeads(magics)
+    if (end - start <= PIECE) {
+      search(pieceOf(source, start, end - start), start, end - start, PROGRAM_MAGICS, found)
+      continue
+    }
+    const heads = new PackedHeads(PROGRAM_MAGICS)
     for (let at = start; at < end; at += PIECE) heads.push(pieceOf(source, at, Math.min(PIECE, end - at)))
-    found.push(...heads.end().map(({ kind, offset }) => ({ kind, offset: start + offset })))
+    for (const { kind, offset } of heads.end()) found.push({ kind, offset: start + offset })
   }
-  return confirmed(source, found)
+  return confirmed(source, found.sort(byOffset))
+}
+
+/** The heads in all of a file, as its bytes show them. */
+export function headsShown(bytes: Buffer): PackedHead[] {
+  const found: PackedHead[] = []
+  search(bytes, 0, bytes.length, magicsFor(bytes), found)
+  return found.sort(byOffset)
 }
 
 /** The heads in all of a file. */
-export function headsIn(bytes: Buffer): PackedHead[] {
-  const heads = new PackedHeads()
-  heads.push(bytes)
-  return confirmed(bufferSource(bytes), heads.end())
-}
+export const headsIn = (bytes: Buffer): PackedHead[] => confirmed(bufferSource(bytes), headsShown(bytes))
 
 /** New memory for every piece would cost as much as the search. */
 let spare: Buffer | null = null

@@ -12,25 +12,23 @@ import type { Member } from '../../archive/members.ts'
 import { Decompression, Input, Kept, peek, TOO_LARGE } from '../../archive/stream.ts'
 import { BLOCK } from '../../archive/tar.ts'
 import { type ArchiveMember, readTar, tarMembersOf } from '../../archive/untar.ts'
-import { unzip } from '../../archive/unzip.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
 import { isElf } from '../../elf/parse.ts'
 import { BundleError } from '../../errors.ts'
-import type { ByteSource } from '../../io/bytes.ts'
 import { each, type Task, wait } from '../../io/task.ts'
 import type { MachOFacts } from '../../macho/facts.ts'
 import type { Finding } from '../../model/findings.ts'
 import { ApartSearch } from '../../references/apart.ts'
 import { containerKind, KIND_HEAD, LIMITS } from '../../references/containers.ts'
-import { gzipName, readGzip, readZlib } from '../../references/gzip.ts'
+import { gzipName, readGzip } from '../../references/gzip.ts'
 import { Budget, type Problem, problem } from '../../references/inflate.ts'
-import { ascending, namedHeads, type PackedHead, PackedHeads } from '../../references/packed-heads.ts'
+import { ascending, headsShown, type PackedHead, PackedHeads } from '../../references/packed-heads.ts'
 import type { Reference } from '../../references/reference.ts'
-import { zipAt } from '../../references/zip.ts'
-import { ZlibHeads, type ZlibStream, zlibStreams } from '../../references/zlib-streams.ts'
-import { type Kind, type Looking, lookAround } from './around.ts'
+import { ZlibHeads } from '../../references/zlib-streams.ts'
+import { type Kind, lookAround } from './around.ts'
 import type { SeenMember } from './image-root.ts'
 import { checkNames, type Forbidden, grouped, References } from './references.ts'
+import { type Entry, filesWithin, type Opening, packedWithin, streamsWithin } from './within.ts'
 
 export interface Wanted {
   /** Digests of the files themselves. */
@@ -49,17 +47,6 @@ export interface Looked {
   readonly diffId: string | null
   /** Of a layer, where facts are wanted. */
   readonly members: readonly SeenMember[]
-}
-
-/** A file, or one that is packed in another. */
-interface Entry {
-  /** From the outermost. Byte strings. */
-  readonly names: readonly string[]
-  /** In bytes; null where it is not known before the end. */
-  readonly size: number | null
-  readonly path: string | null
-  /** All bytes where they are at hand, else as they come. */
-  readonly contents: Buffer | AsyncIterable<Buffer>
 }
 
 /** What stands behind a name or a stored member in a zip looks like more of a path: the next record, an extra field. */
@@ -85,23 +72,24 @@ interface Seen {
   readonly found: readonly Reference[]
   readonly apart: ApartSearch
   readonly heads: ZlibHeads
-  readonly files: PackedHeads
+  /** Of packed files in it; none of an ELF file, in which they are looked for. */
+  readonly shown: readonly PackedHead[]
   readonly tooMany: boolean
   readonly sha256: string | null
   /** Findings that there were before. */
   readonly before: number
 }
 
-class Look implements Looking {
+class Look implements Opening {
   readonly findings: Finding[]
-  readonly #forbidden: Forbidden
+  readonly forbidden: Forbidden
   readonly #wanted: Wanted
   readonly budget = new Budget(LIMITS)
   #diffId: string | null = null
   readonly #members: SeenMember[] = []
 
   constructor(forbidden: Forbidden, wanted: Wanted, findings: Finding[] = []) {
-    this.#forbidden = forbidden
+    this.forbidden = forbidden
     this.#wanted = wanted
     this.findings = findings
   }
@@ -121,16 +109,15 @@ class Look implements Looking {
     const { names, contents } = entry
     const isWhole = Buffer.isBuffer(contents)
     const hash = names.length === 1 && this.#wanted.digest && !isWhole ? createHash('sha256') : null
-    const references = new References(this.#forbidden)
+    const references = new References(this.forbidden)
     const apart = new ApartSearch()
     const heads = new ZlibHeads()
-    const files = new PackedHeads()
     const before = this.findings.length
     if (isWhole) {
       const found = references.of(contents)
       apart.push(contents)
       heads.push(contents)
-      if (!isElf(contents)) files.push(contents)
+      const shown = isElf(contents) ? [] : headsShown(contents)
       const kind = this.#kindOf(names, contents.subarray(0, KIND_HEAD), contents.length)
       try {
         yield* this.#unpack(names, kind, contents.subarray(0, KIND_HEAD), contents, () => contents.length, depth)
@@ -138,10 +125,11 @@ class Look implements Looking {
         this.problem(names, problemOf(error))
       }
       const sha256 = names.length === 1 && this.#wanted.digest ? digestOf('sha256', contents) : null
-      const seen = { found, apart, heads, files, tooMany: references.tooMany, sha256, before }
+      const seen = { found, apart, heads, shown, tooMany: references.tooMany, sha256, before }
       return yield* this.#end(entry, kind, seen, new Kept(null), contents, depth)
     }
     const kept = new Kept(entry.path)
+    const files = new PackedHeads()
     let elf: boolean | null = null
     const input = new Input(contents, piece => {
       hash?.update(piece)
@@ -173,7 +161,7 @@ class Look implements Looking {
       found,
       apart,
       heads,
-      files,
+      shown: files.end(),
       tooMany: references.tooMany,
       sha256: hash?.digest('hex') ?? null,
       before,
@@ -190,25 +178,24 @@ class Look implements Looking {
   *#end(
     entry: Entry,
     kind: Kind,
-    { found, apart, heads, files, tooMany, sha256, before }: Seen,
+    { found, apart, heads, shown, tooMany, sha256, before }: Seen,
     kept: Kept,
     whole: Buffer | null,
     depth: number,
   ): Task<Omit<Looked, 'findings'>> {
     const { names } = entry
     const [facts, zstd] = [depth === 1 && this.#wanted.facts, this.#isLayer(names)]
-    const shown = files.end()
     const random = kept.use(whole, source =>
       lookAround({ names, source, kind, facts, zstd, holdsReferences: found.length > 0, heads: shown }, this),
     )
-    const around = random?.packed ? yield* this.#packed(names, random.packed, depth) : Number.POSITIVE_INFINITY
+    const around = random?.packed ? yield* packedWithin(this, names, random.packed, depth) : Number.POSITIVE_INFINITY
     if (kind !== 'tar' && kind !== 'gzip') {
       const within = (random?.heads ?? shown).filter(h => h.offset < around)
       const gzip = within.filter(h => h.kind === 'gzip').map(h => h.offset)
       const streams = ascending(heads.found, gzip).filter(at => at < around && !random?.told(at))
-      if (streams.length > 0) yield* this.#streams(names, kept.source(whole), streams, depth)
+      if (streams.length > 0) yield* streamsWithin(this, names, kept.source(whole), streams, depth)
       const others = within.filter(h => h.kind !== 'gzip')
-      if (!random?.isKnown) yield* this.#files(names, kept.source(whole), others, depth)
+      if (!random?.isKnown) yield* filesWithin(this, names, kept.source(whole), others, depth)
     }
     if (random === null && (kind === 'zip' || kind === 'zlib')) this.problem(names, problem('too-large'))
     if (found.length > 0) {
@@ -302,13 +289,13 @@ class Look implements Looking {
     const look = this
     function* member(member: ArchiveMember): Task<boolean> {
       const path = [...names, member.name]
-      look.findings.push(...checkNames(path.join('!'), member, look.#forbidden))
+      look.findings.push(...checkNames(path.join('!'), member, look.forbidden))
       if (!layer && !look.budget.take(0)) {
         look.problem(names, problem('too-large'))
         return false
       }
       // Each file of a layer is a file of the artefact.
-      const own = layer ? new Look(look.#forbidden, { ...look.#wanted, layer: false }, look.findings) : look
+      const own = layer ? new Look(look.forbidden, { ...look.#wanted, layer: false }, look.findings) : look
       const { name, type, mode, target, size } = member
       const entry = (): Entry => ({ names: path, size, path: null, contents: contentsOf(member) })
       const looked = type === 'file' ? yield* own.file(entry(), layer ? 1 : depth + 1) : null
@@ -320,99 +307,14 @@ class Look implements Looking {
   }
 
   scan(names: readonly string[], part: string, contents: Buffer): void {
-    const references = new References(this.#forbidden)
+    const references = new References(this.forbidden)
     references.push(contents)
     this.findings.push(...grouped(names.join('!'), 'contents', references.end(), () => part))
   }
-
-  /** Files of other kinds that begin anywhere in a file: zips are looked into, where they are whole. */
-  *#files(
-    names: readonly string[],
-    source: ByteSource | null,
-    heads: readonly PackedHead[],
-    depth: number,
-  ): Task<void> {
-    const unread: PackedHead[] = []
-    let [end, tries] = [0, ZIPS_TRIED]
-    for (const head of heads) {
-      if (head.offset < end) continue
-      const zip = head.kind === 'zip' && source !== null && tries > 0 ? zipAt(source, head.offset) : null
-      if (zip === null) {
-        unread.push(head)
-        if (head.kind === 'zip') tries--
-      } else {
-        end = head.offset + zip.length
-        yield* this.#packed([...names, `zip at ${head.offset}`], zip, depth + 1)
-      }
-    }
-    for (const { what, kind } of namedHeads(unread)) this.problem([...names, what], problem('opaque', kind))
-  }
-
-  /** zlib and gzip streams that begin anywhere in a file of another kind. */
-  *#streams(names: readonly string[], source: ByteSource | null, heads: readonly number[], depth: number): Task<void> {
-    if (source === null) return this.problem(names, problem('too-large'))
-    for (const stream of zlibStreams(source, heads, this.budget)) {
-      if ('code' in stream) this.problem(names, stream)
-      else if (!stream.sure) this.scan([...names, stream.format], placeOf(stream), stream.contents)
-      else if (depth > LIMITS.depth) return this.problem(names, problem('too-deep'))
-      else {
-        const before = this.findings.length
-        yield* this.file(inMemory([...names, stream.format], stream.contents), depth + 1)
-        const within = this.findings.splice(before).map(f => inPart(f, placeOf(stream)))
-        this.findings.push(...within)
-      }
-    }
-  }
-
-  /** Returns the offset behind which all of the file was looked into. */
-  *#packed(names: readonly string[], bytes: Buffer, depth: number): Task<number> {
-    const isZip = containerKind(bytes.subarray(0, KIND_HEAD), bytes.length) !== 'zlib'
-    if (!isZip) {
-      const read = readZlib(bytes, this.budget)
-      if (read === null) return bytes.length
-      if (depth > LIMITS.depth) this.problem(names, problem('too-deep'))
-      else if ('code' in read) this.problem(names, read)
-      else yield* this.file(inMemory([...names, 'zlib'], read.contents), depth + 1)
-      return 0
-    }
-    const refuse = (why: Problem): number => {
-      this.problem(names, why)
-      return bytes.length
-    }
-    if (depth > LIMITS.depth) return refuse(problem('too-deep'))
-    const zip = unzip(bytes, this.budget)
-    if (zip === null) return refuse(problem('damaged', 'its directory is not where it should be'))
-    for (const member of zip.members) {
-      const path = [...names, member.name]
-      this.findings.push(...checkNames(path.join('!'), member, this.#forbidden))
-      if (member.type !== 'file') continue
-      const read = member.read()
-      if (Buffer.isBuffer(read)) yield* this.file(inMemory(path, read), depth + 1)
-      else this.problem(path, read)
-    }
-    if (zip.problem) this.problem(names, zip.problem)
-    return zip.start
-  }
 }
-
-/** Members of zips that nothing lists, of which so many are looked for in a file. */
-const ZIPS_TRIED = 8
-
-const placeOf = ({ format, offset }: ZlibStream): string => `${format} at ${offset}`
-
-/** A finding in what is packed in a file, with the place of that. */
-const inPart = (finding: Finding, part: string): Finding =>
-  'part' in finding && finding.part === null ? { ...finding, part } : finding
 
 /** A layer that changes nothing: an archive's end alone. */
 const isEmptyTar = (head: Buffer): boolean => head.length >= BLOCK && head.every(byte => byte === 0)
-
-const inMemory = (names: readonly string[], contents: Buffer): Entry => ({
-  names,
-  size: contents.length,
-  path: null,
-  contents,
-})
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes
