@@ -1,20 +1,18 @@
 /** What a question is asked of: a target before bundling, a bundle that is there, a file. */
-import { resolve } from 'node:path'
 import { explainTarget, sectionsOfTarget } from './bundle.ts'
 import { BundleError } from './errors.ts'
 import { explainManifest } from './explain/from-manifest.ts'
 import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
 import { bundlePath, findBundle, readManifest } from './found.ts'
 import { writeFile } from './io/staging.ts'
-import { readInput, withFile } from './io/store.ts'
+import { readInput } from './io/store.ts'
 import type { Explained, FileRole } from './model/explained.ts'
 import type { Finding } from './model/findings.ts'
 import type { Policy } from './model/policy.ts'
 import type { BundleOptions } from './options.ts'
 import { baseName, fromText } from './paths.ts'
-import { type Inspection, inspect } from './scan/inspect.ts'
 import { inTemporary } from './try/unpack.ts'
-import { type Part, partsOf } from './verify/checks/parts.ts'
+import type { Part } from './verify/checks/parts.ts'
 import { sectionsIn } from './verify/sections.ts'
 import type { Verification } from './verify/verify.ts'
 
@@ -61,17 +59,6 @@ async function explainInput(): Promise<Explained> {
     writeFile(fromText(place), bytes)
     return explainManifest(await readManifest(fromText(place), name), name)
   })
-}
-
-/**
- * One file, and the names of its parts.
- * @param word as it was typed
- * @throws BundleError when it is no file, or cannot be read
- */
-export function inspectFile(word: string): { inspection: Inspection; partAt: (offset: number) => string | null } {
-  const inspection = inspect(fromText(resolve(word)))
-  const partAt = withFile(inspection.path, source => partsOf(source, inspection.path))
-  return { inspection: { ...inspection, asked: fromText(word) }, partAt }
 }
 
 /**

@@ -26,6 +26,7 @@ const ROOMS = [
     'bundle.ts',
     'found.ts',
     'sbom-asked.ts',
+    'inspected.ts',
     'explained.ts',
     'index.ts',
     'cli',

@@ -6,13 +6,19 @@ import { load, type OutputOptions, print, withOutput } from './output.ts'
 export function addInspect(program: Command): void {
   withOutput(program.command('inspect'))
     .description('say what a program, library, script, wrapper or archive is and needs, and which store paths it names')
-    .argument('<file...>', 'files; nothing of them is run')
+    .argument('<file...>', 'files, or bundles, archives and images; nothing of them is run')
     .action(async (words: string[], options: OutputOptions) => {
       const pipeline = load()
-      const all = words.map(word => pipeline.inspectFile(word))
+      const all = await Promise.all(words.map(word => pipeline.inspectWord(word)))
       if (options.json) print(pipeline.inspectJson(all))
       else if (!options.quiet)
-        print(all.map(({ inspection, partAt }) => pipeline.inspectText(inspection, partAt)).join('\n\n'))
+        print(
+          all
+            .map(seen =>
+              'held' in seen ? pipeline.heldText(seen.held) : pipeline.inspectText(seen.inspection, seen.partAt),
+            )
+            .join('\n\n'),
+        )
       process.exitCode = EXIT.ok
     })
 }

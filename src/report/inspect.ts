@@ -11,6 +11,7 @@ import { RULES } from '../references/follow.ts'
 import type { Reference } from '../references/reference.ts'
 import type { ElfInspection, Inspection, Wish } from '../scan/inspect.ts'
 import { line } from './describe.ts'
+import { type Held, heldJson } from './inspect-held.ts'
 import { jsonFinding, toJson } from './json.ts'
 
 /** Where an offset of the inspected file lies (verify/checks/parts.ts). */
@@ -203,6 +204,7 @@ function referenceRows(inspection: Inspection, partAt: PartAt): [string, string]
 function fateOf({ node: { facts }, elf, wrapper }: Inspection): string | null {
   if (wrapper !== null) return 'a launcher stands in its place'
   if (facts.format === 'elf' && elf !== null && facts.program) {
+    if (facts.stub !== null) return `has a bundle's stub; its loader is ${short(stubLoader(facts.stub))}`
     if (elf.bySidecar) return `is entered by a sidecar (${elf.refusal})`
     if (elf.refusal === 'payload') return 'carries data behind its end: needs --prefix'
     if (elf.refusal !== null) return `cannot take the stub (${elf.refusal}): starts through a launcher`
@@ -210,6 +212,10 @@ function fateOf({ node: { facts }, elf, wrapper }: Inspection): string | null {
   }
   return null
 }
+
+/** From where the program lies. */
+const stubLoader = ({ up, path }: NonNullable<ElfFacts['stub']>): string =>
+  path === '' ? 'none, for it is static' : `${'../'.repeat(up)}${path}`
 
 function environmentText(operation: EnvironmentOperation): string {
   const { op, name } = operation
@@ -222,8 +228,9 @@ function environmentText(operation: EnvironmentOperation): string {
 
 // ---- JSON ------------------------------------------------------------------------------------------------------------
 
-export function inspectJson(all: readonly { inspection: Inspection; partAt: PartAt }[]): string {
-  return toJson({ command: 'inspect', files: all.map(({ inspection, partAt }) => jsonInspection(inspection, partAt)) })
+export function inspectJson(all: readonly ({ inspection: Inspection; partAt: PartAt } | { held: Held })[]): string {
+  const files = all.map(seen => ('held' in seen ? heldJson(seen.held) : jsonInspection(seen.inspection, seen.partAt)))
+  return toJson({ command: 'inspect', files })
 }
 
 function jsonInspection(inspection: Inspection, partAt: PartAt): object {

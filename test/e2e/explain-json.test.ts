@@ -39,7 +39,7 @@ test.each<[string, ...string[]]>([
 test('what grew; what a file is; an error', () => {
   for (const args of [
     ['size', made, '--against', fixture('nginx'), '--json'],
-    ['inspect', join(fixture('nginx'), 'bin/nginx'), 'package.json', '--json'],
+    ['inspect', join(fixture('nginx'), 'bin/nginx'), 'package.json', made, '--json'],
     ['why', join(temporary(), 'nowhere'), 'x', '--json'],
   ]) {
     valid(JSON.parse(bundle(args).stdout))

@@ -4,10 +4,10 @@ import { mkdirSync, readdirSync, readFileSync, realpathSync, statSync, writeFile
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { BundleError } from '../../src/errors.ts'
-import { inspectFile } from '../../src/explained.ts'
+import { inspectWord } from '../../src/inspected.ts'
 import { inspectJson, inspectText } from '../../src/report/inspect.ts'
 import { inspect, newestVersions } from '../../src/scan/inspect.ts'
-import { bundle, fixture, temporary } from '../support/bundle.ts'
+import { bundle, fixture, run, sharedBundle, temporary } from '../support/bundle.ts'
 import { storePath } from '../support/store-lab.ts'
 
 /** ELF files of packages and of the machine. */
@@ -75,9 +75,15 @@ test('names, search paths, interpreters, build ids and symbol tables of many fil
   }
 })
 
-test('store paths are those that grep finds, with the part that they lie in', () => {
+async function file(path: string) {
+  const seen = await inspectWord(path)
+  if ('held' in seen) throw new Error(`${path} holds files`)
+  return seen
+}
+
+test('store paths are those that grep finds, with the part that they lie in', async () => {
   const path = join(fixture('nginx'), 'bin/nginx')
-  const { inspection, partAt } = inspectFile(path)
+  const { inspection, partAt } = await file(path)
   const offsets = inspection.node.references.map(r => r.offset)
   const grep = execFileSync('grep', ['-obaF', '/nix/store', path], { encoding: 'latin1' })
   expect(offsets).toEqual(
@@ -123,7 +129,7 @@ test('scripts, wrappers, archives, data; a file that is none is an error', () =>
     expect(bundle(['inspect', path])).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(reason) })
 })
 
-test('prefixes and mutations of a program: an answer or an error, and nothing else', () => {
+test('prefixes and mutations of a program: an answer or an error, and nothing else', async () => {
   const bytes = readFileSync(
     join(fixture('zlib'), 'lib', readdirSync(join(fixture('zlib'), 'lib')).find(n => n.startsWith('libz.so'))!),
   )
@@ -140,7 +146,7 @@ test('prefixes and mutations of a program: an answer or an error, and nothing el
     const path = join(directory, 'd', String(i))
     writeFileSync(path, damaged)
     try {
-      const looked = inspectFile(path)
+      const looked = await file(path)
       inspectText(looked.inspection, looked.partAt)
       inspectJson([looked])
     } catch (error) {
@@ -153,4 +159,36 @@ test('the newest version of each family', () => {
   expect(
     newestVersions(['GLIBC_2.2.5', 'GLIBC_2.34', 'GLIBC_2.9', 'GLIBCXX_3.4.29', 'GLIBCXX_3.4', 'GLIBC_PRIVATE']),
   ).toEqual(['GLIBCXX_3.4.29', 'GLIBC_2.34'])
+})
+
+test('a bundle, whatever it is packed in; an archive that is none; what is named as one', () => {
+  const scratch = temporary()
+  const forms = { 'n.deb': 'a Debian package', one: 'one file that unpacks itself', 'image.tar': 'an image' }
+  for (const [name, format] of [
+    ['n.deb', 'deb'],
+    ['one', 'exe'],
+    ['image.tar', 'oci'],
+  ] as const)
+    expect(bundle([fixture('nginx'), '-f', format, '-o', join(scratch, name), '-q']).code).toBe(0)
+  const directory = sharedBundle('nginx')
+  const { stdout, code } = bundle(['inspect', directory, sharedBundle('nginx', '.tar.zst'), ...Object.keys(forms)], {
+    cwd: scratch,
+  })
+  expect(code).toBe(0)
+  for (const what of ['a directory', 'a tar archive', ...Object.values(forms)])
+    expect(stdout).toMatch(
+      new RegExp(`: nginx 1\\.22\\.1 for x86_64-linux, a bundle in ${what}(?:, \\d+ bytes)?$`, 'm'),
+    )
+  expect(stdout.match(/holds +3\d files and links, 10\.\d MB, of 6 packages/g)).toHaveLength(5)
+  expect(stdout.match(/lies +at \/(?:app|opt\/nginx) and nowhere else/g)).toHaveLength(2)
+  const program = bundle(['inspect', join(directory, 'bin/nginx')]).stdout
+  expect(program).toMatch(/has a bundle's stub; its loader is \.\.\/\.\.\/\.\.\/lib\/ld-linux/)
+
+  writeFileSync(join(scratch, 'a'), 'text')
+  run('tar', ['cf', 'plain.tar', 'a'], { cwd: scratch })
+  writeFileSync(join(scratch, 'none.tar'), 'text')
+  const plain = bundle(['inspect', 'plain.tar', 'none.tar'], { cwd: scratch }).stdout
+  expect(plain).toMatch(/^plain\.tar: a tar archive, \d+ bytes: 1 files and links, 4 B; no bundle$/m)
+  expect(plain).toMatch(/^none\.tar: text, 4 bytes$/m)
+  expect(bundle(['inspect', '.'], { cwd: scratch })).toMatchObject({ code: 2, stdout: '' })
 })

@@ -133,6 +133,22 @@ describe('whatever Nix there is', () => {
     expect([none.total.nar, none.total.bytes]).toEqual([null, all.total.bytes])
   })
 
+  test('of whatever version: without derivers, references in another order, warnings beside it', () => {
+    // As Nix 2.34 and Lix print it, by the source of both; here is Nix 2.8.
+    const lines = [
+      'echo "warning: Git tree is dirty" >&2',
+      'case "$1 $2" in *--dump-db*)',
+      `  ${real} "$@" | while read -r path; do read -r hash; read -r nar; read -r deriver; read -r count`,
+      '    printf "%s\\n%s\\n%s\\n\\n%s\\n" "$path" "$hash" "$nar" "$count"',
+      '    all=; i=0; while [ $i -lt "$count" ]; do read -r one; all="$one $all"; i=$((i + 1)); done',
+      '    for one in $all; do echo "$one"; done; done ;;',
+      `*) exec ${real} "$@" ;; esac`,
+    ]
+    const packages = (env: NodeJS.ProcessEnv): unknown =>
+      JSON.parse(run(process.execPath, [command, 'size', fixture('nginx'), '--json'], { env }).stdout)
+    expect(packages(withTools({ 'nix-store': `#!/bin/sh\n${lines.join('\n')}\n` }))).toEqual(packages(fixtureEnv))
+  })
+
   test.each([
     ['what a later one may print', 'cat <<E\n/nix/store/x\nnew format\nE'],
     ['a failure', 'echo error: no >&2; exit 1'],

@@ -224,6 +224,9 @@ test('a program of Go, a Python distribution, an npm package, odd names; two pac
   const refs = allOf(text).filter(c => c.name === 'twin')
   expect(refs.map(c => c.purl)).toEqual(new Array(2).fill('pkg:nix/nixpkgs/twin@1?system=x86_64-linux'))
   expect(new Set(refs.map(c => c['bom-ref'])).size).toBe(2)
+  // Told apart by their digests, there and in the table.
+  const rows = [...bundle(['size', output]).stdout.matchAll(/^twin-1#([0-9a-f]{4}) +1 /gm)].map(([, digest]) => digest!)
+  expect(rows.sort()).toEqual(refs.map(c => c['bom-ref'].slice('twin-1#'.length, 'twin-1#'.length + 4)).sort())
 })
 
 test("a machine's program: the packages that dpkg says its files are of", () => {

@@ -1,5 +1,6 @@
 /** As test/e2e/arrivals.test.ts, of programs with thousands of files. */
 import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { Chains } from '../../src/explain/chains.ts'
 import { why } from '../../src/explain/why.ts'
@@ -8,7 +9,7 @@ import type { Explained } from '../../src/model/explained.ts'
 import { toText } from '../../src/paths.ts'
 import { whyJson } from '../../src/report/why.ts'
 import { graphOf, unreached, wrongEvidence } from '../support/arrivals.ts'
-import { fixture, fixtureEnv } from '../support/bundle.ts'
+import { bundle, fixture, fixtureEnv } from '../support/bundle.ts'
 import { bundles } from '../support/jobs.ts'
 
 /** All of the larger set. */
@@ -47,11 +48,24 @@ test("git's character sets: who imports iconv_open, and who names their director
   expect(libc.map(file => file.replace(/.*?-/, ''))).toContain('glibc-2.36/lib/libc.so.6')
 })
 
+test('why git CP1250.so: the object that imports iconv_open, as nm lists it; what is not there', () => {
+  const git = fixture('full.git')
+  const { code, stdout } = bundle(['why', git, 'CP1250.so'])
+  expect(code).toBe(0)
+  const [, object] = /^ +git-2\.39\.5\/(\S+) +imports iconv_open /m.exec(stdout)!
+  const undefineds = execFileSync('nm', ['-D', '--undefined-only', join(git, object!)], { encoding: 'utf8' })
+  expect(undefineds).toMatch(/ U iconv_open(?:@|$)/m)
+  expect(bundle(['why', git, 'nosuch'])).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('nosuch is neither'),
+  })
+})
+
 describe.each(['nginx', 'git', 'python3', 'perl'])('%s in a bundle', name => {
-  const bundle = bundles()
+  const made = bundles()
 
   test('every file has a chain, and the answers are those of before bundling', async () => {
-    const place = bundle(`full.${name}`)
+    const place = made(`full.${name}`)
     const before = await explained(fixture(`full.${name}`), {})
     const after = await explained(place, {})
     const chains = new Chains(after)
