@@ -244,3 +244,31 @@ test('fontconfig, by a directory that is relative to its configuration: without 
   expect(mustBundle([target, '-f', 'dir', '-o', out]).stdout).not.toContain('relocate')
   expect(new EmptyRoot(out, '/srv/x').run('bin/fc-match', ['sans', 'file']).stdout).toContain('/srv/x/pkg/')
 })
+
+test('scripts of Lua, Tcl and PHP that name a place, in bin/ and where /bin/sh starts them', () => {
+  const data = storePath('script-data-1.0', { 'share/data': 'data' })
+  const target = storePath('script-tools-1.0')
+  install(target, { 'bin/lua5.4': '/usr/bin/lua5.4', 'bin/tclsh': '/usr/bin/tclsh8.6', 'bin/php': '/usr/bin/php8.2' })
+  fs.cpSync('/usr/share/tcltk/tcl8.6', join(target, 'lib/tcl8.6'), { recursive: true, dereference: true })
+  const texts = {
+    lua: `#!${target}/bin/lua5.4\nfor line in io.lines("${data}/share/data") do print("lua", line, arg[1]) end\n`,
+    tcl: `#!${target}/bin/tclsh\nputs "tcl [read [open ${data}/share/data]] [lindex $argv 0]"\n`,
+    php: `#!${target}/bin/php -n\n<?php echo "php ", file_get_contents('${data}/share/data'), " $argv[1]\\n";\n`,
+  }
+  fs.mkdirSync(join(target, 'share'))
+  for (const [name, text] of Object.entries(texts))
+    for (const place of [`bin/${name}-tool`, `share/${name}-tool`])
+      fs.writeFileSync(join(target, place), text, { mode: 0o755 })
+  const out = join(temporary(), 'app')
+  const made = mustBundle([target, '-f', 'dir', '-o', out])
+  expect(made.stdout).not.toContain('relocate')
+  const root = new EmptyRoot(out, '/srv/x', ['--ro-bind', '/bin/busybox', '/bin/sh'])
+  const said = (program: string): string =>
+    root
+      .output(program, ['x'], { env: { TCL_LIBRARY: '/srv/x/pkg/script-tools-1.0/lib/tcl8.6' } })
+      .replace(/[\t ]+/g, ' ')
+  for (const name of Object.keys(texts)) {
+    expect(said(`bin/${name}-tool`)).toContain(`${name} data x\n`)
+    expect(said(`pkg/script-tools-1.0/share/${name}-tool`)).toContain(`${name} data x\n`)
+  }
+})
