@@ -5,14 +5,31 @@
 import { describe, expect, test } from 'vitest'
 import { eachOf } from './support/elf-tools.ts'
 import { relocated, sayAt } from './support/relocation-lab.ts'
-import { buildMatrix, COMMAND, GLIBC, KINDS, LAYOUTS, MUSL, matrixLines } from './support/relocation-matrix.ts'
+import {
+  buildMatrix,
+  COMMAND,
+  GLIBC,
+  KINDS,
+  LAYOUTS,
+  type MatrixLibc,
+  MUSL,
+  matrixLines,
+  OTHERS,
+} from './support/relocation-matrix.ts'
 import { ROOT } from './support/stub-lab.ts'
 
-describe.each([GLIBC, MUSL])('$name', libc => {
-  test.each(LAYOUTS.map(link => ({ link })))('pie and no-pie, $link', async ({ link }) => {
+// Of other CPUs the linker's own layout, and i686 in all.
+const layoutsOf = (libc: MatrixLibc) => (libc.emulator ? LAYOUTS.slice(0, 1) : LAYOUTS)
+
+describe.each([GLIBC, MUSL, ...OTHERS])('$name', libc => {
+  const [run, more] = libc.emulator ? [['/emulator'], ['--ro-bind', libc.emulator, '/emulator']] : [[], []]
+  // What it executes is not emulated, so there it is not its own child too.
+  const only = libc.emulator ? ['child'] : []
+  const all = matrixLines(libc, () => relocated(ROOT))
+  test.each(layoutsOf(libc).map(link => ({ link })))('pie and no-pie, $link', async ({ link }) => {
     await eachOf(KINDS, async kind => {
-      const said = await sayAt(await buildMatrix(libc, kind, link), ROOT, COMMAND)
-      expect(said.stdout, kind).toBe(matrixLines(libc, () => relocated(ROOT)))
+      const said = await sayAt(await buildMatrix(libc, kind, link), ROOT, [...run, ...COMMAND, ...only], { more })
+      expect(said.stdout, kind).toBe(libc.emulator ? all.slice(0, all.length / 2) : all)
       expect(said, kind).toMatchObject({ end: 0, stderr: '' })
     })
   })

@@ -2,6 +2,7 @@
 import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporary } from './bundle.ts'
+import { AARCH64, ARMV7L, I686, RISCV64 } from './cross.ts'
 import { output } from './elf-tools.ts'
 import { PLACEHOLDER, relocate } from './relocation-lab.ts'
 import { layOut, ROOT, SUPPORT } from './stub-lab.ts'
@@ -14,6 +15,8 @@ export interface MatrixLibc {
   readonly libraries: readonly string[]
   /** Constructors run when the program itself starts, so AT_ENTRY comes before; dlclose does nothing; no dlmopen. */
   readonly isMusl: boolean
+  /** Of another CPU; an absolute path. */
+  readonly emulator?: string
 }
 
 export const GLIBC: MatrixLibc = {
@@ -30,6 +33,14 @@ export const MUSL: MatrixLibc = {
   libraries: [],
   isMusl: true,
 }
+
+/** Of the other CPUs' C libraries; this machine's kernel runs i686. */
+export const OTHERS: readonly MatrixLibc[] = [AARCH64, RISCV64, I686, ARMV7L].map(
+  ({ name, cc, loader, libc, emulator }) => ({
+    ...{ name, cc, loader, libraries: [libc], isMusl: false },
+    ...(name === 'i686' ? {} : { emulator }),
+  }),
+)
 
 const LLD = ['-fuse-ld=lld']
 export const LAYOUTS: readonly (readonly string[])[] = [
