@@ -18,6 +18,7 @@ import {
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { temporary } from './support/bundle.ts'
+import { AARCH64, ARMV7L, I686, RISCV64 } from './support/cross.ts'
 import { output } from './support/elf-tools.ts'
 import { aliasOf, PLACEHOLDER, relocate, relocated } from './support/relocation-lab.ts'
 import { layOut, type Said, SUPPORT, say } from './support/stub-lab.ts'
@@ -25,27 +26,26 @@ import { layOut, type Said, SUPPORT, say } from './support/stub-lab.ts'
 const scratch = temporary()
 chmodSync(scratch, 0o755)
 const DEEP = `/${['r'.repeat(200), 'it is', 'long'].join('/')}`
-const QEMU = '/usr/bin/qemu-aarch64-static'
-const CROSS = '/usr/aarch64-linux-gnu/lib'
 
 interface Kind {
   readonly name: string
   readonly cc: readonly string[]
   readonly loader?: string
   readonly libraries?: readonly string[]
+  /** Of another CPU than this machine's kernel runs. */
+  readonly emulator?: string
 }
 const STATIC: Kind = { name: 'static', cc: ['gcc', '-static'] }
 const KINDS: readonly Kind[] = [
   STATIC,
   { name: 'pie', cc: ['gcc'], loader: '/lib64/ld-linux-x86-64.so.2', libraries: ['/lib/x86_64-linux-gnu/libc.so.6'] },
   { name: 'musl', cc: ['musl-gcc'], loader: '/lib/ld-musl-x86_64.so.1', libraries: [] },
-  { name: 'aarch64, static', cc: ['aarch64-linux-gnu-gcc', '-static'] },
-  {
-    name: 'aarch64',
-    cc: ['aarch64-linux-gnu-gcc'],
-    loader: `${CROSS}/ld-linux-aarch64.so.1`,
-    libraries: [`${CROSS}/libc.so.6`],
-  },
+  { name: 'i686, static', cc: [I686.cc, '-static'] },
+  { name: 'i686', cc: [I686.cc], loader: I686.loader, libraries: [I686.libc] },
+  ...[AARCH64, RISCV64, ARMV7L].flatMap(({ name, cc, loader, libc, emulator }) => [
+    { name: `${name}, static`, cc: [cc, '-static'], emulator },
+    { name, cc: [cc], loader, libraries: [libc], emulator },
+  ]),
 ]
 const AS = join(scratch, 'as')
 const bundles = new Map<string, string>()
@@ -119,9 +119,9 @@ class Machine {
     user: number,
     { kind = STATIC, root = DEEP, umask = '022', args = [] as readonly string[] } = {},
   ): Promise<Said> {
-    const emulated = kind.name.startsWith('aarch64')
-    const more = emulated ? ['--ro-bind', QEMU, '/qemu'] : []
-    const command = ['/as', `${user}`, umask, ...(emulated ? ['/qemu'] : []), `${root}/bin/prog`, ...args]
+    const { emulator } = kind
+    const more = emulator ? ['--ro-bind', emulator, '/qemu'] : []
+    const command = ['/as', `${user}`, umask, ...(emulator ? ['/qemu'] : []), `${root}/bin/prog`, ...args]
     return say('bwrap', [...this.arguments(bundles.get(kind.name)!, root), ...more, '--', ...command])
   }
 }
