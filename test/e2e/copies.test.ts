@@ -3,11 +3,10 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { fixture, mustBundle, run, temporary } from '../support/bundle.ts'
+import { AARCH64, ARMV7L, I686, RISCV64 } from '../support/cross.ts'
 import { EmptyRoot } from '../support/root.ts'
 
 const directory = temporary()
-const CROSS = '/usr/aarch64-linux-gnu/lib'
-const QEMU = '/usr/bin/qemu-aarch64-static'
 
 const SOURCES = {
   'library.c': `
@@ -39,18 +38,24 @@ const SOURCES = {
     }`,
 }
 
-test.each([
+interface Kind {
+  readonly name: string
+  readonly cc: string
+  readonly flags: readonly string[]
+  readonly pie?: readonly string[]
+  readonly emulator?: string
+}
+
+test.each<Kind>([
   { name: 'GNU ld', cc: 'gcc', flags: [] },
   // gcc takes copies there too.
   { name: 'GNU ld, pie', cc: 'gcc', flags: [], pie: ['-fPIE', '-pie'] },
   { name: 'lld', cc: 'gcc', flags: ['-fuse-ld=lld'] },
   { name: 'now', cc: 'gcc', flags: ['-Wl,-z,now'] },
-  {
-    name: 'aarch64',
-    cc: 'aarch64-linux-gnu-gcc',
-    flags: [`-Wl,-dynamic-linker,${CROSS}/ld-linux-aarch64.so.1,-rpath,${CROSS}`],
-  },
-])('$name', ({ name, cc, flags, pie = ['-fno-pie', '-no-pie'] }) => {
+  ...[AARCH64, RISCV64, I686, ARMV7L].map(({ name, cc, loader, sysroot, emulator }) => ({
+    ...{ name, cc, flags: [`-Wl,-dynamic-linker,${loader},-rpath,${sysroot}/lib`], emulator },
+  })),
+])('$name', ({ name, cc, flags, emulator, pie = ['-fno-pie', '-no-pie'] }: Kind) => {
   const at = (path: string): string => join(directory, name, path)
   const page = `${fixture('nginx')}/html/index.html`
   for (const part of ['bin', 'lib']) mkdirSync(at(part), { recursive: true })
@@ -64,9 +69,8 @@ test.each([
   expect(readFileSync(at('bin/program')).includes(page)).toBe(false)
 
   mustBundle([at('bin/program'), '-f', 'dir', '-o', at('bundle')])
-  const emulated = name === 'aarch64'
-  const root = new EmptyRoot(at('bundle'), '/srv/x', emulated ? ['--ro-bind', QEMU, '/qemu'] : [])
-  const said = emulated ? root.run('/qemu', ['/srv/x/bin/program']) : root.run('bin/program')
+  const root = new EmptyRoot(at('bundle'), '/srv/x', emulator ? ['--ro-bind', emulator, '/qemu'] : [])
+  const said = emulator ? root.run('/qemu', ['/srv/x/bin/program']) : root.run('bin/program')
   expect(said).toMatchObject({ code: 0, stderr: '' })
   const places = ['constructor, data', 'main, data', 'main, relro', 'library, data', 'library, relro']
   const early = ["library's constructor, data", "library's constructor, relro"]
