@@ -1,6 +1,6 @@
 /**
- * Public reports of programs that did not survive being wrapped, bundled or relocated, each built small: beside the
- * original, relocatable and for one place, with the store hidden.
+ * Public reports of programs that did not survive being wrapped, bundled or relocated, each built small, and neighbours of
+ * theirs: beside the original, relocatable and for one place, with the store hidden.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Beside, besideOriginal } from '../support/beside-original.ts'
 import { bundle, fixture, mustBundle, run, temporary } from '../support/bundle.ts'
+import { addNeighbours, NEIGHBOURS } from '../support/neighbours.ts'
 import { compile, GLIBC, storePath } from '../support/store-lab.ts'
 
 /** What is run of the report's program, by the report. */
@@ -231,16 +232,18 @@ function programs(): void {
   const section = join(temporary(), 'pkg')
   writeFileSync(section, Buffer.concat([archive, Buffer.from('MEI\x0c\x0b\x0a\x0b\x0e'), length, Buffer.alloc(70)]))
   execFileSync('objcopy', ['--add-section', `pydata=${section}`, join(app, 'bin/frozen')])
+  addNeighbours(app, { libc, bash, python, perl, lua, tcl, ruby })
 }
 
 beforeAll(() => {
   programs()
-  found = besideOriginal(app, JOBS)
+  found = besideOriginal(app, { ...JOBS, ...NEIGHBOURS })
 })
 
-describe.each(Object.keys(JOBS))('%s', job => {
+describe.each(Object.keys({ ...JOBS, ...NEIGHBOURS }))('%s', job => {
   test('works in the store', () => {
     expect(found.original[job]).toMatch(/exit 0$/)
+    expect(found.original[job]).not.toMatch(/\bnone\b|no \.la/)
   })
 
   test.each(['relocatable', 'prefix'] as const)('%s', kind => {
