@@ -35,15 +35,9 @@ const SYSTEMS = [
     emulator: ['qemu-aarch64-static'],
   },
 ]
-const LIBRARIES = [
-  'libc.so.6',
-  'libdl.so.2',
-  'libgcc_s.so.1',
-  'libm.so.6',
-  'libpthread.so.0',
-  'libstdc++.so.6',
-  'libatomic.so.1',
-]
+/** What the command needs of what is built. */
+const BUILT = ['cli.cjs', 'pipeline.cjs', 'page.js', 'page.css']
+const LIBRARIES = ['libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0', 'libstdc++.so.6']
 
 const env = { ...process.env, TZ: 'UTC', LC_ALL: 'C', SOURCE_DATE_EPOCH: '1' }
 const run = (file, args, options = {}) =>
@@ -100,25 +94,44 @@ function fetchNode(name, integrity) {
   return join(work, name, 'package/bin/node')
 }
 
-function packOne({ system, node, integrity, libraries, loader, emulator }, tree) {
-  const place = join(work, `libraries-${system}`)
-  fs.mkdirSync(place)
+/** Into the store, as it is: nobody has to build it. */
+const added = path =>
+  run('bash', ['-euc', '. native-fixtures/env.sh; exec nix-store --add "$1"', 'nix-store', path]).trim()
+
+/** The command as a package: a script of a Node whose libraries are Debian's of that CPU. */
+function packaged({ system, node, integrity, libraries, loader }, tree) {
+  const place = name => {
+    const made = join(work, system, name)
+    fs.mkdirSync(made, { recursive: true })
+    return made
+  }
+  const [own, nodes, command] = [place('libraries'), place(`node-${NODE}`), place(`storefree-${version}`)]
   for (const library of [...LIBRARIES, loader]) {
     const found = libraries.map(directory => join(directory, library)).find(path => fs.existsSync(path))
-    if (found) fs.copyFileSync(found, join(place, library))
-    else if (library !== 'libatomic.so.1')
-      throw new Error(`${library} of ${system}: install libc6 and libstdc++6 of that CPU`)
+    if (!found) throw new Error(`${library} of ${system}: install libc6 and libstdc++6 of that CPU`)
+    fs.copyFileSync(found, join(own, library))
   }
-  const package_ = run('bash', [
-    ...['-euc', '. native-fixtures/env.sh; exec nix-build --no-out-link release/standalone.nix "$@"', 'nix-build'],
-    ...['--argstr', 'version', version, '--argstr', 'loader', loader],
-    ...['--argstr', 'node', fetchNode(node, integrity), '--argstr', 'tool', tree, '--argstr', 'libraries', place],
-  ]).trim()
-  const file = join(out, `storefree-${version}-${system}`)
+  const lib = added(own)
+  fs.copyFileSync(fetchNode(node, integrity), join(nodes, 'node'))
+  run('patchelf', ['--set-interpreter', `${lib}/${loader}`, '--force-rpath', '--set-rpath', lib, join(nodes, 'node')])
+  fs.mkdirSync(join(command, 'bin'))
+  fs.mkdirSync(join(command, 'lib'))
+  for (const name of BUILT) fs.copyFileSync(join(tree, 'dist', name), join(command, 'lib', name))
+  fs.writeFileSync(join(command, 'bin/bundle'), `#!${added(nodes)}/node\nrequire('../lib/cli.cjs')\n`)
+  fs.symlinkSync('bundle', join(command, 'bin/storefree'))
+  // Whatever the umask: the executable bit is all that a store keeps.
+  run('chmod', ['-R', 'u=rwX,go=rX', command])
+  fs.chmodSync(join(command, 'bin/bundle'), 0o755)
+  return added(command)
+}
+
+function packOne(of, tree) {
+  const package_ = packaged(of, tree)
+  const file = join(out, `storefree-${version}-${of.system}`)
   bundle(package_, '-f', 'exe', '--entrypoint', 'bundle', '-o', file, '--force', '-q')
-  run(process.execPath, [join(repository, 'bin/bundle.js'), 'verify', '--strict', file])
+  bundle('verify', '--strict', file)
   fs.writeFileSync(`${file}.cdx.json`, bundle('sbom', file))
-  tryOne(file, package_, emulator)
+  tryOne(file, package_, of.emulator)
 }
 
 /** In a root with nothing but the file, /proc, /dev and a home. */
@@ -152,8 +165,9 @@ function tryOne(file, package_, emulator) {
   const to = join(work, 'unpacked')
   fs.rmSync(to, { recursive: true, force: true })
   run(emulator[0], [file], { env: { ...env, STOREFREE_EXTRACT: to } })
-  const own = join(to, 'pkg', `storefree-${version}`)
-  const said = run(emulator[0], [join(own, 'lib/storefree/node'), join(own, '.bin-text/bundle'), '--version'])
+  const own = join(to, 'pkg')
+  const text = join(own, `storefree-${version}/.bin-text/bundle`)
+  const said = run(emulator[0], [join(own, `node-${NODE}/node`), text, '--version'])
   if (said.trim() !== version) throw new Error(`it says ${said}`)
 }
 
