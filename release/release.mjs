@@ -60,15 +60,7 @@ function packNpm() {
 function packNix(tree) {
   const archive = join(out, `storefree-${version}-nix.tar.gz`)
   const sorted = ['--sort=name', '--mtime=@1', '--owner=0', '--group=0', '--numeric-owner', '--format=ustar']
-  const names = [
-    'bin',
-    'default.nix',
-    'dist/cli.cjs',
-    'dist/pipeline.cjs',
-    'dist/page.js',
-    'dist/page.css',
-    'dist/bundle.1',
-  ]
+  const names = ['bin', 'default.nix', 'dist/bundle.1', ...BUILT.map(name => `dist/${name}`)]
   const rest = ['flake.nix', 'LICENSE', 'nix', 'package.json']
   const transform = `--transform=s|^|storefree-${version}/|`
   run('bash', [

@@ -1,13 +1,20 @@
 /**
- * storefree as a library: `bundle` makes a bundle, `verify` proves one.
+ * storefree as a library: `bundle` makes a bundle, `verify` proves one, `why` and `sbom` say what is in one. Examples that are
+ * tests: docs/api.md.
  *
  *     import { bundle, describe, verify } from 'storefree'
  *     const report = await bundle('./result', { output: 'app.tar.gz' })
  *     for (const finding of report.findings) console.log(finding.severity, describe(finding))
  */
 
+import { why as answered } from './explain/why.ts'
+import { explained } from './explained.ts'
 import { type Progress, silent } from './io/progress.ts'
+import type { BundleOptions } from './options.ts'
 import { fromText } from './paths.ts'
+import { whyJson } from './report/why.ts'
+import type { AskedOfSbom, WrittenSbom } from './sbom.ts'
+import { sbomFor } from './sbom-asked.ts'
 import { type Verification, type VerifyOptions, verify as verifyBytes } from './verify/verify.ts'
 
 export type { Manifest } from './apply/manifest.ts'
@@ -33,3 +40,57 @@ export const verify = (
   path: string,
   { progress, ...options }: VerifyOptions & { progress?: Progress } = {},
 ): Promise<Verification> => verifyBytes(fromText(path), progress ?? silent, options)
+
+/** What `why` says of one name: its chains in full are told in docs/explain.schema.json. */
+export interface WhyAnswer {
+  readonly asked: string
+  /** Whether it is in the bundle. */
+  readonly in: boolean
+  /** Those that are told, the nearest to the programs first. */
+  readonly matches: readonly {
+    /** Place in the bundle; null for a directory. */
+    readonly at: string | null
+    readonly package: string | null
+    /** In bytes; null for a directory. */
+    readonly size: number | null
+    readonly chains: readonly { readonly steps: readonly Readonly<Record<string, unknown>>[] }[]
+    readonly chainCount: number
+    /** By how many bytes the bundle is smaller without it. */
+    readonly removable: number
+  }[]
+  readonly matchCount: number
+}
+
+/**
+ * Why files, libraries or packages are in what `bundle` makes of a target, or in a bundle that is there. Nothing is written.
+ * @param names a package, a soname, a file, a path or a glob, each
+ * @param options of `bundle`; how many chains and matches are told
+ * @throws BundleError as `bundle`
+ */
+export async function why(
+  target: string,
+  names: readonly string[],
+  { chains = 1, matches = 3, ...options }: BundleOptions & { chains?: number; matches?: number } = {},
+): Promise<readonly WhyAnswer[]> {
+  const found = await explained(target, options)
+  const answers = answered(found, names, { chains, matches, kinds: [] })
+  return (JSON.parse(whyJson(found, answers)) as { answers: WhyAnswer[] }).answers
+}
+
+/**
+ * The bill of materials (CycloneDX) of a target's bundle, or of a bundle that is there.
+ * @param options of `bundle`, and of the document
+ * @throws BundleError as `bundle`, and for a bundle whose files are not those that it lists
+ */
+export const sbom = (
+  target: string,
+  {
+    spec = '1.6',
+    files = 'all',
+    edges = 'files',
+    storePaths = false,
+    creator,
+    ...options
+  }: BundleOptions & Partial<AskedOfSbom> = {},
+): Promise<WrittenSbom> =>
+  sbomFor(target, { spec, files, edges, storePaths, ...(creator !== undefined && { creator }) }, options)

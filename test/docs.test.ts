@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { blocksOf } from './support/documented.ts'
 
 const pages = ['README.md', 'CONTRIBUTING.md', ...readdirSync('docs').map(name => `docs/${name}`)].filter(name =>
   name.endsWith('.md'),
@@ -34,4 +35,9 @@ test('every page stands in the index', () => {
       .map(page => page.slice('docs/'.length))
       .filter(page => !index.includes(`(${page})`)),
   ).toEqual([])
+})
+
+// All that stands in blocks is run, or says why not: test/e2e/documented.test.ts.
+test.each(pages.filter(page => page !== 'CONTRIBUTING.md'))('the blocks of %s say what they are', page => {
+  expect(blocksOf(page).map(block => block.language)).not.toContain('')
 })

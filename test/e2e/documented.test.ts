@@ -1,29 +1,44 @@
-/** Every command in the README and in docs/ is run as it stands there (support/documented.ts), and prints what is said. */
+/**
+ * Every command in the README and in docs/ is run as it stands there (support/documented.ts), and prints what is said; so are the
+ * examples of the library. Both are those of the npm archive, installed into an empty directory where there is no registry.
+ */
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { command, fixture, fixtureEnv, type Run, repository, run, temporary } from '../support/bundle.ts'
+import { fixture, fixtureEnv, type Run, repository, run, temporary } from '../support/bundle.ts'
 import { type Block, blocksOf, pages } from '../support/documented.ts'
 
-const tools = temporary()
-for (const name of ['bundle', 'storefree']) fs.symlinkSync(command, join(tools, name))
 const home = temporary()
+const npm = (args: readonly string[], cwd: string): string => {
+  const { code, stdout, stderr } = run('npm', args, {
+    cwd,
+    env: { ...process.env, HOME: home, npm_config_registry: 'http://127.0.0.1:9', npm_config_cache: join(home, 'npm') },
+  })
+  if (code !== 0) throw new Error(`npm ${args.join(' ')}: ${stderr}`)
+  return stdout.trim()
+}
+npm(['run', '--silent', 'build:api'], repository)
+const archive = npm(['pack', '--silent', '--ignore-scripts', '--pack-destination', home], repository)
+fs.writeFileSync(join(home, 'package.json'), '{}')
+npm(['install', '--no-audit', '--no-fund', `./${archive}`], home)
 const env: NodeJS.ProcessEnv = {
   ...fixtureEnv,
-  PATH: `${tools}:${process.env.PATH}`,
+  PATH: `${home}/node_modules/.bin:${process.env.PATH}`,
   HOME: home,
   TMPDIR: home,
   REPOSITORY: repository,
   NGINX: fixture('nginx'),
 }
-/** For what stands before blocks: a link as `nix build` leaves it, a flake with a program. */
+/** For what stands before blocks: a link as `nix build` leaves it, a flake with a program, a bundle. */
 const GIVEN = `
 result() { ln -s "$NGINX" result; }
+archive() { cp ~/nginx.tar.gz app.tar.gz; }
 flake() {
   cp -r "$REPOSITORY/native-fixtures" native-fixtures
   echo '{ outputs = _: { packages.x86_64-linux.app = (import ./native-fixtures { }).'$1'; }; }' > flake.nix
 }
 `
+run(join(home, 'node_modules/.bin/bundle'), [fixture('nginx'), '-q', '-o', join(home, 'nginx.tar.gz')], { env })
 const shell = (text: string, given: string): Run => {
   const cwd = fs.mkdtempSync(join(home, 'work-'))
   const script = `set -euo pipefail\n${GIVEN}\n${given}\n${text}`
@@ -62,6 +77,29 @@ test.for(blocks.filter(each).flatMap(b => commands(b.text).map(text => ({ ...b, 
     must(shell(text, given), exit)
   },
 )
+
+test.for(blocks.filter(b => b.language === 'js'))('$page:$line is a program', ({ text, given, exit }: Block) => {
+  must(shell(`cat > example.mjs <<'END'\n${text}\nEND\nnode example.mjs`, given), exit)
+})
+
+test('each command of the installed package has help', () => {
+  for (const name of [
+    'make',
+    'verify',
+    'try',
+    'why',
+    'size',
+    'tree',
+    'graph',
+    'report',
+    'sbom',
+    'inspect',
+    'completions',
+    'man',
+  ])
+    expect(must(shell(`storefree ${name} --help`, ''), 0)).toContain('Usage: ')
+  expect(fs.readdirSync(join(home, 'node_modules')).filter(name => !name.startsWith('.'))).toEqual(['storefree'])
+})
 
 test.for(blocks.filter(b => b.language === 'console'))('$page:$line shows what is printed', (b: Block) => {
   const [, ...steps] = b.text.split(/^\$ /m)
