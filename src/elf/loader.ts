@@ -10,6 +10,7 @@
 import type { ByteSource } from '../io/bytes.ts'
 import { PF, PT } from './constants.ts'
 import type { ElfFacts, LoaderFacts } from './facts.ts'
+import type { LoaderSettings } from './search.ts'
 
 /** No loader is larger than this (glibc's has 0.2 MB, musl's libc 0.8 MB). In bytes. */
 const LOADER_MAX = 16 << 20
@@ -49,6 +50,20 @@ export function readLoader(source: ByteSource, facts: ElfFacts): LoaderFacts {
       hostPaths.push({ offset: segment.offset + match.index + 1, from: match[1]!, to: nowhere(match[1]!) })
   }
   return { directories: [...directories], argv0, musl, hostPaths }
+}
+
+/**
+ * What a loader goes by that looks in these directories, besides what is compiled into it.
+ * @param cache ld.so.cache: candidates by name
+ */
+export function settingsOf(
+  compiled: LoaderFacts,
+  directories: readonly string[],
+  cache: ReadonlyMap<string, readonly string[]>,
+): LoaderSettings {
+  const multiarch = compiled.directories.find(d => /^\/lib\/[^/]+-linux-[^/]+$/.test(d))
+  const lib = multiarch?.slice(1) ?? (compiled.directories.includes('/lib64') ? 'lib64' : 'lib')
+  return { directories, cache, lib, inheritsRunpath: compiled.musl }
 }
 
 /**

@@ -188,7 +188,7 @@ export class Process {
   #load(asked: string, by: Loaded): Loaded | null {
     // Names are compared with $ORIGIN filled in: the same text means another file in another directory.
     const name = this.#expand(asked, by)
-    const known = this.#byName.get(name)
+    const known = this.#isLoader(name) ? this.#byPath.get(this.#loader.path) : this.#byName.get(name)
     if (known) return this.#appear(known)
     const found = this.#search(name, by)
     if (!found) return null
@@ -201,6 +201,11 @@ export class Process {
     this.#objects.push(object)
     this.#register(object, name)
     return object
+  }
+
+  /** musl's loader is its C library, by whatever name of that it is asked for (dynlink.c, load_library). */
+  #isLoader(name: string): boolean {
+    return this.#settings.inheritsRunpath && /^lib(?:c|pthread|rt|m|dl|util|xnet)\./.test(name)
   }
 
   /** The loader is mapped from the start, but joins the list of dependencies where it is first needed. */

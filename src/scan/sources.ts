@@ -4,7 +4,7 @@
  */
 import { parseCache } from '../elf/cache.ts'
 import type { LoaderFacts } from '../elf/facts.ts'
-import { readLoader } from '../elf/loader.ts'
+import { readLoader, settingsOf } from '../elf/loader.ts'
 import { isElf, parseElf } from '../elf/parse.ts'
 import { type Disk, type LoaderSettings, type Opened, sameMachine } from '../elf/search.ts'
 import { isDebugFile } from '../elf/sections.ts'
@@ -126,7 +126,5 @@ export function loaderSettings(path: SourcePath, compiled: LoaderFacts): LoaderS
     !inStore && !compiled.musl && stat(LD_SO_CACHE)?.type === 'file'
       ? withFile(LD_SO_CACHE, parseCache)
       : new Map<string, string[]>()
-  const multiarch = compiled.directories.find(d => /^\/lib\/[^/]+-linux-[^/]+$/.test(d))
-  const lib = multiarch?.slice(1) ?? (compiled.directories.includes('/lib64') ? 'lib64' : 'lib')
-  return { directories, cache, lib, inheritsRunpath: compiled.musl }
+  return settingsOf(compiled, directories, cache)
 }

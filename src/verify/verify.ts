@@ -17,8 +17,9 @@ import type { MachOFacts } from '../macho/facts.ts'
 import type { Finding } from '../model/findings.ts'
 import { type BundlePath, fromText } from '../paths.ts'
 import type { HashSet } from '../references/scan.ts'
-import { type BundledProgram, type BundleTree, type Closure, checkClosure, checkTree } from './checks/closure.ts'
+import { type BundledProgram, type Closure, checkClosure, checkTree, type RootTree } from './checks/closure.ts'
 import { checkBelow, checkEntry, checkPlace } from './checks/entries.ts'
+import type { Loading } from './checks/loading.ts'
 import { checkManifest, type Seen } from './checks/manifest.ts'
 import { checkBlob } from './checks/oci.ts'
 import { type Looked, lookInto, type Wanted } from './checks/packed.ts'
@@ -94,6 +95,7 @@ class Reading {
   readonly #links = new Map<string, string>()
   readonly #elf = new Map<string, ElfFacts>()
   readonly #images = new Map<string, MachOFacts>()
+  readonly #loading = new Map<string, Loading>()
   /** Contents of the files that `relocate` changes, and of its table. */
   readonly #filled = new Map<string, Buffer>()
   readonly #keeps: ReadonlySet<string>
@@ -194,6 +196,7 @@ class Reading {
       if (isOfImage) this.#ofImages.add(name, member.size, json, looked)
       this.#findings.push(...looked.findings, ...(blob?.(looked.sha256) ?? []))
       sha256 = looked.sha256
+      if (looked.loading) this.#loading.set(name, looked.loading)
       if (looked.facts?.format === 'elf') this.#elf.set(name, looked.facts)
       else if (looked.facts) this.#images.set(name, looked.facts)
     }
@@ -256,7 +259,13 @@ class Reading {
   }
 
   #checkClosed(): Closure {
-    const tree: BundleTree = { names: this.#names, links: this.#links, elf: this.#elf, images: this.#images }
+    const tree: RootTree = {
+      names: this.#names,
+      links: this.#links,
+      elf: this.#elf,
+      images: this.#images,
+      loading: this.#loading,
+    }
     const prefix = this.#known?.prefix == null ? null : fromText(this.#known.prefix)
     const closure = this.#known === null ? checkTree(tree) : checkClosure(tree, programsOf(this.#known), prefix)
     this.#findings.push(...closure.findings)

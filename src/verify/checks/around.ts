@@ -18,6 +18,7 @@ import { type ContainerKind, containerKindOf, KIND_HEAD, kindByName, LIMITS } fr
 import { type Budget, type Problem, problem } from '../../references/inflate.ts'
 import type { OpaqueKind } from '../../references/kind.ts'
 import { confirmed, headsInProgram, type PackedHead } from '../../references/packed-heads.ts'
+import { type Loading, loadingOf } from './loading.ts'
 import { checkImage, machOFactsOf } from './macho.ts'
 import { factsOf, partsOf } from './parts.ts'
 
@@ -36,6 +37,8 @@ export interface Sight {
   /** All of a zip or zlib file that has to be unpacked. */
   readonly packed: Buffer | null
   readonly facts: ElfFacts | MachOFacts | null
+  /** What loaders read of it, where facts are wanted. */
+  readonly loading: Loading | null
   /** The part of the file that an offset lies in; not where nothing asks for it. */
   readonly partOf: ((offset: number) => string | null) | undefined
   /** Whether what is packed at an offset was looked into. */
@@ -81,9 +84,11 @@ export function lookAround(
     else if (full === 'zip') looking.problem(names, problem('too-large'))
   } else if (full !== null && full !== 'tar' && full !== 'gzip' && !(full === 'zstd' && zstd))
     looking.problem(names, problem('opaque', full))
+  const own = facts ? factsIn(source, elf, file, looking) : null
   return {
     packed,
-    facts: facts ? factsIn(source, elf, file, looking) : null,
+    facts: own,
+    loading: facts ? loadingOf(names.at(-1)!, source, own) : null,
     partOf: holdsReferences ? partsOf(source, file) : undefined,
     told: at => told.some(({ offset, size }) => at >= offset && at < offset + size),
     isKnown: full !== null && full !== 'zip' && full !== 'zlib',

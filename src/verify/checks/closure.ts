@@ -21,6 +21,7 @@ import type { MachODisk } from '../../macho/search.ts'
 import type { Finding } from '../../model/findings.ts'
 import { storePathOf } from '../../nix/store-path.ts'
 import { type BundlePath, baseName, type SourcePath } from '../../paths.ts'
+import { type LoadingFiles, settingsIn } from './loading.ts'
 import { checkImages } from './macho.ts'
 
 /** A bundle's files as the checks see them. Names are bundle paths. */
@@ -29,6 +30,11 @@ export interface BundleTree {
   readonly links: ReadonlyMap<string, string>
   readonly elf: ReadonlyMap<string, ElfFacts>
   readonly images: ReadonlyMap<string, MachOFacts>
+}
+
+/** A tree that is taken for a root directory. */
+export interface RootTree extends BundleTree {
+  readonly loading: LoadingFiles
 }
 
 export interface BundledProgram {
@@ -172,12 +178,21 @@ export function checkClosure(tree: BundleTree, programs: readonly BundledProgram
  * of each program, the libraries of each library, each link.
  * @param directories where loaders look first, besides their own
  */
-export function checkTree(tree: BundleTree, directories: readonly string[] = []): Closure {
+export function checkTree(tree: RootTree, directories: readonly string[] = []): Closure {
   const disk = new BundleDisk(tree, '')
   const findings: Finding[] = []
   const processes: Process[] = []
   const libraries: Opened[] = []
-  const settings = (facts: ElfFacts): LoaderSettings => asRoot(facts, directories)
+  const loaders = [...tree.loading].flatMap(([file, { kind }]) =>
+    kind === 'loader' ? (disk.open(`/${file}`) ?? []) : [],
+  )
+  /** Of a program with its loader; of a library with one of the tree that could load it. */
+  const settings = (facts: ElfFacts, ld: Opened | null): LoaderSettings => {
+    const own = ld ?? loaders.find(loader => sameMachine(loader.facts, facts)) ?? null
+    const named = facts.interp?.value ?? own?.path ?? ''
+    const known = own && settingsIn(tree.loading, own.path.slice(1), named, path => disk.resolve(path))
+    return known ? { ...known, directories: [...directories, ...known.directories] } : asRoot(facts, directories)
+  }
   for (const [file, facts] of tree.elf) {
     const object = { path: `/${file}` as SourcePath, facts }
     if (facts.interp === null || !facts.program) {
@@ -192,13 +207,13 @@ export function checkTree(tree: BundleTree, directories: readonly string[] = [])
         file: file as BundlePath,
         interp: facts.interp.value,
       })
-    const process = new Process(object, ld ?? noLoader(facts), settings(facts), disk)
+    const process = new Process(object, ld ?? noLoader(facts), settings(facts, ld), disk)
     processes.push(process)
     for (const missing of process.missing) findings.push(unresolved(disk, missing, 'error', file))
   }
   // A library that a program loads was looked at with it.
   for (const library of libraries.filter(({ path }) => !processes.some(p => p.has(path))))
-    for (const missing of new Process(library, noLoader(library.facts), settings(library.facts), disk).missing)
+    for (const missing of new Process(library, noLoader(library.facts), settings(library.facts, null), disk).missing)
       if (!processes.some(p => p.loaded(missing.name) !== undefined))
         findings.push(unresolved(disk, missing, 'error', null))
   const told = new Set<string>()

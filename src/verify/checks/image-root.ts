@@ -9,10 +9,12 @@ import type { Finding } from '../../model/findings.ts'
 import type { BundlePath } from '../../paths.ts'
 import { checkTree } from './closure.ts'
 import { checkEntry } from './entries.ts'
+import type { Loading } from './loading.ts'
 
 /** A member of a layer, with what a program says of itself. */
 export interface SeenMember extends LayerMember {
   readonly facts: ElfFacts | MachOFacts | null
+  readonly loading: Loading | null
 }
 
 /** An image whose layers make a root file system. */
@@ -23,7 +25,7 @@ export interface Image {
   readonly directories: readonly string[]
 }
 
-const DIRECTORY: SeenMember = { name: '', type: 'directory', mode: 0o755, target: '', facts: null }
+const DIRECTORY: SeenMember = { name: '', type: 'directory', mode: 0o755, target: '', facts: null, loading: null }
 
 /** What every runtime mounts (runtime-spec, config-linux.md, "Default Filesystems"). */
 const MOUNTED = /^\/(?:proc|dev|sys)(?:\/|$)/
@@ -58,13 +60,15 @@ function treeOf(placed: Root<SeenMember>['placed']) {
   const links = new Map<string, string>()
   const elf = new Map<string, ElfFacts>()
   const images = new Map<string, MachOFacts>()
+  const loading = new Map<string, Loading>()
   for (const [place, { member }] of placed) {
     const { type, target, facts } = member
+    if (member.loading !== null) loading.set(place, member.loading)
     if (type === 'link') links.set(place, target)
     if (facts?.format === 'elf') elf.set(place, facts)
     else if (facts !== null) images.set(place, facts)
   }
-  return { names: new Set(placed.keys()), links, elf, images }
+  return { names: new Set(placed.keys()), links, elf, images, loading }
 }
 
 /** Whether a link leads to where a runtime mounts something. */

@@ -27,6 +27,7 @@ import type { Reference } from '../../references/reference.ts'
 import { ZlibHeads } from '../../references/zlib-streams.ts'
 import { type Kind, lookAround } from './around.ts'
 import type { SeenMember } from './image-root.ts'
+import type { Loading } from './loading.ts'
 import { checkNames, type Forbidden, grouped, References } from './references.ts'
 import { type Entry, filesWithin, type Opening, packedWithin, streamsWithin } from './within.ts'
 
@@ -43,6 +44,8 @@ export interface Looked {
   readonly findings: readonly Finding[]
   readonly sha256: string | null
   readonly facts: ElfFacts | MachOFacts | null
+  /** What loaders read of it, where facts are wanted. */
+  readonly loading: Loading | null
   /** The SHA-256 of a layer's tar, unpacked; null for what is none. */
   readonly diffId: string | null
   /** Of a layer, where facts are wanted. */
@@ -57,11 +60,11 @@ export function* lookInto(member: Member, name: string, forbidden: Forbidden, wa
   const look = new Look(forbidden, wanted)
   if (member.problem !== null) look.problem([name], member.problem)
   const { size, path } = member
-  const { sha256, facts, diffId, members } = yield* look.file(
+  const { sha256, facts, loading, diffId, members } = yield* look.file(
     { names: [name], size, path, contents: contentsOf(member) },
     1,
   )
-  return { findings: look.findings, sha256, facts, diffId, members }
+  return { findings: look.findings, sha256, facts, loading, diffId, members }
 }
 
 const contentsOf = (member: Pick<Member, 'whole' | 'contents'>): Buffer | AsyncIterable<Buffer> =>
@@ -205,7 +208,7 @@ class Look implements Opening {
     if (tooMany) this.problem(names, problem('too-many'))
     if (apart.found >= 0) this.problem(names, problem('apart', `offset ${apart.found}`))
     const diffId = kind === 'tar' && this.#isLayer(names) ? sha256 : this.#diffId
-    return { sha256, facts: random?.facts ?? null, diffId, members: this.#members }
+    return { sha256, facts: random?.facts ?? null, loading: random?.loading ?? null, diffId, members: this.#members }
   }
 
   /** What is packed without compression shows in the bytes of the whole as well: it is told once. */
@@ -299,7 +302,12 @@ class Look implements Opening {
       const { name, type, mode, target, size } = member
       const entry = (): Entry => ({ names: path, size, path: null, contents: contentsOf(member) })
       const looked = type === 'file' ? yield* own.file(entry(), layer ? 1 : depth + 1) : null
-      if (layer && look.#wanted.facts) look.#members.push({ name, type, mode, target, facts: looked?.facts ?? null })
+      if (layer && look.#wanted.facts)
+        look.#members.push({
+          ...{ name, type, mode, target },
+          facts: looked?.facts ?? null,
+          loading: looked?.loading ?? null,
+        })
       return true
     }
     if (!Buffer.isBuffer(pieces)) return yield* each(readTar(pieces, ''), member)
