@@ -35,6 +35,7 @@ test.each([
   ["another user's directory for aliases", '(owner == euid || (roots && owner == 0)) && ', ''],
   ['an alias that another root has', 'if (text[i] != root[i] || !root[i])', 'if (0)'],
   ['a directory above that anybody may change', 'is_guarded(&stat, euid, 1)', '1'],
+  ["what is an emulator's memory", 'if (*mem >= 0 && !same)', 'if (0)'],
   ['a damaged table', '|| hash(SEED, (u64 *)t + 2, size / 8 - 2) != t->checksum', ''],
 ])('a planted defect is found: %s', async (name, from, to) => {
   const program = await buildFuzzer(directory, name.replaceAll(' ', '-'), [from, to])

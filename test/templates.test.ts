@@ -169,6 +169,24 @@ describe.each([
     expect(fs.readFileSync(join(outside, 'etc/app.conf'), 'latin1')).toBe(conf.pristine)
   })
 
+  test('places whose ends wrap around are refused', () => {
+    const table = encodeTemplates([conf])
+    // The first place's offset and length, behind the text and the number of places.
+    const at = table.indexOf(CONF) + CONF.length + 4
+    for (const [offset, length] of [
+      [16, -8],
+      [-16, 20],
+      [-1, 1],
+    ] as const) {
+      const copy = Buffer.from(table)
+      copy.writeUInt32LE(offset >>> 0, at)
+      copy.writeUInt32LE(length >>> 0, at + 4)
+      fs.writeFileSync(join(root, '.templates'), copy)
+      expect(start()).toMatchObject({ status: 2, out: expect.stringContaining('damaged') })
+    }
+    expect(read(conf)).toBe(CONF)
+  })
+
   test('a damaged table is refused, and nothing is changed', () => {
     const bytes = encodeTemplates([conf, whole])
     for (const cut of [0, 7, 8, 11, 12, 40, bytes.length - 1]) {

@@ -225,11 +225,14 @@ static struct file next_file(struct table *table) {
   word end = 0;
   for (u32 i = 0; i < file.sites; i++) {
     struct site site = next_site(table);
-    if (site.offset < end || site.offset + site.length > file.pristine.size || !leads_inside(site.target))
+    if (site.offset < end || site.offset > file.pristine.size || site.length > file.pristine.size - site.offset ||
+        !leads_inside(site.target))
       FAIL(".templates is damaged");
     end = site.offset + site.length;
     file.size += 1 + site.target.size - site.length;
   }
+  /* Its size with any root is one. */
+  if (file.sites > (-1ul - file.size) / PATH_SIZE) FAIL(".templates is damaged");
   return file;
 }
 

@@ -108,7 +108,7 @@ static char head[PATH_SIZE + 16];
 static word have;
 static word wanted = 1;
 static enum { HEAD, CONTENTS, DONE } stage = HEAD;
-static word left;
+static u64 left;
 static long out = -1;
 static char text[PATH_SIZE];
 static word text_size;
@@ -167,7 +167,7 @@ static void begin_contents(void) {
   if (head[0] == 'l') {
     if (left >= PATH_SIZE) fail(DAMAGED, "");
   } else if (head[0] == 'f' || head[0] == 'x') {
-    out = call(SYS_openat, root, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    out = call(SYS_openat, root, path, O_WRONLY | O_CREAT | O_EXCL | O_LARGEFILE | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (out < 0) fail(path, reason_of(out));
     /* Whatever the umask says. */
     call(SYS_fchmod, out, head[0] == 'x' ? 0755 : 0644, 0, 0);

@@ -1,4 +1,5 @@
 /* What 64-bit CPUs without a history of their own share (include/uapi/asm-generic/stat.h). */
+enum { O_LARGEFILE = 0 };
 #define FILE_OFFSET(offset) (long)(offset), 0, 0
 
 struct status {

@@ -1,6 +1,6 @@
 /* x86_64: the kernel's side (arch/x86/entry/syscalls/syscall_64.tbl). */
 
-enum { MACHINE = EM_X86_64, MMAP_SHIFT = 0, O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000 };
+enum { MACHINE = EM_X86_64, MMAP_SHIFT = 0, O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000, O_LARGEFILE = 0 };
 enum {
 	SYS_write = 1, SYS_close = 3, SYS_fstat = 5, SYS_mmap = 9, SYS_mprotect = 10, SYS_mremap = 25, SYS_munmap = 11, SYS_pread64 = 17,
 	SYS_pwrite64 = 18, SYS_writev = 20, SYS_clone = 56, SYS_execve = 59, SYS_wait4 = 61, SYS_flock = 73, SYS_fsync = 74,
