@@ -23,7 +23,7 @@ export function addSbom(program: Command): void {
         .default('files'),
     )
     .option('--store-paths', 'put store paths and derivations in it, of a target')
-    .option('--creator <who>', 'who makes the document: a URL or a mail address', parseCreator)
+    .option('--creator <who>', 'who makes the document: a URL, a mail address, or NAME <URL or address>', parseCreator)
     .option('--check', 'say what BSI TR-03183-2 asks for and is missing; exit code 1 when something is')
     .action(async (word: string, options: Options) => {
       const pipeline = load()
@@ -55,7 +55,8 @@ const unknownText = (places: readonly string[]): string =>
   `of ${places.length} files of a machine it does not say what package they are of: ${places.slice(0, EXAMPLES).join(', ')}${places.length > EXAMPLES ? ', ...' : ''}`
 
 function parseCreator(text: string): string {
-  if (!/^(?:https?:\/\/[^\s/]+(?:\/\S*)?|[^\s@]+@[^\s@]+)$/.test(text))
-    throw new InvalidArgumentError('a URL (https://...) or a mail address is wanted')
+  const [, address = text] = /^[^<>\s][^<>\x00-\x1f]* <([^<>]+)>$/.exec(text) ?? []
+  if (!/^(?:https?:\/\/[^\s/]+(?:\/\S*)?|[^\s@]+@[^\s@]+)$/.test(address))
+    throw new InvalidArgumentError('a URL (https://...), a mail address, or NAME <one of these> is wanted')
   return text
 }

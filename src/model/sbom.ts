@@ -39,7 +39,7 @@ export interface SbomOptions {
   readonly spec: (typeof SPECS)[number]
   /** Which files are components: `objects` are programs, libraries and scripts. */
   readonly files: (typeof FILES)[number]
-  /** Who makes the document: a URL or a mail address. */
+  /** Who makes the document: a URL or a mail address, with a name before it in `NAME <...>`. */
   readonly creator?: string | undefined
   /** Whose dependencies are told; `nix` needs what Nix says. */
   readonly edges: (typeof EDGES)[number]

@@ -85,8 +85,13 @@ beforeAll(() => {
 
 describe('nginx', () => {
   test('both documents fit the official schemas, and nothing in them leads nowhere', () => {
-    const later = sbom(directory, '--spec', '1.7', '--files', 'objects', '--creator', 'sbom@example.org')
+    const later = sbom(directory, '--spec', '1.7', '--files', 'objects', '--creator', 'Example Ltd <sbom@example.org>')
+    expect(JSON.parse(later).metadata.manufacturer).toEqual({
+      name: 'Example Ltd',
+      contact: [{ email: 'sbom@example.org' }],
+    })
     expect(bundle(['sbom', directory, '--creator', 'me']).code).toBe(2)
+    expect(bundle(['sbom', directory, '--creator', 'Example <me>']).code).toBe(2)
     expect(validator('1.6')(document)).toBeNull()
     expect(validator('1.6')(inside)).toBeNull()
     expect(validator('1.7')(later)).toBeNull()
@@ -218,6 +223,7 @@ test('a program of Go, a Python distribution, an npm package, odd names; two pac
   const text = readFileSync(join(output, 'share/sbom/mixed-1.cdx.json'), 'utf8')
   expect(validator('1.6')(text)).toBeNull()
   const purls = allOf(text).flatMap(c => c.purl ?? [])
+  expect(allOf(text).find(c => c['bom-ref'] === 'made')!.purl).toMatch(/^pkg:npm\/storefree@\d/)
   for (const purl of ['pkg:golang/example.org/tool', 'pkg:pypi/some-thing@2.0', 'pkg:npm/%40a/b@3.0.0'])
     expect(purls).toContain(purl)
   expect(allOf(text).map(c => c.name)).toContain('pkg/mixed-1/share/new\\x0aline "quote".txt')
@@ -233,7 +239,8 @@ test("a machine's program: the packages that dpkg says its files are of", () => 
   const { code, stdout, stderr } = bundle(['sbom', '/usr/bin/less'])
   expect([code, stderr]).toEqual([0, ''])
   expect(validator('1.6')(stdout)).toBeNull()
-  const { components } = JSON.parse(stdout) as Document
+  const { components, metadata } = JSON.parse(stdout) as Document
+  expect(metadata.component).toMatchObject({ name: 'less', version: components.find(c => c.name === 'less')!.version })
   const format = `\${Package} \${Version} \${Architecture}\n`
   const versions = execFileSync('dpkg-query', ['-W', '-f', format], { encoding: 'utf8' })
   for (const name of ['less', 'libc6', 'libtinfo6']) {

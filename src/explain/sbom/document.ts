@@ -51,8 +51,10 @@ export function sbomText(sbom: Sbom, { spec }: SbomOptions): string {
   return `${JSON.stringify({ ...head, ...sbom }, null, 1)}\n`
 }
 
-function rootComponent({ explained: { subject, packages }, refs }: Shipped, { edges }: SbomOptions): Component {
-  const { name, version, system } = subject
+function rootComponent({ explained, refs }: Shipped, { edges }: SbomOptions): Component {
+  const { subject, packages } = explained
+  const { name, system } = subject
+  const version = subject.version ?? machineVersion(explained)
   const absent = packages.flatMap((p, id) => (refs.has(id) ? [] : [toText(p.name)]))
   return {
     type: 'application',
@@ -67,5 +69,18 @@ function rootComponent({ explained: { subject, packages }, refs }: Shipped, { ed
   }
 }
 
-const organization = (creator: string): object =>
-  /^https?:/.test(creator) ? { url: [creator] } : { contact: [{ email: creator }] }
+/** That of the one package of the machine whose programs these are. */
+function machineVersion({ asked, packages, files }: Explained): string | null {
+  const owners = new Set(asked.filter(a => a.kind === 'entry').map(({ to }) => files[to]?.package ?? null))
+  const [only = null, another] = owners
+  return only === null || another !== undefined ? null : (packages[only]!.machine?.version ?? null)
+}
+
+/** `https://example.org`, `sbom@example.org`, `Example Ltd <sbom@example.org>` */
+function organization(creator: string): object {
+  const [, name, address = creator] = /^([^<>]+?) *<([^<>]+)>$/.exec(creator) ?? []
+  return {
+    ...(name !== undefined && { name }),
+    ...(/^https?:/.test(address) ? { url: [address] } : { contact: [{ email: address }] }),
+  }
+}

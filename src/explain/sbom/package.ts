@@ -8,7 +8,7 @@ import { toText } from '../../paths.ts'
 import { cpeOf } from './cpe.ts'
 import { by, covers, identity, type Method, saidVersion } from './identity.ts'
 import { fileComponents, insideComponents, occurrences } from './parts.ts'
-import { machinePurl, nixPurl } from './purl.ts'
+import { ecosystemPurl, machinePurl, nixPurl } from './purl.ts'
 import { isObject, MADE, type Shipped } from './shipped.ts'
 
 /** A package's component; and whether its files contradict its store path. */
@@ -125,7 +125,13 @@ export function madeComponent(shipped: Shipped, { maker, files }: SbomOptions): 
 /** `storefree 0.1.0` */
 export function toolComponent(tool: string): Component {
   const [, name = tool, version] = /^(\S+) (\S+)$/.exec(tool) ?? []
-  return { type: 'application', 'bom-ref': `tool:${tool}`, name, ...(version !== undefined && { version }) }
+  return {
+    type: 'application',
+    'bom-ref': `tool:${tool}`,
+    name,
+    ...(version !== undefined && { version }),
+    ...(name === 'storefree' && { purl: ecosystemPurl('npm', name, version ?? null) }),
+  }
 }
 
 function propertiesOf(shipped: Shipped, id: number, origin: 'machine' | 'store'): Component['properties'] & object {
