@@ -120,6 +120,24 @@ export function withAround(
   return { ...edit, splices }
 }
 
+/**
+ * The innermost token around a site: its index, or -1.
+ * @param tokens by their beginnings; one that stands in another comes behind it
+ */
+export function indexAround(
+  tokens: readonly { readonly pos: number; readonly end: number }[],
+  { offset, length }: Site,
+): number {
+  let low = 0
+  for (let high = tokens.length; low < high; ) {
+    const middle = (low + high) >>> 1
+    if (tokens[middle]!.pos <= offset) low = middle + 1
+    else high = middle
+  }
+  for (let at = low - 1; at >= 0; at--) if (offset + length <= tokens[at]!.end) return at
+  return -1
+}
+
 /** A text of several lines as one. */
 export const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
 

@@ -12,7 +12,7 @@
  * name, and templates that a function is given in parts.
  */
 import type { BundlePath } from '../paths.ts'
-import { blankedSite, NOWHERE, refuseAll, type Site, type TextEdit, textEdit, withAround } from './edit.ts'
+import { blankedSite, indexAround, NOWHERE, refuseAll, type Site, type TextEdit, textEdit, withAround } from './edit.ts'
 import { type JsToken, jsTokens } from './js-tokens.ts'
 
 /** @param place where the text will lie */
@@ -24,16 +24,16 @@ export function editJs(text: string, place: BundlePath, sites: readonly Site[]):
   const split = new Set<JsToken>()
   const keys = new Set<JsToken>()
   const edit = textEdit(text, sites, ({ offset, length, to }) => {
-    const isIn = (t: { pos: number; end: number }): boolean => t.pos <= offset && offset + length <= t.end
-    if (to === null || all.some(t => t.type === 'comment' && isIn(t))) return blankedSite(text, { offset, length, to })
-    // The innermost one: what is in a template's fields stands behind it.
-    const index = tokens.findLastIndex(isIn)
+    const site = { offset, length, to }
+    const around = all[indexAround(all, site)]
+    if (to === null || around?.type === 'comment') return blankedSite(text, site)
+    const index = indexAround(tokens, site)
     const token = tokens[index]
     if (token?.type !== 'string' && token?.type !== 'template') return { refused: 'unparsable' }
     if (/(?<!\\)(?:\\\\)*\\$/.test(text.slice(token.pos + 1, offset))) return { refused: 'escape' }
     const done = (put: string) => ({ splice: { offset, length, text: put }, outcome: 'templated' as const })
     if (token.type === 'template') {
-      const isCode = token.tagged !== false || token.fields.some(isIn)
+      const isCode = token.tagged !== false || token.fields.some(f => f.pos <= offset && offset < f.end)
       return isCode ? { refused: 'interpolation' } : done(`\${_storefree_root()}/${to}`)
     }
     const [before, after] = [tokens[index - 1], tokens[index + 1]].map(t => (t ? text.slice(t.pos, t.end) : ''))

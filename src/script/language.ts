@@ -34,7 +34,7 @@ const ENDINGS: readonly (readonly [RegExp, Language])[] = [
   [/\.p[lm]$/, 'perl-module'],
   [/\.rb$/, 'ruby'],
   [/\.lua$/, 'lua'],
-  [/\.(?:tcl|tm)$/, 'tcl'],
+  [/\.tcl$/, 'tcl'],
   [/\.php$/, 'php'],
   [/\.[cm]?js$/, 'js'],
 ]

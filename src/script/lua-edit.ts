@@ -13,6 +13,7 @@
 import type { BundlePath } from '../paths.ts'
 import {
   blankedSite,
+  indexAround,
   NOWHERE,
   oneLine,
   refuseAll,
@@ -41,7 +42,7 @@ export function editLua(text: string, place: BundlePath, sites: readonly Site[])
   if (tokens === null || text.split(/\blocal\b/).length > LOCALS) return refuseAll(text, sites, 'unparsable')
   const split = new Set<Token>()
   const edit = textEdit(text, sites, ({ offset, length, to }) => {
-    const token = tokens.find(t => t.pos <= offset && offset + length <= t.end)
+    const token = tokens[indexAround(tokens, { offset, length, to })]
     if (to === null || token?.type === 'comment') return blankedSite(text, { offset, length, to })
     if (token === undefined) return { refused: 'unparsable' }
     const open = text.slice(token.pos, token.pos + token.opens)

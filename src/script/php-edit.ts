@@ -13,7 +13,7 @@
  * are paths in heredocs, in backticks, in the braces of a string, and outside of `<?php`.
  */
 import type { BundlePath } from '../paths.ts'
-import { blankedSite, refuseAll, type Site, type TextEdit, textEdit, withAround } from './edit.ts'
+import { blankedSite, indexAround, refuseAll, type Site, type TextEdit, textEdit, withAround } from './edit.ts'
 
 interface Token {
   readonly type: 'comment' | 'string' | 'other'
@@ -27,10 +27,12 @@ interface Token {
 export function editPhp(text: string, place: BundlePath, sites: readonly Site[]): TextEdit {
   const tokens: Token[] = []
   if (inHtml(text, 0, tokens) < 0) return refuseAll(text, sites, 'unparsable')
+  // What stands in a string's braces was read before its end.
+  tokens.sort((a, b) => a.pos - b.pos || b.end - a.end)
   const up = '/..'.repeat(place.split('/').length - 1)
   const split = new Set<Token>()
   const edit = textEdit(text, sites, ({ offset, length, to }) => {
-    const token = tokens.find(t => t.pos <= offset && offset + length <= t.end)
+    const token = tokens[indexAround(tokens, { offset, length, to })]
     if (to === null || token?.type === 'comment') return blankedSite(text, { offset, length, to })
     if (token?.type !== 'string') return { refused: 'unparsable' }
     if (token.fields.some(f => f.pos <= offset && offset < f.end)) return { refused: 'interpolation' }

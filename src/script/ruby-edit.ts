@@ -9,7 +9,7 @@
  * nothing is put, and in `#{}`; and in a text that speaks of BasicObject, whose objects do not know `__dir__`.
  */
 import type { BundlePath } from '../paths.ts'
-import { blankedSite, refuseAll, type Site, type Splice, type TextEdit, textEdit } from './edit.ts'
+import { blankedSite, indexAround, refuseAll, type Site, type Splice, type TextEdit, textEdit } from './edit.ts'
 import { type RubyToken, rubyTokens } from './ruby-tokens.ts'
 
 /** @param place where the text will lie */
@@ -20,7 +20,7 @@ export function editRuby(text: string, place: BundlePath, sites: readonly Site[]
   const root = up === 0 ? '#{__dir__}' : `#{::File.expand_path('${Array(up).fill('..').join('/')}',__dir__)}`
   const single = new Set<RubyToken>()
   const edit = textEdit(text, sites, ({ offset, length, to }) => {
-    const token = tokens.find(t => t.pos <= offset && offset + length <= t.end)
+    const token = tokens[indexAround(tokens, { offset, length, to })]
     if (to === null || token?.type === 'comment') return blankedSite(text, { offset, length, to })
     if (token === undefined) return { refused: 'unparsable' }
     if (token.type === 'literal' || token.fields.some(f => f.pos <= offset && offset < f.end))
