@@ -3,6 +3,7 @@
  * neither is a second list.
  */
 import type { Argument, Command, Option } from 'commander'
+import { helpNames } from './topics.ts'
 
 /** What stands for a value: words to choose from, a list of such words with commas between them, a file, a directory. */
 export interface DescribedValue {
@@ -57,7 +58,7 @@ export type ListParser<T> = T & { readonly words: readonly string[] }
 export function describedOf(program: Command): Described {
   const help = program.createHelp()
   const options = (command: Command): DescribedOption[] => help.visibleOptions(command).map(optionOf)
-  const names = program.commands.map(command => command.name())
+  const names = helpNames(program)
   return {
     name: program.name(),
     text: program.description(),

@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { addCompletions } from './completions.ts'
 import { addGraph } from './graph.ts'
+import { addHelp } from './help.ts'
 import { addInspect } from './inspect.ts'
 import { addMake } from './make.ts'
 import { addMan } from './man.ts'
@@ -24,7 +25,7 @@ export function programOf(traced: readonly string[]): Command {
     .version(VERSION)
     .exitOverride()
     .usage(
-      '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree|graph|report|sbom <target|bundle>\n       bundle inspect <file...>\n       bundle completions bash|zsh|fish\n       bundle man',
+      '<target...> [options]\n       bundle verify <path...>\n       bundle try <bundle> [-- command...]\n       bundle why <target|bundle> <name...>\n       bundle size|tree|graph|report|sbom <target|bundle>\n       bundle inspect <file...>\n       bundle completions bash|zsh|fish\n       bundle man\n       bundle help [topic]',
     )
     .showHelpAfterError('(bundle --help for the options)')
   addMake(program, traced)
@@ -39,5 +40,6 @@ export function programOf(traced: readonly string[]): Command {
   addTree(program)
   addCompletions(program)
   addMan(program)
+  addHelp(program)
   return program
 }

@@ -1,0 +1,18 @@
+/** `bundle help`: topics speak of options and commands that there are. */
+import { expect, test } from 'vitest'
+import { programOf } from '../src/cli/program.ts'
+import { helpNames, TOPICS } from '../src/cli/topics.ts'
+
+const program = programOf([])
+const options = new Set(program.commands.flatMap(command => command.options.flatMap(o => [o.long, o.short])))
+
+test.each(TOPICS.map(topic => [topic.name, topic] as const))('%s', (_, { text, about }) => {
+  for (const [, option] of text.matchAll(/(?<![\w-])(--?[a-z][a-z-]*)/g)) expect(options).toContain(option)
+  for (const [, command] of text.matchAll(/\bbundle (\w+) [A-Z]/g))
+    expect(program.commands.map(c => c.name())).toContain(command)
+  for (const line of [...text.split('\n'), about]) expect(line.length).toBeLessThanOrEqual(122)
+})
+
+test('no two things are called alike', () => {
+  expect(new Set(helpNames(program)).size).toBe(helpNames(program).length)
+})
