@@ -10,6 +10,7 @@ import { cpeOf, PRODUCTS } from '../src/explain/sbom/cpe.ts'
 import { sbomOf, sbomText } from '../src/explain/sbom/document.ts'
 import { insideOf, isAccount, versionIn } from '../src/explain/sbom/inside.ts'
 import { ecosystemPurl, insidePurl, nixPurl } from '../src/explain/sbom/purl.ts'
+import { isExpression, SPDX_IDS } from '../src/explain/sbom/spdx.ts'
 import type { Explained, ExplainedFile, ExplainedPackage } from '../src/model/explained.ts'
 import type { Contents, SbomOptions, Told } from '../src/model/sbom.ts'
 import type { BundlePath } from '../src/paths.ts'
@@ -200,6 +201,20 @@ function goProgram(release: string, modules: string): Buffer {
   const head = Buffer.from('\xff Go buildinf:\x08\x02'.padEnd(32, '\0'), 'latin1')
   return Buffer.concat([Buffer.alloc(64), head, string(release), string(`${mark}${modules}${mark}`)])
 }
+
+describe('licences', () => {
+  test('the identifiers are those that the schemas take', () => {
+    const schema = 'node_modules/@cyclonedx/cyclonedx-library/res/schema/spdx.SNAPSHOT.schema.json'
+    expect([...SPDX_IDS]).toEqual(JSON.parse(readFileSync(schema, 'utf8')).enum)
+  })
+
+  test('an expression is one of known identifiers', () => {
+    for (const text of ['MIT', 'MIT OR Apache-2.0', 'GPL-2.0-or-later WITH Classpath-exception-2.0'])
+      expect(isExpression(text)).toBe(true)
+    for (const text of ['', 'non-standard', 'MIT OR mine', 'MIT OR', 'MIT, Apache-2.0'])
+      expect(isExpression(text)).toBe(false)
+  })
+})
 
 describe('the document', () => {
   const OPTIONS: SbomOptions = {

@@ -285,11 +285,13 @@ describe('what expressions say', () => {
     ['data', [{ license: { name: 'Public Domain', acknowledgement: 'declared' } }], undefined, 'Data'],
     [
       'lib',
-      ['Zlib', 'Another', 'third'].map(name => ({ license: { name, acknowledgement: 'declared' } })),
+      [{ id: 'Zlib' }, { name: 'Another' }, { name: 'third' }].map(one => ({
+        license: { ...one, acknowledgement: 'declared' },
+      })),
       'cpe:2.3:a:example:lib:2.0:*:*:*:*:*:*:*',
       undefined,
     ],
-    ['tool', [{ expression: 'MIT', acknowledgement: 'declared' }], undefined, undefined],
+    ['tool', [{ license: { id: 'MIT', acknowledgement: 'declared' } }], undefined, undefined],
   ]
   const said = (text: string): unknown[][] => {
     expect(validator('1.6')(text)).toBeNull()
@@ -353,7 +355,7 @@ test('an attribute: its sources, its patches and what they mend, by its derivati
   const tool = (JSON.parse(document) as Document).components.find(c => c.name === 'tool')
   expect(tool).toMatchObject({
     version: '1.2',
-    licenses: [{ expression: 'MIT', acknowledgement: 'declared' }],
+    licenses: [{ license: { id: 'MIT', acknowledgement: 'declared' } }],
     cpe: 'cpe:2.3:a:example:tool:1.2:*:*:*:*:*:*:*',
     externalReferences: [
       { type: 'website', url: 'https://example.org/tool' },

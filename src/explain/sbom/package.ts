@@ -10,6 +10,7 @@ import { by, covers, identity, type Method, saidVersion } from './identity.ts'
 import { fileComponents, insideComponents, occurrences } from './parts.ts'
 import { ecosystemPurl, machinePurl, nixPurl } from './purl.ts'
 import { isObject, MADE, type Shipped } from './shipped.ts'
+import { isExpression, SPDX_IDS } from './spdx.ts'
 
 /** A package's component; and whether its files contradict its store path. */
 export function packageComponent(
@@ -159,11 +160,17 @@ const sourceReference = ({ url, algorithm, digest }: NonNullable<Provenance['sou
   ...(digest !== null && { hashes: [{ alg: algorithm === 'sha512' ? 'SHA-512' : 'SHA-256', content: digest }] }),
 })
 
-/** As its authors say it; of several names it does not say whether all of them hold. */
-const licencesOf = (licence: Licence): object[] =>
-  'expression' in licence
-    ? [{ expression: licence.expression, acknowledgement: 'declared' }]
-    : licence.names.map(name => ({ license: { name, acknowledgement: 'declared' } }))
+/**
+ * As its authors say it; of several names it does not say whether all of them hold. One is an identifier, for not every
+ * reader takes an expression (bomber#106); what no list knows is a name.
+ */
+function licencesOf(licence: Licence): object[] {
+  const acknowledgement = 'declared'
+  if ('expression' in licence && !SPDX_IDS.has(licence.expression) && isExpression(licence.expression))
+    return [{ expression: licence.expression, acknowledgement }]
+  const names = 'expression' in licence ? [licence.expression] : licence.names
+  return names.map(name => ({ license: { ...(SPDX_IDS.has(name) ? { id: name } : { name }), acknowledgement } }))
+}
 
 /** nixpkgs names patches after what they mend. */
 function patch(name: string): object {
