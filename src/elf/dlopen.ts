@@ -10,11 +10,18 @@ import type { ElfFacts } from './facts.ts'
 
 const MARK = Buffer.from('.so', 'latin1')
 const SONAME = /^lib[A-Za-z0-9_+.-]*\.so(?:\.[0-9]+)*$/
+/** The same, and patterns of printf(3) that say more of a name than `lib%s.so`: `libfusemod_%s.so`, `libnss_%s.so%s`. */
+export const SONAME_OR_PATTERN =
+  /^lib(?:[A-Za-z0-9_+.-]*\.so(?:\.[0-9]+)*|[A-Za-z0-9_+.-]{3,}%[-0-9.]*[sdu][A-Za-z0-9_+.-]*\.so(?:[.0-9]|%[sdu])*)$/
 const NAME_MAX = 255
 const PIECE = 256 * 1024
 
 /** Soname-shaped strings of an object outside its dynamic string table, sorted, each once, with the offset of the first. */
-export function sonameStrings(source: ByteSource, facts: ElfFacts): { name: string; offset: number }[] {
+export function sonameStrings(
+  source: ByteSource,
+  facts: ElfFacts,
+  shape: RegExp = SONAME,
+): { name: string; offset: number }[] {
   const names = new Map<string, number>()
   for (const { start: begin, end } of readOnlyRanges(facts)) {
     for (let offset = begin; offset < end; offset += PIECE) {
@@ -30,7 +37,7 @@ export function sonameStrings(source: ByteSource, facts: ElfFacts): { name: stri
         const start = piece.lastIndexOf(0, at) + 1
         if (stop - start > NAME_MAX) continue
         const name = piece.toString('latin1', start, stop)
-        if (SONAME.test(name) && !names.has(name)) names.set(name, from + start)
+        if (shape.test(name) && !names.has(name)) names.set(name, from + start)
       }
     }
   }

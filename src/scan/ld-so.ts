@@ -4,17 +4,28 @@
  */
 import { ET } from '../elf/constants.ts'
 import { type CopiedVariable, readCopies, readVariables, resolveCopies, type Variables } from '../elf/copies.ts'
-import { sonameStrings } from '../elf/dlopen.ts'
+import { SONAME_OR_PATTERN, sonameStrings } from '../elf/dlopen.ts'
 import type { ElfFacts } from '../elf/facts.ts'
+import { symbolNames } from '../elf/parse.ts'
 import { type LinkMap, type Opened, Process, sameMachine } from '../elf/search.ts'
 import { BundleError } from '../errors.ts'
-import { list, stat, withFile } from '../io/store.ts'
+import { list, realPath, stat, withFile } from '../io/store.ts'
 import type { Finding } from '../model/findings.ts'
 import type { FileNode } from '../model/graph.ts'
 import { storePathOf } from '../nix/store-path.ts'
-import { baseName, type SourcePath } from '../paths.ts'
+import { baseName, directoryOf, type SourcePath } from '../paths.ts'
 import { type Found, here } from './edges.ts'
+import { fitting } from './lookup.ts'
 import type { Loader, Sources } from './sources.ts'
+
+/**
+ * Since glibc 2.34 the C library itself reads files and asks DNS, and its libraries for these are empty; the others are for
+ * NIS, Hesiod and databases of Berkeley DB, of which no bundle needs to know.
+ */
+const isWorthIt = (name: string, file: SourcePath): boolean =>
+  !name.startsWith('libnss_') ||
+  (/^libnss_(?:files|dns)\./.test(name) &&
+    withFile(file, source => symbolNames(source, file)).some(symbol => symbol.startsWith('_nss_')))
 
 /** Who is told of what is found. */
 export interface Listener {
@@ -136,8 +147,29 @@ export class Processes {
           priority: note.priority,
         })
     }
-    for (const { name, offset } of withFile(path, source => sonameStrings(source, facts)))
-      if (!noted.has(name) && name !== facts.soname?.value) this.#open(process, path, name, offset)
+    const names = withFile(path, source => sonameStrings(source, facts, SONAME_OR_PATTERN))
+    for (const { name, offset } of names)
+      for (const one of name.includes('%') ? this.#fitting(name, path, facts) : [name])
+        if (!noted.has(one) && one !== facts.soname?.value) this.#open(process, path, one, offset)
+  }
+
+  /**
+   * The libraries that a pattern of an object's may mean: of its own directory and of those that it is searched for in. Of
+   * a machine's programs none: there it would be whatever is installed.
+   */
+  #fitting(pattern: string, path: SourcePath, { rpath, runpath }: ElfFacts): readonly string[] {
+    if (storePathOf(path) === null) return []
+    const searched =
+      (runpath ?? rpath)?.value.replaceAll(/\$(?:ORIGIN|\{ORIGIN\})/g, directoryOf(path)).split(':') ?? []
+    const names = new Set(
+      [directoryOf(path), ...searched]
+        .filter(directory => stat(directory)?.type === 'directory')
+        .flatMap(directory =>
+          fitting(pattern, list(directory), 'delimiter').map(name => [name, `${directory}/${name}`]),
+        )
+        .flatMap(([name, file]) => (isWorthIt(name!, realPath(file!)) ? [name!] : [])),
+    )
+    return [...names].sort()
   }
 
   missing(name: string, chain: readonly SourcePath[], severity: 'error' | 'warning'): void {

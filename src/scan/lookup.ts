@@ -86,7 +86,7 @@ const LIBRARIES = /^\/lib(?:32|64)?$/
 const PLACEHOLDER = /%[-+ #0-9.*]*[A-Za-z]|[*?]+|@\w+@/
 
 /** The names that have the fixed parts of a pattern, where it has any; behind the first of them another string may stand. */
-function fitting(pattern: string, names: readonly string[], behind: Behind): string[] {
+export function fitting(pattern: string, names: readonly string[], behind: Behind): string[] {
   const [first = '', ...rest] = pattern.split(PLACEHOLDER).map(text => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
   if (rest.length === 0 || (first === '' && (behind === 'anything' || rest.every(text => text === '')))) return []
   const expression = behind === 'anything' ? new RegExp(`^${first}`) : new RegExp(`^${[first, ...rest].join('.*')}$`)

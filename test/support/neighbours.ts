@@ -22,6 +22,7 @@ export const NEIGHBOURS: Jobs = {
   'a program of another package reads a directory beside its own': '"$T"/bin/runs-dotnet',
   'here-documents, arrays and eval': '"$T"/bin/shelly',
   'Python reads a file by importlib.resources and pkgutil': '"$T"/bin/resources',
+  'nix-bundle-exe#14 (NSS): a library opens others by a pattern of names': '"$T"/bin/by-pattern',
   'a module names its package in a byte string, an f-string, a raw string': '"$T"/bin/strings',
 }
 
@@ -92,6 +93,28 @@ export function addNeighbours(app: string, { libc, bash, python, perl, lua, tcl,
     void *h = dlopen(path, RTLD_NOW); if (!h) { snprintf(path, 700, "${app}/lib/mods/%s", name); h = dlopen(path, RTLD_NOW); }
     const char *(*m)(void) = h ? dlsym(h, "m") : 0; puts(m ? m() : dlerror()); }`,
   )
+  const host = storePath('libhost-1')
+  const shared = ['-shared', '-fPIC', `-Wl,-rpath,${libc}/lib:${host}/lib`]
+  for (const name of ['one', 'two'])
+    compile(
+      'gcc',
+      `const char *m(void) { return "pattern ${name}"; }`,
+      join(host, `lib/libhostmod_${name}.so.2`),
+      shared,
+    )
+  const opens = `#include <dlfcn.h>
+    #include <stdio.h>
+    void host(const char *name) {
+      char file[99];
+      snprintf(file, sizeof file, "libhostmod_%s.so.%d", name, 2);
+      void *h = dlopen(file, RTLD_NOW);
+      const char *(*m)(void) = h ? dlsym(h, "m") : 0;
+      puts(m ? m() : "none");
+    }`
+  compile('gcc', opens, join(host, 'lib/libhost.so.1'), [...shared, '-Wl,-soname,libhost.so.1', '-ldl'])
+  c('bin/by-pattern', 'void host(const char *); int main(void) { host("one"); host("two"); }', [
+    ...[join(host, 'lib/libhost.so.1'), `-Wl,-rpath,${host}/lib`, ...bound],
+  ])
   const [p1, p2] = ['one', 'two'].map(n => storePath(`plugin-${n}-1`, { [`plugins/${n}.txt`]: `plugin ${n}\n` }))
   put('etc/plugins.env', `PLUGINS=${p1}:${p2}\n`)
   put(
