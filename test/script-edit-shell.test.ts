@@ -57,6 +57,9 @@ const COMMON: Readonly<Record<string, string>> = {
   backquotes: `printf '%s|' "\`echo ${X}/a\`" "\`echo '${X}/a  b'\`"; a=\`echo "${X}/a"\` b=\`echo ${X}/b\`; echo "$a" "$b"`,
   'backquotes in backquotes': `a=\`echo ${X}/a "\\\`echo ${X}/b '${X}/c'\\\`" \\$HOME\`; echo "$a"`,
   'a here-document': `cat << END\n${X}/a "${X}/b" '${X}/c' \${n:-${X}/d} $(echo ${X}/e) \\${X} \\\\${X}\nEND`,
+  'a here-document with a quoted delimiter': `v=1\ncat << 'END'\n${X}/a "${X}/b" '$v' $(echo no) \`no\` \\$v \\\\ \\n \\" a\\\n${X}$v\${v} \\${X} $${X}\nEND\ncat << E\\ND; cat <<-"O.2"\n${X}/c\nEND\n\t$v ${X}/d \\\n\tO.2`,
+  'here-documents with quoted delimiters in substitutions': `f=$(cat << \\EOF\ng() { echo "$1" \`echo y\` \\$1; } # ${X}/a\nEOF\n); eval "\${f%%#*}"; g x; printf '%s|' "$f"; printf '%s|' "$(cat <<'E'\n$x it"'"s ${X}\nE\n)"`,
+  'a here-document with a quoted delimiter and no path': `cat << 'END'\n$v \\\\ ${ABSENT.length}\nEND`,
   'a here-document without tabs': `cat <<- END; echo ${X}\n\t${X}/a\n\tEND`,
   'a redirection': `f=0; { cat < ${X}/none; } 2> /dev/null || f=1; echo "$f"; { echo > ${X}/none; } 2>&1 | tail -c 0`,
   'eval in single quotes': `v=1; eval 'printf "%s|" "${X}/a $v" ${X}/b'`,
@@ -161,8 +164,8 @@ test('a word at random has the value that it had, also in code for eval', () => 
 // ---- What is refused ---------------------------------------------------------------------------------------------
 
 test.each([
-  ['quoted-here-document', `cat << 'E'\n${X}/a\nE`],
-  ['quoted-here-document', `cat << E\\ND\n${X}/a\nEND`],
+  ['quoted-here-document', `cat << 'E D'\n${X}/a\nE D`],
+  ['quoted-here-document', `cat << "E$"\n${X}/a\nE$`],
   ['arithmetic', `echo $((1 + ${X}))`],
   ['arithmetic', `((a = ${X}))`],
   ['arithmetic', `echo \${a:${X}}`],

@@ -5,7 +5,8 @@
  *
  *     a word              /nix/store/<hash>-x/bin/y      "$_storefree_root"/pkg/x/bin/y
  *     double quotes       "/nix/store/<hash>-x/bin/y"    "${_storefree_root}/pkg/x/bin/y"
- *     here-document       the same as in double quotes
+ *     here-document       the same as in double quotes; where its delimiter is quoted, so that nothing is expanded in it,
+ *                         it no longer is, and what else would be expanded is escaped
  *     single quotes       '/nix/store/<hash>-x/bin/y'    ''"$_storefree_root"'/pkg/x/bin/y'
  *
  * In a pattern the value has to be quoted even between double quotes: what `${x#...}` holds is a pattern again.
@@ -17,7 +18,7 @@
  * What is decoded before it is parsed (such code, and backquotes, in which a backslash stands before some characters) is
  * a text of its own: it is edited as such, and what is put into it is encoded for what it stands in.
  */
-import { type Command, forEachChild, parse, type SyntaxNode } from 'unbash'
+import { type Command, forEachChild, type HereDoc, parse, type SyntaxNode } from 'unbash'
 import type { BundlePath } from '../paths.ts'
 import {
   blankedSite,
@@ -25,6 +26,7 @@ import {
   refuseAll,
   type Site,
   type SiteEdit,
+  type Splice,
   type TextEdit,
   textEdit,
 } from './edit.ts'
@@ -45,7 +47,7 @@ export function editShell(
   sites: readonly Site[],
   polyglot: Polyglot | null,
 ): TextEdit {
-  const survey: Survey = { text, sites, leaves: [], inner: new Map(), named: [] }
+  const survey: Survey = { text, sites, leaves: [], inner: new Map(), named: [], verbatim: [] }
   const edits = placeAll(survey)
   const edit = edits
     ? textEdit(text, sites, (site, index) => edits[index] ?? blankedSite(text, site))
@@ -53,7 +55,8 @@ export function editShell(
   if (polyglot === null && !edit.outcomes.includes('templated')) return edit
   const launcher = launcherOf(place)
   const names = edits && launcher !== null ? survey.named.map(range => ({ ...range, text: launcher })) : []
-  const splices = [...edit.splices, ...names].sort((a, b) => a.offset - b.offset)
+  const documents = edits ? (survey.verbatim ?? []).flatMap(document => expanded(text, sites, document)) : []
+  const splices = [...edit.splices, ...names, ...documents].sort((a, b) => a.offset - b.offset)
   return withSetup(text, sites, { ...edit, splices }, setup(place, polyglot), polyglot !== null)
 }
 
@@ -66,8 +69,8 @@ function launcherOf(place: BundlePath): string | null {
   return directory && `"$_storefree_root"'/${`${directory[1]}${directory[2]}`.replaceAll("'", "'\\''")}/'"\${0##*/}"`
 }
 
-/** What may be put where. */
-type Style = 'bare' | 'double' | 'single' | 'ansi' | 'blank' | { readonly refused: RefusalReason }
+/** What may be put where; `verbatim`: in a here-document with a quoted delimiter. */
+type Style = 'bare' | 'double' | 'single' | 'ansi' | 'verbatim' | 'blank' | { readonly refused: RefusalReason }
 
 /** A stretch of the text in which one style holds; the innermost one counts. */
 interface Leaf {
@@ -84,6 +87,8 @@ interface Survey {
   readonly inner: Map<number, SiteEdit>
   /** The words of `exec -a "$0"` that are the script's name. */
   readonly named: { readonly offset: number; readonly length: number }[]
+  /** Here-documents in which nothing is expanded; null in a text of its own. */
+  readonly verbatim: HereDoc[] | null
 }
 
 /** How a part is read: the style of literal text in it, and whether it stands between double quotes. */
@@ -170,8 +175,12 @@ function visit(survey: Survey, node: SyntaxNode, context: Context): boolean {
     case 'HereDoc':
       if (node.delimiter) leaf(node.delimiter, 'blank')
       if (node.closing) leaf(node.closing, 'blank')
-      if (node.delimiter?.quoted) leaf(node.body, { refused: 'quoted-here-document' })
-      else if (!node.body.parts) leaf(node.body, 'double')
+      if (node.delimiter?.quoted) {
+        // Unquoted it has to be one word, and the same.
+        const isPlain = survey.verbatim !== null && /^[\w.+-]+$/.test(node.delimiter.value)
+        leaf(node.body, isPlain ? 'verbatim' : { refused: 'quoted-here-document' })
+        if (isPlain) survey.verbatim?.push(node)
+      } else if (!node.body.parts) leaf(node.body, 'double')
       return node.delimiter?.quoted === true || children(node.body, QUOTED)
     case 'Function':
     case 'Coproc':
@@ -187,6 +196,17 @@ function visit(survey: Survey, node: SyntaxNode, context: Context): boolean {
     default:
       return children(node, context)
   }
+}
+
+/** What has a here-document expanded whose sites have become expressions, and all else in it mean itself. */
+function expanded(text: string, sites: readonly Site[], { delimiter, body }: HereDoc): Splice[] {
+  const own = sites.filter(({ offset }) => offset >= body.pos && offset < body.end)
+  if (!delimiter || own.every(({ to }) => to === null)) return []
+  const escapes = [...text.slice(body.pos, body.end).matchAll(/[\\$`]/g)].map(
+    ({ index }): Splice => ({ offset: body.pos + index, length: 0, text: '\\' }),
+  )
+  const word: Splice = { offset: delimiter.pos, length: delimiter.end - delimiter.pos, text: delimiter.value }
+  return [word, ...escapes]
 }
 
 /** The script's own name where `exec -a` hands it on. */
@@ -224,7 +244,7 @@ function placeInner(survey: Survey, decoded: Decoded): boolean {
     return decoded.text.startsWith(whole, offset) ? [{ index, site: { ...site, offset } }] : []
   })
   const own = inside.map(({ site }) => site)
-  const edits = placeAll({ text: decoded.text, sites: own, leaves: [], inner: new Map(), named: [] })
+  const edits = placeAll({ text: decoded.text, sites: own, leaves: [], inner: new Map(), named: [], verbatim: null })
   if (edits === null) return false
   for (const [i, { index }] of inside.entries()) {
     const edit = edits[i]
@@ -250,6 +270,11 @@ function edited(survey: Survey, site: Site): SiteEdit {
   if (leaf === undefined) return inComment(survey, site) ? blankedSite(text, site) : { refused: 'unparsable' }
   if (leaf.style === 'blank') return blankedSite(text, site)
   if (typeof leaf.style === 'object') return leaf.style
+  if (leaf.style === 'verbatim')
+    return {
+      splice: { offset: site.offset, length: site.length, text: expression('double', site.to) },
+      outcome: 'templated',
+    }
   const before = text.slice(leaf.pos, site.offset)
   const escaped = leaf.style !== 'single' && /(?<!\\)(?:\\\\)*\\$/.test(before)
   // `$"..."` and `$'...'` are other quotes, and `$${` is a process id.

@@ -26,21 +26,19 @@ describe.each(KINDS)('%s', (kind, options) => {
 
 test('the longest five', () => {
   expect(longest(told, 5)).toMatchInlineSnapshot(`
-    "scripts with shell launchers:
-    warning: scripts-1.0/bin/env-sh: its #! line leaves its interpreter to the machine where it runs (env bash)
-    warning: ncurses-6.4/lib/libncursesw.so.6.4: finds ncurses-6.4/share/terminfo by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
-    warning: scripts-1.0/bin/heredoc-sh: finds scripts-1.0/share/scripts/data.txt by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
-    plugin-host with shell launchers:
+    "plugin-host with shell launchers:
     warning: plugin-extra-1.0/lib/plugins/extra.so: finds plugin-extra-1.0/share/plugin-extra-1.0/data.txt by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: plugin-host-1.0/bin/plugin-host: finds plugin-host-1.0/lib/plugins/hello.so, plugin-extra-1.0/lib/plugins/extra.so by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     nginx with shell launchers:
     warning: nginx-1.22.1/bin/nginx: finds nginx-1.22.1 by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: openssl-3.0/lib/libcrypto.so.3: finds openssl-3.0/etc/ssl/ct_log_list.cnf, openssl-3.0/lib/engines-3, openssl-3.0/etc/ssl and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
-    scripts relocatable:
+    scripts with shell launchers:
     warning: scripts-1.0/bin/env-sh: its #! line leaves its interpreter to the machine where it runs (env bash)
-    warning: scripts-1.0/bin/heredoc-sh: finds scripts-1.0/share/scripts/data.txt by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    warning: ncurses-6.4/lib/libncursesw.so.6.4: finds ncurses-6.4/share/terminfo by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     openssl^bin with shell launchers:
-    warning: openssl-3.0/lib/libcrypto.so.3: finds openssl-3.0/etc/ssl/ct_log_list.cnf, openssl-3.0/lib/engines-3, openssl-3.0/etc/ssl and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix"
+    warning: openssl-3.0/lib/libcrypto.so.3: finds openssl-3.0/etc/ssl/ct_log_list.cnf, openssl-3.0/lib/engines-3, openssl-3.0/etc/ssl and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    bash with shell launchers:
+    warning: ncurses-6.4/lib/libncursesw.so.6.4: finds ncurses-6.4/share/terminfo by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix"
   `)
 })
 

@@ -42,7 +42,6 @@ test('the longest five', () => {
     warning: glibc-2.36/lib/libc.so.6: finds glibc-2.36/lib/gconv, glibc-2.36/lib/locale, glibc-2.36/share/locale and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: coreutils-9.1/bin/coreutils: finds coreutils-9.1/libexec/coreutils by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: git-2.39.5/bin/git: finds bash-5.2.15/bin/bash, git-2.39.5 by store path, which a relocatable bundle cannot keep (nor do git-2.39.5/bin/git-shell, git-2.39.5/bin/scalar, git-2.39.5/libexec/git-core/git and 8 more): name the place on its command line, or bundle with --prefix
-    warning: git-2.39.5/libexec/git-core/git-filter-branch: finds coreutils-9.1/bin/cat by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: ncurses-6.4/lib/libncursesw.so.6.4: finds ncurses-6.4/share/terminfo by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: openssl-3.0/lib/libcrypto.so.3: finds openssl-3.0/etc/ssl/ct_log_list.cnf, openssl-3.0/lib/engines-3, openssl-3.0/etc/ssl and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: perl-5.36.0/lib/perl5/5.36.0/x86_64-linux-thread-multi/CORE/libperl.so: finds perl-5.36.0/lib/perl5/5.36.0/x86_64-linux-thread-multi, perl-5.36.0/lib/perl5/5.36.0 by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
@@ -51,15 +50,14 @@ test('the longest five', () => {
     warning: coreutils-9.1/bin/coreutils: finds coreutils-9.1/libexec/coreutils by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: ncurses-6.4/lib/libncursesw.so.6.4: finds ncurses-6.4/share/terminfo by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: openssl-3.0/lib/libcrypto.so.3: finds openssl-3.0/etc/ssl/ct_log_list.cnf, openssl-3.0/lib/engines-3, openssl-3.0/etc/ssl and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
-    full.scripts with shell launchers:
-    warning: scripts-1.0/bin/env-sh: its #! line leaves its interpreter to the machine where it runs (env bash)
-    warning: glibc-2.36/lib/libc.so.6: finds glibc-2.36/lib/gconv, glibc-2.36/lib/locale, glibc-2.36/share/locale and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
-    warning: ncurses-6.4/lib/libncursesw.so.6.4: finds ncurses-6.4/share/terminfo by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
-    warning: scripts-1.0/bin/heredoc-sh: finds scripts-1.0/share/scripts/data.txt by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     full.python3 with shell launchers:
     warning: glibc-2.36/lib/libc.so.6: finds glibc-2.36/lib/gconv, glibc-2.36/lib/locale, glibc-2.36/share/locale and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: ncurses-6.4/lib/libncursesw.so.6.4: finds ncurses-6.4/share/terminfo by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: openssl-3.0/lib/libcrypto.so.3: finds openssl-3.0/etc/ssl/ct_log_list.cnf, openssl-3.0/lib/engines-3, openssl-3.0/etc/ssl and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    full.scripts with shell launchers:
+    warning: scripts-1.0/bin/env-sh: its #! line leaves its interpreter to the machine where it runs (env bash)
+    warning: glibc-2.36/lib/libc.so.6: finds glibc-2.36/lib/gconv, glibc-2.36/lib/locale, glibc-2.36/share/locale and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    warning: ncurses-6.4/lib/libncursesw.so.6.4: finds ncurses-6.4/share/terminfo by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     full.perl with shell launchers:
     warning: glibc-2.36/lib/libc.so.6: finds glibc-2.36/lib/gconv, glibc-2.36/lib/locale, glibc-2.36/share/locale and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: perl-5.36.0/lib/perl5/5.36.0/x86_64-linux-thread-multi/CORE/libperl.so: finds perl-5.36.0/lib/perl5/5.36.0/x86_64-linux-thread-multi, perl-5.36.0/lib/perl5/5.36.0 by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix"

@@ -28,7 +28,7 @@ function normal(text: string, root: string, target: string): string {
     .replaceAll(new RegExp(`${escaped}/+p/[0-9]+-`, 'g'), 'PKG/')
     .replaceAll(new RegExp(`${escaped}/+pkg/`, 'g'), 'PKG/')
     .replaceAll(new RegExp(`${escaped}/+(bin|sbin|libexec|share|etc)\\b`, 'g'), `PKG/${name}/$1`)
-    .replaceAll('/.bin-text/', '/bin/')
+    .replaceAll(/\/\.([^/\s]+)-text\//g, '/$1/')
 }
 
 const said = ({ code, stdout, stderr }: Run): string => `${stdout}${stderr}exit ${code}`
