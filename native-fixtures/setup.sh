@@ -122,7 +122,7 @@ for dir in /nix/var/nix/profiles/default/bin "${HOME:-/root}/.nix-profile/bin"; 
   [ ! -x "$dir/nix-build" ] || PATH=$PATH:$dir
 done
 
-# For the long campaigns: kernels of each CPU in an emulator, another compiler, and what packs files.
+# For the long campaigns: kernels of each CPU in an emulator, another compiler, what packs files, scripts of packages, a Java VM.
 long_needs=(
   qemu-system-x86_64:qemu-system-x86
   qemu-system-aarch64:qemu-system-arm
@@ -167,6 +167,10 @@ long_needs=(
   /usr/lib/python3/dist-packages/fontTools/ttLib/__init__.py:python3-fonttools
   /usr/lib/python3/dist-packages/h5py/__init__.py:python3-h5py
   /usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf:fonts-dejavu-core
+  # scripts that are run beside their bundles
+  texi2any:texinfo
+  groffer:groff
+  /usr/share/perl5/Text/Unidecode.pm:libtext-unidecode-perl
 )
 # For the larger set: glibc is built with the first three, sqlite with tclsh.
 full_needs=(

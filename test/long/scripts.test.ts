@@ -1,5 +1,5 @@
 /**
- * Every script of Debian's perl, xz-utils, bzip2, gzip, texinfo and groff, plain and behind wrappers of both kinds, and of
+ * Every script of Debian's perl, xz-utils, bzip2 and gzip, plain and behind wrappers of both kinds, and of
  * git, beside the originals. Needs these packages, and the larger set: its perl, bash and git.
  */
 import { readdirSync } from 'node:fs'
@@ -15,12 +15,14 @@ interface Campaign extends DebianScripts {
   readonly jobs: Jobs
 }
 
-const MAN = `printf '.TH X 1 2020-01-01\\n.SH NAME\\nx \\\\- y\\n.PP\\nhello \\\\fBbold\\\\fP\\n' > x.1`
-const TEXI = `printf '@settitle X\\n@node Top\\n@top X\\n@menu\\n* A::\\n@end menu\\n@node A\\n@chapter A\\nHello @code{x} @cindex foo\\n@printindex cp\\n@bye\\n' > x.texi`
 const COMPRESSED = (tool: string, end: string): string =>
   `printf 'a\\nb\\n' | ${tool} > a.${end}; printf 'a\\nc\\n' | ${tool} > b.${end}; printf 'a\\nb\\n' > a`
-/** Bytes without dates and temporary names. */
-const STABLE = `sed -E 's/(CreationDate|ModDate|CreationTime|Creator).*//; s/(tmp|groff|[./])[A-Za-z0-9_]*[0-9]{3,}[A-Za-z0-9_]*/\\1X/g'`
+/** Without dates and temporary names. */
+const stable = (text = ''): string =>
+  text
+    .replaceAll(/\/tmp\/[\w.+-]+/g, '/tmp/X')
+    .replaceAll(/(?:CreationDate|ModDate|CreationTime|Creator).*/g, '')
+    .replaceAll(/gzexe\w+|gz2\d+/g, 'X')
 
 const CAMPAIGNS: readonly Campaign[] = [
   {
@@ -32,7 +34,7 @@ const CAMPAIGNS: readonly Campaign[] = [
       shasum: `echo x > x; $T/bin/shasum -a 256 x; $T/bin/shasum x > sums; $T/bin/shasum -c sums`,
       archives: `echo x > x; touch -d @1 x; $T/bin/ptar -cf x.tar x; $T/bin/ptar -tf x.tar; $T/bin/ptargrep x x.tar; $T/bin/ptardiff x.tar; $T/bin/streamzip -zipfile=x.zip x < /dev/null; $T/bin/zipdetails x.zip | wc -l`,
       streamzip: `echo data | $T/bin/streamzip -zipfile=s.zip -member-name=m; python3 -c 'import zipfile; print(zipfile.ZipFile("s.zip").read("m"))'; echo data | $T/bin/streamzip -method=nope`,
-      prove: `mkdir -p t; printf 'print "1..2\\\\nok 1\\\\nnot ok 2\\\\n";' > t/a.t; printf 'use Test::More; ok 1; is $0, "t/b.t"; done_testing' > t/b.t; $T/bin/prove -v t 2>&1 | sed 's/wallclock.*//;s/^Files=.*//'; $T/bin/prove --shuffle=0 t/b.t | head -1`,
+      prove: `mkdir -p t; printf 'print "1..2\\\\nok 1\\\\nnot ok 2\\\\n";' > t/a.t; printf 'use Test::More; ok 1; is $0, "t/b.t"; done_testing' > t/b.t; $T/bin/prove -v t 2>&1 | sed 's/wallclock.*//;s/^Files=.*//'`,
       piconv: `echo é | $T/bin/piconv -f utf8 -t latin1 | od -c; $T/bin/piconv -l | wc -l; echo x > x; $T/bin/encguess x`,
       corelist: `$T/bin/corelist -v 5.36.0 | head -4; $T/bin/corelist Data::Dumper`,
       xsubpp: `printf 'MODULE = A PACKAGE = A\\n\\nint\\nf(a)\\n  int a\\n' > A.xs; touch typemap; $T/bin/xsubpp A.xs | grep -v '^ *#line'`,
@@ -46,9 +48,8 @@ const CAMPAIGNS: readonly Campaign[] = [
       splain: `echo 'syntax error at x line 1, near "}"' | $T/bin/splain 2>&1 | head -5`,
       perldoc: `$T/bin/perldoc -T -f open 2>&1 | head -3; $T/bin/perldoc -l strict`,
       perlivp: `$T/bin/perlivp -p < /dev/null 2>&1 | tail -4`,
-      cpan: `$T/bin/cpan -v < /dev/null`,
       instmodsh: `printf 'l\\nq\\n' | $T/bin/instmodsh`,
-      perlbug: `$T/bin/perlbug -d < /dev/null | grep -v '^ *[A-Z_]*=\\|^Locally\\|^ *uname\\|HOME\\|PATH' | head -20`,
+      perlbug: `$T/bin/perlbug -d < /dev/null | grep -v 'config_args\\|osvers\\|^ *[A-Z_]*=\\|^Locally\\|^ *uname\\|HOME\\|PATH' | head -20`,
     },
   },
   {
@@ -67,7 +68,7 @@ const CAMPAIGNS: readonly Campaign[] = [
       grep: `${COMPRESSED('bzip2', 'bz2')}; for p in bzgrep bzegrep bzfgrep; do echo "== $p"; $T/bin/$p -n 'a|b' a.bz2; $T/bin/$p b a.bz2 b.bz2; done`,
       diff: `${COMPRESSED('bzip2', 'bz2')}; $T/bin/bzdiff a.bz2 b.bz2; $T/bin/bzcmp a.bz2 b.bz2; ln -sf $T/bin/bzdiff bzcmp; ./bzcmp a.bz2 b.bz2`,
       page: `${COMPRESSED('bzip2', 'bz2')}; $T/bin/bzmore a.bz2 < /dev/null; $T/bin/bzless a.bz2 < /dev/null`,
-      bzexe: `cp /bin/echo e; $T/bin/bzexe e 2>&1 | ${STABLE}; ./e hi; $T/bin/bzexe -d e; ./e hi`,
+      bzexe: `cp /bin/echo e; $T/bin/bzexe e 2>&1; ./e hi; $T/bin/bzexe -d e; ./e hi`,
     },
   },
   {
@@ -79,37 +80,6 @@ const CAMPAIGNS: readonly Campaign[] = [
       page: `${COMPRESSED('gzip -n', 'gz')}; $T/bin/zmore a.gz < /dev/null; $T/bin/zless a.gz < /dev/null | cat; $T/bin/zcat a.gz`,
       gzexe: `cp /bin/echo e; $T/bin/gzexe e; ./e hi; $T/bin/gzexe -d e; ./e hi`,
       others: `${COMPRESSED('gzip -n', 'gz')}; cp a.gz c.gz; $T/bin/gunzip -f c.gz; cat c; cp a.gz f; $T/bin/zforce f; ls f*; $T/bin/znew a.gz; cp a.gz d.gz; $T/bin/uncompress -f d.gz; cat d`,
-    },
-  },
-  {
-    name: 'texinfo-6.8',
-    packages: ['texinfo'],
-    trees: { '/usr/share/texinfo': 'share/texinfo' },
-    modules: ['libtext-unidecode-perl'],
-    jobs: {
-      info: `${TEXI}; $T/bin/makeinfo x.texi; cat x.info`,
-      html: `${TEXI}; $T/bin/texi2any --html --no-split x.texi; cat x.html`,
-      docbook: `${TEXI}; $T/bin/texi2any --docbook x.texi; cat x.xml`,
-      plaintext: `${TEXI}; $T/bin/makeinfo --plaintext x.texi; echo '@nope' | $T/bin/makeinfo --plaintext`,
-      pod2texi: `printf '=head1 NAME\\n\\nfoo - bar\\n' > a.pod; $T/bin/pod2texi a.pod`,
-      texindex: `printf '\\\\entry{x}{1}{y}\\n' > x.cp; $T/bin/texindex x.cp; cat x.cps`,
-      tex: `${TEXI}; $T/bin/texi2dvi x.texi 2>&1 | head -3; $T/bin/texi2pdf --version | head -1; $T/bin/pdftexi2dvi --version | head -1`,
-    },
-  },
-  {
-    name: 'groff-scripts-1.22.4',
-    packages: ['groff', 'groff-base'],
-    trees: { '/usr/lib/groff': 'lib/groff' },
-    jobs: {
-      nroff: `${MAN}; $T/bin/nroff -man x.1; $T/bin/nroff -man -Tascii x.1 | head -3`,
-      grog: `${MAN}; $T/bin/grog x.1; $T/bin/grog --run -Tascii x.1 < /dev/null | head -4`,
-      roff: `${MAN}; $T/bin/roff2text x.1 | head -3; $T/bin/roff2ps x.1 | ${STABLE} | wc -l; $T/bin/roff2html x.1 | ${STABLE} | head -5; $T/bin/roff2dvi x.1 | head -c 10 | od -c`,
-      pdf: `${MAN}; troff -Tpdf x.1 | $T/bin/gropdf | head -c 8; $T/bin/pdfmom x.1 2>&1 | head -c 8; $T/bin/pdfroff x.1 2> /dev/null | head -c 8`,
-      chem: `printf '.cstart\\nB: benzene\\n.cend\\n' | $T/bin/chem`,
-      gdiffmk: `${MAN}; sed s/hello/bye/ x.1 > y.1; $T/bin/gdiffmk x.1 y.1`,
-      gperl: `printf '.Perl start\\nprint 1+1;\\n.Perl stop\\n' | $T/bin/gperl; printf '.pinyin start\\nma3\\n.pinyin stop\\n' | $T/bin/gpinyin; echo 'x' | $T/bin/glilypond`,
-      graphs: `echo 'x over y' | $T/bin/eqn2graph 2>&1 | ${STABLE} | head -c 60; echo box | $T/bin/pic2graph 2>&1 | ${STABLE} | head -c 60; echo x | $T/bin/grap2graph 2>&1 | ${STABLE} | head -c 60`,
-      others: `${MAN}; $T/bin/mmroff x.1 | head; printf '.EQ\\nx over y\\n.EN\\n' | $T/bin/neqn; $T/bin/afmtodit 2>&1 | head -3; $T/bin/groffer --text x.1 < /dev/null | head -3`,
     },
   },
 ]
@@ -124,8 +94,8 @@ const FORMS: readonly (readonly [string, WrapperKind | null])[] = [
 function compared(of: () => Beside, jobs: readonly string[]): void {
   test.each(jobs)('%s', job => {
     const { original, relocatable, prefix } = of()
-    expect.soft(relocatable[job]).toBe(original[job])
-    expect.soft(prefix[job]).toBe(original[job])
+    expect.soft(stable(relocatable[job])).toBe(stable(original[job]))
+    expect.soft(stable(prefix[job])).toBe(stable(original[job]))
   })
   test('nothing is said', () => {
     expect(of().said).toEqual({ relocatable: '', prefix: '' })
@@ -137,8 +107,10 @@ describe.each(CAMPAIGNS)('$name', ({ jobs, ...scripts }) => {
   const names = readdirSync(join(debianScripts(scripts, null), 'bin')).filter(name => !name.startsWith('.'))
   const all: Record<string, string> = { ...jobs }
   for (const name of names)
-    for (const option of ['--version', '--help', '--no-such-option'])
-      all[`${name} ${option}`] = `timeout 60 $T/bin/${name} ${option} < /dev/null 2>&1 | ${STABLE}`
+    for (const option of name === 'cpan' ? ['-h'] : ['--version', '--help', '--no-such-option'])
+      all[`${name} ${option}`] = `timeout 60 $T/bin/${name} ${option} < /dev/null 2>&1 | head -c 20000`
+  // Some ask again and again, and Perl's hashes have an order of their own.
+  for (const [job, command] of Object.entries(all)) all[job] = `export PERL_HASH_SEED=0; set -o pipefail; ${command}`
 
   describe.each(FORMS)('%s', (_, wrapper) => {
     let beside: Beside
