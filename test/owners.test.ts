@@ -76,7 +76,7 @@ test('rpm is asked, where it has a database; without rpm nothing is known', asyn
   const purls = [...(await ownersOf(asked, root))].map(([, owner]) => machinePurl(owner))
   expect(purls).toEqual([
     'pkg:rpm/fedora/less@643-4.fc40?arch=x86_64&distro=fedora-40',
-    'pkg:rpm/fedora/ncurses-libs@1:6.4-12?arch=x86_64&distro=fedora-40&upstream=ncurses',
+    'pkg:rpm/fedora/ncurses-libs@6.4-12?arch=x86_64&distro=fedora-40&epoch=1&upstream=ncurses',
   ])
   process.env.PATH = temporary()
   expect(await ownersOf(asked, root)).toEqual(new Map())

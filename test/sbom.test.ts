@@ -9,7 +9,7 @@ import { missingIn, missingText } from '../src/explain/sbom/check.ts'
 import { cpeOf, PRODUCTS } from '../src/explain/sbom/cpe.ts'
 import { sbomOf, sbomText } from '../src/explain/sbom/document.ts'
 import { insideOf, isAccount, versionIn } from '../src/explain/sbom/inside.ts'
-import { ecosystemPurl, insidePurl, nixPurl } from '../src/explain/sbom/purl.ts'
+import { ecosystemPurl, insidePurl, machinePurl, nixPurl } from '../src/explain/sbom/purl.ts'
 import { isExpression, SPDX_IDS } from '../src/explain/sbom/spdx.ts'
 import type { Explained, ExplainedFile, ExplainedPackage } from '../src/model/explained.ts'
 import type { Contents, SbomOptions, Told } from '../src/model/sbom.ts'
@@ -48,6 +48,14 @@ describe('package URLs', () => {
       'pkg:nix/nixpkgs/openssl@3.0.22?output=bin&system=x86_64-linux',
     )
     expect(nixPurl('gtk+', '3.24+x', null, 'x86_64-linux')).toBe('pkg:nix/nixpkgs/gtk%2B@3.24%2Bx?system=x86_64-linux')
+  })
+
+  test("of distributions: an rpm's epoch is a qualifier, a deb's is in its version", () => {
+    const of = { name: 'tiny', version: '2:1.5-3', arch: 'noarch', source: null, distro: 'fedora-41' }
+    expect(machinePurl({ ...of, manager: 'rpm' })).toBe(
+      'pkg:rpm/fedora/tiny@1.5-3?arch=noarch&distro=fedora-41&epoch=2',
+    )
+    expect(machinePurl({ ...of, manager: 'deb' })).toBe('pkg:deb/fedora/tiny@2:1.5-3?arch=noarch&distro=fedora-41')
   })
 
   test('of other ecosystems, by the rules of each', () => {

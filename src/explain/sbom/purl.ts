@@ -13,12 +13,15 @@ export const nixPurl = (pname: string, version: string | null, output: string | 
 /** A package of a distribution; scanners find its vulnerabilities by its source (`upstream`) and release (`distro`). */
 export function machinePurl({ manager, name, version, arch, source, distro }: MachinePackage): string {
   const namespace = distro?.replace(/-[^-]*$/, '') ?? DISTRIBUTIONS[manager]
+  // An epoch is a qualifier of an rpm, and part of a deb's version.
+  const [, epoch, rest = version] = (manager === 'rpm' ? /^(\d+):(.*)$/.exec(version) : null) ?? []
   const qualifiers = {
     ...(arch !== null && { arch }),
+    ...(epoch !== undefined && { epoch }),
     ...(distro !== null && { distro }),
     ...(source !== null && { upstream: source }),
   }
-  return purl(manager, [namespace, name], version, qualifiers)
+  return purl(manager, [namespace, name], rest, qualifiers)
 }
 
 const DISTRIBUTIONS: Readonly<Record<MachinePackage['manager'], string>> = {
