@@ -185,6 +185,7 @@ full_needs=(
   /usr/share/mime/mime.cache:shared-mime-info
   php8.2:php8.2-cli
   lua5.4:lua5.4
+  /usr/bin/ruby3.1:ruby3.1
   /usr/bin/vim.basic:vim
   systemd-analyze:systemd
 )

@@ -245,14 +245,20 @@ test('fontconfig, by a directory that is relative to its configuration: without 
   expect(new EmptyRoot(out, '/srv/x').run('bin/fc-match', ['sans', 'file']).stdout).toContain('/srv/x/pkg/')
 })
 
-test('scripts of Lua, Tcl and PHP that name a place, in bin/ and where /bin/sh starts them', () => {
+test('scripts of Lua, Tcl, PHP and Ruby that name a place, in bin/ and where /bin/sh starts them', () => {
   const data = storePath('script-data-1.0', { 'share/data': 'data' })
   const target = storePath('script-tools-1.0')
-  install(target, { 'bin/lua5.4': '/usr/bin/lua5.4', 'bin/tclsh': '/usr/bin/tclsh8.6', 'bin/php': '/usr/bin/php8.2' })
+  install(target, {
+    'bin/lua5.4': '/usr/bin/lua5.4',
+    'bin/tclsh': '/usr/bin/tclsh8.6',
+    'bin/php': '/usr/bin/php8.2',
+    'bin/ruby': '/usr/bin/ruby3.1',
+  })
   fs.cpSync('/usr/share/tcltk/tcl8.6', join(target, 'lib/tcl8.6'), { recursive: true, dereference: true })
   const texts = {
     lua: `#!${target}/bin/lua5.4\nfor line in io.lines("${data}/share/data") do print("lua", line, arg[1]) end\n`,
     tcl: `#!${target}/bin/tclsh\nputs "tcl [read [open ${data}/share/data]] [lindex $argv 0]"\n`,
+    ruby: `#!${target}/bin/ruby --disable-gems\nputs "ruby " + File.read('${data}/share/data') + " #{ARGV[0]}"\n`,
     php: `#!${target}/bin/php -n\n<?php echo "php ", file_get_contents('${data}/share/data'), " $argv[1]\\n";\n`,
   }
   fs.mkdirSync(join(target, 'share'))
