@@ -73,6 +73,7 @@ test_needs=(
   mksh:mksh
   zsh:zsh   # completions
   fish:fish
+  tmux:tmux # completions as they are typed
   mandoc:mandoc # the man page
   grops:groff
   ruby:ruby     # scripts that find their bundle
