@@ -116,6 +116,7 @@ test_needs=(
   # what the recipes in docs/ make
   rpmbuild:rpm
   mksquashfs:squashfs-tools
+  rsync:rsync
 )
 
 # Nix from its own installer is often only in the login shell's PATH.
@@ -142,6 +143,7 @@ long_needs=(
   rpmbuild:rpm
   qemu-img:qemu-utils
   mksquashfs:squashfs-tools
+  rsync:rsync
   mkfs.erofs:erofs-utils
   mkfs.jffs2:mtd-utils
   genisoimage:genisoimage
