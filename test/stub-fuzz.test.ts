@@ -16,9 +16,18 @@ test('nor does a start by a sidecar end otherwise', async () => {
   await fuzz(await buildFuzzer(directory, 'sidecar', undefined, 'sidecar'), 10_000, seed)
 })
 
-test('the bootstrap comes to its own sidecar or to one line', async () => {
+// test/long has the sidecar too.
+test('nor does one of 32 bits', { timeout: 120_000 }, async () => {
   const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
-  const said = await output(await buildBootstrapFuzzer(directory, 'bootstrap'), ['20000', `${seed}`])
+  await fuzz(await buildFuzzer(directory, 'fuzz-32', undefined, 'stub', 32), 5000, seed)
+})
+
+test.each([64, 32] as const)('the bootstrap comes to its own sidecar or to one line, %i bits', async bits => {
+  const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
+  const said = await output(await buildBootstrapFuzzer(directory, `bootstrap-${bits}`, undefined, bits), [
+    '20000',
+    `${seed}`,
+  ])
   expect(said).toMatch(/^20000 starts, .* \d{4,} jumps to the sidecar, \d{4,} messages/)
 })
 

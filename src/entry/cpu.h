@@ -19,7 +19,11 @@ typedef u64 __attribute__((aligned(4))) halves;
 
 #ifdef HOST_TEST
 #include "stub-fuzz.h"
+#if __SIZEOF_POINTER__ == 8
 #define CPU_STUB "cpu/x86_64-stub.h"
+#else
+#define CPU_STUB "cpu/i686-stub.h"
+#endif
 #elif defined __x86_64__
 #include "cpu/x86_64.h"
 #define CPU_STUB "cpu/x86_64-stub.h"

@@ -25,6 +25,13 @@ test('a million starts by a sidecar', { timeout: HOUR }, async () => {
   await Promise.all([fuzz(program, 500_000, seed), fuzz(program, 500_000, seed + 1)])
 })
 
+test('half a million starts of 32 bits, and as many by a sidecar', { timeout: HOUR }, async () => {
+  const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
+  const whats = ['stub', 'sidecar'] as const
+  const built = await Promise.all(whats.map(what => buildFuzzer(directory, `${what}-32`, undefined, what, 32)))
+  await Promise.all(built.map(program => fuzz(program, 500_000, seed)))
+})
+
 const DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
   ['segments anywhere', ['(p->vaddr | p->memsz | p->offset) >> SPACE_BITS ||', '']],
   ['more of the file than of memory', ['p->filesz > p->memsz ||', '']],

@@ -11,16 +11,17 @@
 #include <elf.h>
 #include <errno.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz.h"
+
 /* In the place of calls.h. */
 typedef unsigned char u8;
 typedef unsigned int u32;
-typedef unsigned long word;
-typedef uint64_t u64;
 enum { SYS_write, SYS_close, SYS_mmap, SYS_pread64, SYS_exit_group, SYS_openat, SYS_readlinkat };
 #undef AT_NULL
 #undef AT_SECURE
@@ -33,25 +34,11 @@ static long kernel(long number, word a, word b, word c, word d, word e, word f);
 #include BOOTSTRAP
 struct boot made;
 
-static word state, this_seed;
-static word next(void)
-{
-	word z = state += 0x9e3779b97f4a7c15u;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-static word below(word limit) { return next() % limit; }
-static int chance(word percent) { return below(100) < percent; }
-
-#define wrong(...) (fprintf(stderr, "start with seed %lu: ", this_seed), fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), abort())
-
 static char own[3 * PATH_MAX], execfn[3 * PATH_MAX], target[PATH_MAX], argument[3 * PATH_MAX], opened[2][4 * PATH_MAX], said[6 * PATH_MAX];
 static int has_proc, links, links_followed, opens, present, is_open, calls, fails_at, fails_with, is_secure, touched;
 static size_t said_length, writes;
 static word file_size, file_length;
 static char *file;
-static jmp_buf ended;
 
 static void random_path(char *to, size_t length, int absolute)
 {
@@ -159,9 +146,9 @@ static void one(void)
 	file_length = made.length, file_size = chance(90) ? made.length + below(3) : below(made.length);
 	file = malloc(file_length);
 	memset(file, 0, file_length);
-	word digest = 0xcbf29ce484222325;
+	u64 digest = 0xcbf29ce484222325;
 	for (word i = 0; i < made.hashed / 8; i++) {
-		word value = next();
+		u64 value = next();
 		memcpy(file + i * 8, &value, 8);
 		digest = (digest ^ value) * 0x100000001b3;
 		digest ^= digest >> 32;

@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -34,7 +35,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-typedef uint64_t u64;
+#include "fuzz.h"
+
+/* Of the class that this is built for. */
+typedef ElfW(Ehdr) Ehdr;
+typedef ElfW(Phdr) Phdr;
+typedef ElfW(Dyn) Dyn;
+typedef ElfW(Half) Half;
+typedef ElfW(Word) Word;
 
 /* As in stub.c, which is linked with this file. */
 struct config {
@@ -44,7 +52,7 @@ struct config {
 	char loader[8192];
 } config;
 const char _start[16] = "the entry point", _loaded[16], _mapped[16];
-u64 loaded(u64 *stack);
+word loaded(word *stack);
 #ifdef SIDECAR
 /*
  * Entered by a sidecar (sidecar.c, which is linked in the place of stub.c): the bootstrap lies in the program's first
@@ -62,53 +70,31 @@ struct originals {
 	struct original { u64 address, first, digest; uint32_t offset, length, covered, zero; } original[4];
 } originals;
 const char *sidecar;
-u64 start(u64 *stack, u64 exit_function, const struct boot *boot);
-static u64 enter(u64 *stack, u64 exit_function) { return start(stack, exit_function, boot); }
+word start(word *stack, word exit_function, const struct boot *boot);
+static word enter(word *stack, word exit_function) { return start(stack, exit_function, boot); }
 #else
 enum { IS_SIDECAR = 0 };
-u64 start(u64 *stack, u64 exit_function);
-static u64 enter(u64 *stack, u64 exit_function) { return start(stack, exit_function); }
+word start(word *stack, word exit_function);
+static word enter(word *stack, word exit_function) { return start(stack, exit_function); }
 #endif
 static char search_path[200];
 /* Where the program's first instruction is, and how many system calls come before it asks for its own path. */
-static u64 first_instruction;
+static word first_instruction;
 static int calls_before;
 static int is_damaged;
 struct state;
 void relocate_libraries(const struct state *state);
 enum { NR_read, NR_write, NR_close, NR_mmap, NR_mprotect, NR_munmap, NR_pread64, NR_getcwd, NR_exit_group, NR_openat, NR_readlinkat, NR_pwrite64, NR_clock_gettime, NR_newfstatat, NR_mkdirat, NR_symlinkat, NR_fchmod, NR_mremap, NR_COUNT };
 
-/* ---- Random numbers (splitmix64) ---- */
-
-static u64 state, this_seed;
-static u64 next(void)
-{
-	u64 z = state += 0x9e3779b97f4a7c15u;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
-static u64 below(u64 limit) { return next() % limit; }
-static int chance(int percent) { return below(100) < (u64)percent; }
-
-static __attribute__((noreturn, format(printf, 1, 2))) void wrong(const char *format, ...)
-{
-	va_list list;
-	va_start(list, format);
-	fprintf(stderr, "start with seed %lu: ", this_seed);
-	vfprintf(stderr, format, list);
-	fputc('\n', stderr);
-	abort();
-}
-
 /* ---- The kernel ---- */
 
+enum { CLASS = sizeof(word) == 8 ? ELFCLASS64 : ELFCLASS32, MACHINE = sizeof(word) == 8 ? EM_X86_64 : EM_386 };
 enum { SMALL = 4096, ARENA = 64 << 20, PAGES = ARENA / SMALL };
 static char *arena;
 /* Of each small page: 0 not mapped, else 1 + its protection. */
 static unsigned char mapped[PAGES];
 static size_t used_low, used_high;
-static u64 page;
+static word page;
 
 static unsigned char file[1 << 16];
 static size_t file_size;
@@ -120,13 +106,13 @@ static char written[4 * PATH_MAX];
 static size_t written_size;
 /* The system call with this number (counted from 0) fails. */
 static int calls, fails_at, fails_with;
-static jmp_buf ended;
 
 enum { DESCRIPTOR = 7, TABLE, MEM, ALIAS };
 
 /* The bundle's table of relocations: none, one that is whole, one that is not. */
 static enum { NONE, WHOLE, DAMAGED } has_table;
-static u64 table_words[2048], table_words_count;
+static u64 table_words[2048];
+static word table_words_count;
 static int mem_errno, mem_is_elsewhere;
 /* A bit for each of TABLE, MEM and ALIAS that is open. */
 static int others_open;
@@ -138,22 +124,22 @@ static long also_open(int fd)
 }
 /* What the stub has to make of the loader file's bytes, and where there are placeholders in it. */
 static unsigned char expected_file[1 << 16];
-static struct { u64 offset, length, target; } planted[8];
+static struct { word offset, length, target; } planted[8];
 static int planted_count;
 
 /* Of each small page: whether it belongs to an image (1), or to the sidecar (2). */
 static unsigned char theirs[PAGES];
 
-static size_t place(u64 at, u64 length, const char *what)
+static size_t place(word at, word length, const char *what)
 {
 	if (at % page || length == 0)
 		wrong("%s: %#lx, %#lx bytes, with pages of %#lx", what, at, length, page);
-	if (at < (u64)arena || length > ARENA || at - (u64)arena > ARENA - length)
+	if (at < (word)arena || length > ARENA || at - (word)arena > ARENA - length)
 		wrong("%s outside of what it has: %#lx, %#lx bytes", what, at, length);
-	return (at - (u64)arena) / SMALL;
+	return (at - (word)arena) / SMALL;
 }
 
-static u64 whole(u64 length) { return (length + page - 1) & -page; }
+static word whole(word length) { return (length + page - 1) & -page; }
 
 static void protect(size_t first, size_t count, int protection)
 {
@@ -175,7 +161,7 @@ static void discard(size_t first, size_t count)
 	memset(mapped + first, 0, count);
 }
 
-static long do_mmap(u64 at, u64 length, int protection, int flags, long fd, u64 offset)
+static long do_mmap(word at, word length, int protection, int flags, long fd, word offset)
 {
 	if (!(flags & MAP_PRIVATE))
 		wrong("a shared mapping");
@@ -217,11 +203,11 @@ static long do_mmap(u64 at, u64 length, int protection, int flags, long fd, u64 
 		return -EBADF;
 	if (offset % page)
 		return -EINVAL;
-	if (offset + length < offset || (int64_t)(offset + length) < 0)
+	if (offset + length < offset || (long)(offset + length) < 0)
 		return -EOVERFLOW;
 	discard(first, count);
 	/* Pages wholly behind the end of the file cannot be touched; the last one is filled with zeros. */
-	u64 there = offset < file_size ? whole(file_size - offset) : 0;
+	word there = offset < file_size ? whole(file_size - offset) : 0;
 	if (there > length)
 		there = length;
 	protect(first, there / SMALL, PROT_READ | PROT_WRITE);
@@ -256,15 +242,16 @@ static struct place_for_aliases {
 	struct { int is_there; uint32_t mode, owner; } parent, directory;
 	enum { ABSENT, DIRECTORY, A_FILE, A_LINK, CANNOT_BE_MADE } kind;
 	/* So many names are another's; whether the next one is there, and says where the root lies. */
-	u64 taken;
+	word taken;
 	int made, by_us;
 } places[PLACES];
 static struct place_for_aliases *opened_place;
-static u64 euid, alias_number, root_inode;
+static word euid, root_inode;
+static u64 alias_number;
 static char bundle[12 * PATH_MAX];
 static int is_root_known;
 
-static u64 hash(u64 value, const u64 *from, u64 count);
+static u64 hash(u64 value, const u64 *from, word count);
 static const u64 hash_seed;
 
 /* The root of the bundle, and with it the name that its alias has. */
@@ -336,13 +323,13 @@ static u64 alias_index(long fd, const char *name)
 	char *end;
 	if (fd != ALIAS || !opened_place || !is_guarded_place(opened_place))
 		wrong("%s in a directory that is not to be trusted", name);
-	u64 number = strtoul(name, &end, 16), index = (number - alias_number) & 0xffffffffffff;
+	u64 number = strtoull(name, &end, 16), index = (number - alias_number) & 0xffffffffffff;
 	if (*end || strlen(name) != 12 || index >= 16 || (index > opened_place->taken && is_undisturbed()))
 		wrong("an alias named %s", name);
 	return index;
 }
 
-static long write_status(u64 *stat, u64 inode, uint32_t mode, uint32_t owner)
+static long write_status(u64 *stat, word inode, uint32_t mode, uint32_t owner)
 {
 	memset(stat, 0xcc, 144);
 	stat[0] = 1, stat[1] = inode;
@@ -369,7 +356,7 @@ static long do_stat(long fd, const char *path, u64 *stat, long flags)
 	for (int i = 0; i < PLACES; i++)
 		if (strcmp(places[i].above, path) == 0)
 			return places[i].parent.is_there ? write_status(stat, 8, 040000 | places[i].parent.mode, places[i].parent.owner) : -ENOENT;
-	u64 inode = below(6);
+	word inode = below(6);
 	if (!is_root_known) { /* it is made up by the kernel, and this is the first that is heard of it */
 		set_root(path);
 		is_root_known = 1;
@@ -450,7 +437,7 @@ static int is_good_alias(const char *root)
 {
 	for (int i = 0; i < PLACES; i++) {
 		char path[64];
-		sprintf(path, "%s/%012lx", places[i].path, (alias_number + places[i].taken) & 0xffffffffffff);
+		sprintf(path, "%s/%012llx", places[i].path, (unsigned long long)(alias_number + places[i].taken) & 0xffffffffffff);
 		if (strcmp(root, path) == 0)
 			return places[i].made && is_guarded_place(&places[i]) && strlen(path) <= 36;
 	}
@@ -539,9 +526,9 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 	case NR_pwrite64: {
 		if (a != MEM || mem_is_elsewhere)
 			wrong("pwrite64 to %ld, which is%s the memory", a, mem_is_elsewhere ? " not" : "");
-		u64 at = (u64)d & -page, end = whole(d + c);
+		word at = (word)d & -page, end = whole(d + c);
 		size_t first = place(at, end - at, "pwrite64");
-		for (u64 i = 0; i < (end - at) / SMALL; i++) {
+		for (word i = 0; i < (end - at) / SMALL; i++) {
 			int was = mapped[first + i];
 			if (!was)
 				return -EIO;
@@ -549,14 +536,14 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 			mapped[first + i] = (unsigned char)was;
 		}
 		memcpy((char *)d, (char *)b, c);
-		for (u64 i = 0; i < (end - at) / SMALL; i++)
+		for (word i = 0; i < (end - at) / SMALL; i++)
 			protect(first + i, 1, mapped[first + i] - 1);
 		return c;
 	}
 	case NR_clock_gettime:
-		for (u64 i = 0; i < 2; i++) { /* its first and its last byte */
-			u64 at = ((u64)b + 15 * i - (u64)arena) / SMALL;
-			if (a != 1 || (u64)b < (u64)arena || at >= PAGES)
+		for (word i = 0; i < 2; i++) { /* its first and its last byte */
+			word at = ((word)b + 15 * i - (word)arena) / SMALL;
+			if (a != 1 || (word)b < (word)arena || at >= PAGES)
 				wrong("clock_gettime(%ld, %#lx)", a, b);
 			if (!mapped[at] || !((mapped[at] - 1) & PROT_WRITE))
 				return -EFAULT;
@@ -567,20 +554,20 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		return do_stat(a, (char *)b, (u64 *)c, d);
 	case NR_pread64:
 		if (a == MEM) {
-			size_t at = place((u64)d & -page, whole(d + c) - ((u64)d & -page), "pread64") + (size_t)((u64)d & (page - 1)) / SMALL;
-			for (u64 i = 0; i * SMALL < ((u64)d & (SMALL - 1)) + (u64)c; i++)
+			size_t at = place((word)d & -page, whole(d + c) - ((word)d & -page), "pread64") + (size_t)((word)d & (page - 1)) / SMALL;
+			for (word i = 0; i * SMALL < ((word)d & (SMALL - 1)) + (word)c; i++)
 				if (mapped[at + i] < 2)
 					return -EIO;
 			if (mem_is_elsewhere && chance(30))
 				return -EIO;
 			memcpy((char *)b, (char *)d, c);
 			if (mem_is_elsewhere)
-				((char *)b)[below((u64)c)] ^= 1;
+				((char *)b)[below((word)c)] ^= 1;
 			return c;
 		}
 		if (a == TABLE) {
-			u64 size = table_words_count * 8;
-			if ((u64)c > size)
+			word size = table_words_count * 8;
+			if ((word)c > size)
 				c = (long)size;
 			memcpy((char *)b, table_words, c);
 			return c;
@@ -589,9 +576,9 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 			return -EBADF;
 		if (d < 0)
 			return -EINVAL;
-		if ((u64)d >= file_size)
+		if ((word)d >= file_size)
 			return 0;
-		if ((u64)c > file_size - d)
+		if ((word)c > file_size - d)
 			c = (long)(file_size - d);
 		memcpy((char *)b, file + d, c);
 		return c;
@@ -599,7 +586,7 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		return do_mmap(a, b, (int)c, (int)d, e, f);
 	case NR_mprotect: {
 		size_t first = place(a, whole(b), "mprotect");
-		for (u64 i = 0; i < whole(b) / SMALL; i++)
+		for (word i = 0; i < whole(b) / SMALL; i++)
 			if (!mapped[first + i])
 				return -ENOMEM;
 		protect(first, whole(b) / SMALL, (int)c);
@@ -609,7 +596,7 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		size_t from = place(a, b, "mremap"), to = place(e, c, "mremap");
 		if (!IS_SIDECAR || b != c || d != 3 || is_damaged)
 			wrong("mremap(%#lx, %#lx, %#lx, %ld, %#lx)", a, b, c, d, e);
-		for (u64 i = 0; i < (u64)b / SMALL; i++)
+		for (word i = 0; i < (word)b / SMALL; i++)
 			if (theirs[from + i] != 2 || theirs[to + i] != 1 || mapped[to + i] != 1 + (PROT_READ | PROT_EXEC))
 				wrong("mremap of what is not the sidecar's, or over what is not the program's code: %#lx, %#lx", a, e);
 		protect(to, b / SMALL, PROT_READ | PROT_WRITE);
@@ -621,7 +608,7 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 	}
 	case NR_munmap: {
 		size_t first = place(a, whole(b), "munmap");
-		for (u64 i = 0; i < whole(b) / SMALL; i++)
+		for (word i = 0; i < whole(b) / SMALL; i++)
 			if (!mapped[first + i] || theirs[first + i])
 				wrong("munmap of what is not its own, %#lx", a);
 		discard(first, whole(b) / SMALL);
@@ -634,17 +621,17 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 
 /* ---- Made-up programs and libraries in memory ---- */
 
-static Elf64_Dyn dynamic_section[8];
+static Dyn dynamic_section[8];
 /* What ld.so is told is the program's: that, or what the sidecar has made of it. */
-static Elf64_Dyn *dynamic_for_loader;
+static Dyn *dynamic_for_loader;
 
 enum { IMAGES = 4, SEGMENTS = 4, SITES = 8, HEADERS = 1024 };
 static struct image {
-	u64 number; /* the program's in the table */
-	u64 dynamic, low, span, bias;
+	word number; /* the program's in the table */
+	word dynamic, low, span, bias;
 	int segments, sites, headers;
-	Elf64_Phdr header[SEGMENTS + 2];
-	struct { u64 address, length, target; int copied; } site[SITES];
+	Phdr header[SEGMENTS + 2];
+	struct { word address, length, target; int copied; } site[SITES];
 	/* What has to lie at `low` and above, but for the strings that are written. */
 	unsigned char memory[SEGMENTS * 4 << 16];
 } images[IMAGES];
@@ -652,7 +639,7 @@ enum { PROGRAM };
 
 static const char placeholder_text[] = "/var/empty/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-";
 /* Links are numbered from 0; more of them have more digits. */
-static u64 targets;
+static word targets;
 /* Placeholders as long as the stub looks at them, and what it writes over; all behind is another's. */
 enum { PLACEHOLDER_BYTES = 44, WRITTEN_BYTES = 43 };
 
@@ -666,13 +653,13 @@ static void put_placeholder(unsigned char *at)
 	memcpy(at, placeholder_text, PLACEHOLDER_BYTES);
 }
 
-static int real_protection(const Elf64_Phdr *p)
+static int real_protection(const Phdr *p)
 {
 	return (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) | (p->p_flags & PF_X ? PROT_EXEC : 0);
 }
 
 /* The pages of it that ld.so makes read-only; none without PT_GNU_RELRO. */
-static void relro_of(const struct image *m, u64 *first, u64 *last)
+static void relro_of(const struct image *m, word *first, word *last)
 {
 	*first = *last = 0;
 	for (int i = 0; i < m->headers; i++)
@@ -686,40 +673,40 @@ static void make_image(struct image *m, int is_program)
 {
 	m->segments = 1 + (int)below(SEGMENTS), m->sites = 0;
 	m->low = is_program ? below(1 << 12) * page : 0;
-	u64 vaddr = m->low;
+	word vaddr = m->low;
 	int writable = -1;
 	for (int i = 0; i < m->segments; i++) {
-		u64 length = page + below(2 * page);
-		Elf64_Word flags = (Elf64_Word[]){ PF_R, PF_R | PF_X, PF_R | PF_W, PF_R | PF_W, PF_X, PF_R | PF_W | PF_X }[i ? below(6) : IS_SIDECAR && is_program];
+		word length = page + below(2 * page);
+		Word flags = (Word[]){ PF_R, PF_R | PF_X, PF_R | PF_W, PF_R | PF_W, PF_X, PF_R | PF_W | PF_X }[i ? below(6) : IS_SIDECAR && is_program];
 		if (flags == (PF_R | PF_W))
 			writable = i;
-		m->header[i] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = flags, .p_offset = vaddr - m->low, .p_vaddr = vaddr, .p_filesz = length, .p_memsz = length, .p_align = page };
+		m->header[i] = (Phdr){ .p_type = PT_LOAD, .p_flags = flags, .p_offset = vaddr - m->low, .p_vaddr = vaddr, .p_filesz = length, .p_memsz = length, .p_align = page };
 		vaddr += whole(length) + (chance(20) ? page : 0);
 	}
 	m->headers = m->segments;
 	if (writable >= 0 && chance(70)) {
-		const Elf64_Phdr *p = &m->header[writable];
-		u64 from = chance(50) ? 0 : chance(50) ? page : below(page), length = chance(70) ? page : below(p->p_memsz + 1);
-		m->header[m->headers++] = (Elf64_Phdr){ .p_type = PT_GNU_RELRO, .p_vaddr = p->p_vaddr + from, .p_memsz = from + length > p->p_memsz ? p->p_memsz - from : length };
+		const Phdr *p = &m->header[writable];
+		word from = chance(50) ? 0 : chance(50) ? page : below(page), length = chance(70) ? page : below(p->p_memsz + 1);
+		m->header[m->headers++] = (Phdr){ .p_type = PT_GNU_RELRO, .p_vaddr = p->p_vaddr + from, .p_memsz = from + length > p->p_memsz ? p->p_memsz - from : length };
 	}
 	m->span = whole(vaddr - m->low);
 	memset(m->memory, 0, m->span);
-	for (u64 n = 100; n; n--)
+	for (word n = 100; n; n--)
 		m->memory[below(m->span)] = (unsigned char)next();
 	m->dynamic = below(m->span / 8) * 8;
 	if (!is_program) {
-		Elf64_Ehdr header = { .e_ident = { 127, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 }, .e_type = ET_DYN, .e_machine = EM_X86_64, .e_entry = next(),
-			.e_phoff = sizeof header + 8 * below(20), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = (Elf64_Half)m->headers };
+		Ehdr header = { .e_ident = { 127, 'E', 'L', 'F', CLASS, ELFDATA2LSB, 1 }, .e_type = ET_DYN, .e_machine = MACHINE, .e_entry = next(),
+			.e_phoff = sizeof header + 8 * below(20), .e_phentsize = sizeof(Phdr), .e_phnum = (Half)m->headers };
 		memcpy(m->memory, &header, sizeof header);
-		memcpy(m->memory + header.e_phoff, m->header, (u64)m->headers * sizeof(Elf64_Phdr));
+		memcpy(m->memory + header.e_phoff, m->header, (word)m->headers * sizeof(Phdr));
 	}
 	for (int tries = 0; tries < 20 && m->sites < SITES; tries++) {
-		const Elf64_Phdr *p = &m->header[below((u64)m->segments)];
-		u64 target = below(targets), length = PLACEHOLDER_BYTES;
+		const Phdr *p = &m->header[below((word)m->segments)];
+		word target = below(targets), length = PLACEHOLDER_BYTES;
 		/* Anywhere, and about every second one over the border of a page. */
-		u64 border = page * (1 + below(2));
-		u64 from = chance(50) || p->p_memsz < border + length ? below(p->p_memsz - length) : border - below(chance(50) ? length : 16);
-		u64 address = (p->p_vaddr + from) & -2ul; /* others are odd */
+		word border = page * (1 + below(2));
+		word from = chance(50) || p->p_memsz < border + length ? below(p->p_memsz - length) : border - below(chance(50) ? length : 16);
+		word address = (p->p_vaddr + from) & -2ul; /* others are odd */
 		int overlaps = address - m->low < HEADERS;
 		for (int k = 0; k < m->sites; k++)
 			overlaps |= address < m->site[k].address + m->site[k].length && m->site[k].address < address + length;
@@ -742,14 +729,14 @@ static void map_image(struct image *m)
 	for (int taken = 1; taken;) {
 		first = below((PAGES - count) * SMALL / page) * (page / SMALL);
 		/* A library where the program's address 0 would be is taken for the program, and left alone. */
-		taken = m != images && (u64)arena + first * SMALL == images[PROGRAM].bias;
+		taken = m != images && (word)arena + first * SMALL == images[PROGRAM].bias;
 		for (size_t i = 0; i < count; i++)
 			taken |= mapped[first + i];
 	}
-	m->bias = (u64)arena + first * SMALL - m->low;
+	m->bias = (word)arena + first * SMALL - m->low;
 	discard(first, count);
 	for (int i = 0; i < m->segments; i++) {
-		const Elf64_Phdr *p = &m->header[i];
+		const Phdr *p = &m->header[i];
 		size_t at = first + (p->p_vaddr - m->low) / SMALL, pages = whole(p->p_memsz) / SMALL;
 		protect(at, pages, PROT_READ | PROT_WRITE);
 		memcpy(arena + at * SMALL, m->memory + p->p_vaddr - m->low, whole(p->p_memsz));
@@ -758,23 +745,23 @@ static void map_image(struct image *m)
 	}
 }
 
-static u64 hash(u64 value, const u64 *from, u64 count);
+static u64 hash(u64 value, const u64 *from, word count);
 
 #ifdef SIDECAR
 /* Puts a bootstrap over the program's code, and what was there into a sidecar. */
 static void make_bootstrap(void)
 {
 	struct image *m = &images[PROGRAM];
-	u64 fixed = 24 + 32, behind = fixed + strlen(config.loader) + 1 + strlen(search_path) + 1;
-	u64 code = 16 * below(60), covered = code + behind, room = m->header[0].p_memsz - covered;
-	u64 address = m->low + (chance(30) ? 0 : chance(50) ? room : below(room + 1)) / 16 * 16;
-	u64 stored = page << below(3), first = address & -stored, length = ((address + covered + stored - 1) & -stored) - first;
+	word fixed = 24 + 32, behind = fixed + strlen(config.loader) + 1 + strlen(search_path) + 1;
+	word code = 16 * below(60), covered = code + behind, room = m->header[0].p_memsz - covered;
+	word address = m->low + (chance(30) ? 0 : chance(50) ? room : below(room + 1)) / 16 * 16;
+	word stored = page << below(3), first = address & -stored, length = ((address + covered + stored - 1) & -stored) - first;
 	first_instruction = m->bias + address;
 	boot = (struct boot *)(first_instruction + code);
-	config.address = (u64)&boot->config - m->bias;
+	config.address = (word)&boot->config - m->bias;
 
 	/* Its file, with the pages somewhere in it; parts of them may lie in no segment. */
-	u64 before = stored * below(3), size = before + length;
+	word before = stored * below(3), size = before + length;
 	size_t at = 0;
 	for (int taken = 1; taken;) {
 		at = below((PAGES - size / SMALL) * SMALL / page) * (page / SMALL), taken = 0;
@@ -786,7 +773,7 @@ static void make_bootstrap(void)
 	memset(theirs + at, 2, size / SMALL);
 	sidecar = arena + at * SMALL;
 	char *pages = arena + at * SMALL + before;
-	for (u64 i = 0; i < length; i++)
+	for (word i = 0; i < length; i++)
 		pages[i] = first + i >= m->low && first + i < m->low + m->span ? (char)m->memory[first + i - m->low] : (char)i;
 	originals.count = 1 + (uint32_t)below(4);
 	uint32_t number = (uint32_t)below(originals.count);
@@ -797,7 +784,7 @@ static void make_bootstrap(void)
 		pages[below(length)] ^= (char)(1 << below(8));
 	protect(at, size / SMALL, PROT_READ | PROT_EXEC);
 
-	size_t text = (m->bias + m->low - (u64)arena) / SMALL, count = whole(m->header[0].p_memsz) / SMALL;
+	size_t text = (m->bias + m->low - (word)arena) / SMALL, count = whole(m->header[0].p_memsz) / SMALL;
 	protect(text, count, PROT_READ | PROT_WRITE);
 	memset((char *)first_instruction, 0x90, code);
 	boot->digest = next(), boot->hashed = (uint32_t)next(), boot->length = (uint32_t)next(), boot->number = number;
@@ -807,17 +794,17 @@ static void make_bootstrap(void)
 }
 
 /* The dynamic section that ld.so gets instead: the search path, and all but the file's own. Returns its pages. */
-static u64 check_dynamic(u64 at)
+static word check_dynamic(word at)
 {
-	const Elf64_Dyn *d = (const Elf64_Dyn *)at;
-	u64 strings = 0, entries = 2;
-	for (const Elf64_Dyn *old = dynamic_section; old->d_tag != DT_NULL; old++, entries++)
+	const Dyn *d = (const Dyn *)at;
+	word strings = 0, entries = 2;
+	for (const Dyn *old = dynamic_section; old->d_tag != DT_NULL; old++, entries++)
 		if (old->d_tag == DT_STRTAB)
 			strings = images[PROGRAM].bias + old->d_un.d_ptr;
 	if (d->d_tag != DT_RPATH || strcmp((char *)(strings + d->d_un.d_val), search_path))
 		wrong("no search path");
 	d++;
-	for (const Elf64_Dyn *old = dynamic_section; old->d_tag != DT_NULL; old++)
+	for (const Dyn *old = dynamic_section; old->d_tag != DT_NULL; old++)
 		if (old->d_tag != DT_RPATH && old->d_tag != DT_RUNPATH) {
 			if (d->d_tag != old->d_tag || (d->d_tag != DT_DEBUG && d->d_un.d_val != old->d_un.d_val))
 				wrong("another dynamic section");
@@ -825,14 +812,14 @@ static u64 check_dynamic(u64 at)
 		}
 	if (d->d_tag != DT_NULL)
 		wrong("a dynamic section without an end");
-	for (u64 i = 0; i < whole(entries * sizeof *d + strlen(search_path) + 1) / SMALL; i++)
-		if (mapped[(at - (u64)arena) / SMALL + i] != 1 + (PROT_READ | PROT_WRITE))
+	for (word i = 0; i < whole(entries * sizeof *d + strlen(search_path) + 1) / SMALL; i++)
+		if (mapped[(at - (word)arena) / SMALL + i] != 1 + (PROT_READ | PROT_WRITE))
 			wrong("a dynamic section that cannot be written to");
 	return whole(entries * sizeof *d + strlen(search_path) + 1) / SMALL;
 }
 #else
-static void make_bootstrap(void) { first_instruction = (u64)_start; }
-static u64 check_dynamic(u64 at)
+static void make_bootstrap(void) { first_instruction = (word)_start; }
+static word check_dynamic(word at)
 {
 	wrong("another dynamic section, at %#lx", at);
 }
@@ -847,10 +834,10 @@ static void settle_image(struct image *m, int protects)
 			put_placeholder(m->memory + m->site[k].address - m->low);
 			m->site[k].copied = 0;
 		}
-	u64 first, last;
+	word first, last;
 	relro_of(m, &first, &last);
 	if (protects && first < last)
-		protect((m->bias + first - (u64)arena) / SMALL, (last - first) / SMALL, PROT_READ);
+		protect((m->bias + first - (word)arena) / SMALL, (last - first) / SMALL, PROT_READ);
 }
 
 /*
@@ -860,22 +847,22 @@ static void settle_image(struct image *m, int protects)
 static void check_image(const struct image *m, const char *root, int strict, int relro_protected, const char *when)
 {
 	static unsigned char seen[sizeof m->memory];
-	u64 relro, relro_end;
+	word relro, relro_end;
 	relro_of(m, &relro, &relro_end);
 	memcpy(seen, m->memory, m->span);
 	for (int i = 0; i < m->segments; i++) {
-		const Elf64_Phdr *p = &m->header[i];
-		u64 at = m->bias + p->p_vaddr;
-		for (u64 page_at = 0; strict && page_at < whole(p->p_memsz); page_at += SMALL) {
-			u64 address = p->p_vaddr + page_at;
+		const Phdr *p = &m->header[i];
+		word at = m->bias + p->p_vaddr;
+		for (word page_at = 0; strict && page_at < whole(p->p_memsz); page_at += SMALL) {
+			word address = p->p_vaddr + page_at;
 			int wanted = relro_protected && address >= relro && address < relro_end ? PROT_READ : real_protection(p);
-			if (mapped[(at + page_at - (u64)arena) / SMALL] != 1 + wanted)
-				wrong("%s: %#lx is mapped with %d, not %d", when, address, mapped[(at + page_at - (u64)arena) / SMALL] - 1, wanted);
+			if (mapped[(at + page_at - (word)arena) / SMALL] != 1 + wanted)
+				wrong("%s: %#lx is mapped with %d, not %d", when, address, mapped[(at + page_at - (word)arena) / SMALL] - 1, wanted);
 		}
 		memcpy(seen + p->p_vaddr - m->low, (char *)at, whole(p->p_memsz));
 	}
 	for (int k = 0; k < m->sites; k++) {
-		u64 length = WRITTEN_BYTES, offset = m->site[k].address - m->low, readable = 0;
+		word length = WRITTEN_BYTES, offset = m->site[k].address - m->low, readable = 0;
 		for (int i = 0; i < m->segments; i++)
 			if (m->site[k].address >= m->header[i].p_vaddr && m->site[k].address < m->header[i].p_vaddr + m->header[i].p_memsz)
 				readable = m->header[i].p_flags & PF_R;
@@ -893,7 +880,7 @@ static void check_image(const struct image *m, const char *root, int strict, int
 		if (is_new)
 			memcpy(seen + offset, m->memory + offset, length);
 	}
-	for (u64 i = 0; memcmp(seen, m->memory, m->span) && i < m->span; i++)
+	for (word i = 0; memcmp(seen, m->memory, m->span) && i < m->span; i++)
 		if (seen[i] != m->memory[i])
 			wrong("%s: byte %#lx is %#x, not %#x", when, m->low + i, seen[i], m->memory[i]);
 }
@@ -905,31 +892,31 @@ static int loader_good;
 
 static u64 odd_number(void)
 {
-	static const u64 odd[] = { 0, 1, 8, 4095, 4096, 4097, 65536, 1u << 31, 0xffffffff, 1ul << 39, 1ul << 40, 1ul << 47, 1ul << 62, 1ul << 63, -4096ul, -4097ul, -1ul };
+	static const u64 odd[] = { 0, 1, 8, 4095, 4096, 4097, 65536, 1u << 31, 0xffffffff, 1ull << 39, 1ull << 40, 1ull << 47, 1ull << 62, 1ull << 63, -4096ull, -4097ull, -1ull };
 	return chance(70) ? odd[below(sizeof odd / sizeof *odd)] + (chance(30) ? below(4) - 2 : 0) : next();
 }
 
-static Elf64_Ehdr *header(void) { return (Elf64_Ehdr *)file; }
-static Elf64_Phdr *headers(void) { return (Elf64_Phdr *)(file + sizeof(Elf64_Ehdr)); }
+static Ehdr *header(void) { return (Ehdr *)file; }
+static Phdr *headers(void) { return (Phdr *)(file + sizeof(Ehdr)); }
 
 static void make_loader(void)
 {
 	memset(file, 0, sizeof file);
-	u64 align = chance(60) ? page : chance(50) ? 65536 : 1u << 21;
+	word align = chance(60) ? page : chance(50) ? 65536 : 1u << 21;
 	if (align < page)
 		align = page;
 	int loads = 1 + (int)below(4), extra = (int)below(4);
-	*header() = (Elf64_Ehdr){ .e_ident = { 127, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, 1 }, .e_type = ET_DYN, .e_machine = EM_X86_64, .e_version = 1,
-		.e_phoff = sizeof(Elf64_Ehdr), .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = (Elf64_Half)(loads + extra) };
-	u64 vaddr = chance(80) ? 0 : below(1 << 20) * page, offset = 0, first = vaddr;
+	*header() = (Ehdr){ .e_ident = { 127, 'E', 'L', 'F', CLASS, ELFDATA2LSB, 1 }, .e_type = ET_DYN, .e_machine = MACHINE, .e_version = 1,
+		.e_phoff = sizeof(Ehdr), .e_ehsize = sizeof(Ehdr), .e_phentsize = sizeof(Phdr), .e_phnum = (Half)(loads + extra) };
+	word vaddr = chance(80) ? 0 : below(sizeof(word) == 8 ? 1 << 20 : 1 << 8) * page, offset = 0, first = vaddr;
 	for (int i = 0; i < loads + extra; i++) {
-		Elf64_Phdr *p = &headers()[i];
+		Phdr *p = &headers()[i];
 		if (i >= loads) {
-			*p = (Elf64_Phdr){ .p_type = PT_DYNAMIC + (Elf64_Word)below(8) * 0x10001, .p_vaddr = odd_number(), .p_memsz = odd_number(), .p_offset = odd_number() };
+			*p = (Phdr){ .p_type = PT_DYNAMIC + (Word)below(8) * 0x10001, .p_vaddr = odd_number(), .p_memsz = odd_number(), .p_offset = odd_number() };
 			continue;
 		}
-		u64 filesz = i == 0 ? 1024 + below(8000) : below(9000), memsz = filesz + (chance(40) ? below(3 * page) : 0);
-		*p = (Elf64_Phdr){ .p_type = PT_LOAD, .p_flags = (Elf64_Word)(PF_R | (below(4) == 0 ? PF_X : 0) | (i && chance(50) ? PF_W : 0)),
+		word filesz = i == 0 ? 1024 + below(8000) : below(9000), memsz = filesz + (chance(40) ? below(3 * page) : 0);
+		*p = (Phdr){ .p_type = PT_LOAD, .p_flags = (Word)(PF_R | (below(4) == 0 ? PF_X : 0) | (i && chance(50) ? PF_W : 0)),
 			.p_offset = offset, .p_vaddr = vaddr, .p_filesz = filesz, .p_memsz = memsz, .p_align = align };
 		if (!memsz)
 			p->p_memsz = 1;
@@ -940,10 +927,10 @@ static void make_loader(void)
 	if (offset > sizeof file)
 		wrong("the test's file is too small");
 	file_size = offset;
-	for (size_t i = sizeof(Elf64_Ehdr) + (size_t)(loads + extra) * sizeof(Elf64_Phdr); i < offset; i++)
+	for (size_t i = sizeof(Ehdr) + (size_t)(loads + extra) * sizeof(Phdr); i < offset; i++)
 		file[i] = (unsigned char)(1 + i * 7 % 251);
-	for (u64 n = 100; n; n--)
-		file[sizeof(Elf64_Ehdr) + (size_t)(loads + extra) * sizeof(Elf64_Phdr) + below(file_size - 700)] = (unsigned char)next();
+	for (word n = 100; n; n--)
+		file[sizeof(Ehdr) + (size_t)(loads + extra) * sizeof(Phdr) + below(file_size - 700)] = (unsigned char)next();
 	header()->e_entry = first + 1000;
 	/* Behind the last segment lies what is not loaded, and has to be zeroed in the last page. */
 	for (size_t rest = below(3000); rest && file_size < sizeof file; rest--)
@@ -951,7 +938,7 @@ static void make_loader(void)
 	loader_good = 1;
 }
 
-static u64 hash(u64 value, const u64 *from, u64 count)
+static u64 hash(u64 value, const u64 *from, word count)
 {
 	while (count--) {
 		value = (value ^ *from++) * 0x100000001b3;
@@ -962,20 +949,20 @@ static u64 hash(u64 value, const u64 *from, u64 count)
 
 static const u64 hash_seed = 0xcbf29ce484222325;
 
-static u64 key_of(const Elf64_Ehdr *e, const void *table)
+static u64 key_of(const Ehdr *e, const void *table)
 {
 	u64 words[2] = { e->e_entry, e->e_type | (u64)e->e_machine << 16 | (u64)e->e_phnum << 32 };
-	return hash(hash(hash_seed, words, 2), table, e->e_phnum * sizeof(Elf64_Phdr) / 8) | 1ul << 63;
+	return hash(hash(hash_seed, words, 2), table, e->e_phnum * sizeof(Phdr) / 8) | 1ull << 63;
 }
 
 /* The sites of an image, and some where nothing is. */
 static u64 *list_sites(u64 *at, const struct image *m)
 {
 	for (int k = 0; k < m->sites; k++) {
-		*at++ = m->site[k].address | m->site[k].target << 40;
+		*at++ = m->site[k].address | (u64)m->site[k].target << 40;
 		if (chance(20)) {
-			const Elf64_Phdr *p = &m->header[below((u64)m->segments)];
-			*at++ = ((p->p_vaddr + below(p->p_memsz + 300)) | 1) | below(targets + 2) << 40;
+			const Phdr *p = &m->header[below((word)m->segments)];
+			*at++ = ((p->p_vaddr + below(p->p_memsz + 300)) | 1) | (u64)below(targets + 2) << 40;
 		}
 	}
 	return at;
@@ -988,12 +975,12 @@ static void make_table(void)
 	u64 *first_site = at;
 	planted_count = 0;
 	for (int i = 0; i < header()->e_phnum; i++) {
-		Elf64_Phdr *p = &headers()[i];
+		Phdr *p = &headers()[i];
 		for (int tries = 0; tries < 6 && p->p_type == PT_LOAD; tries++) {
-			u64 target = below(targets), from = p->p_offset + (i ? 0 : 700), size = p->p_filesz - (i ? 0 : 700), n = PLACEHOLDER_BYTES;
-			u64 address = below(1ul << 40);
+			word target = below(targets), from = p->p_offset + (i ? 0 : 700), size = p->p_filesz - (i ? 0 : 700), n = PLACEHOLDER_BYTES;
+			u64 address = next() >> 24;
 			if (chance(50) && size > n && planted_count < 8) {
-				u64 offset = from + below(size - n);
+				word offset = from + below(size - n);
 				int overlaps = p->p_offset + p->p_filesz < offset + n;
 				for (int k = 0; k < planted_count; k++)
 					overlaps |= offset < planted[k].offset + planted[k].length && planted[k].offset < offset + n;
@@ -1005,14 +992,14 @@ static void make_table(void)
 			} else if (chance(50)) {
 				address = (p->p_vaddr + p->p_memsz - below(300)) | 1;
 			}
-			*at++ = (address & ((1ul << 40) - 1)) | (u64)target << 40;
+			*at++ = (address & ((1ull << 40) - 1)) | (u64)target << 40;
 			sites++;
 		}
 	}
 	u64 loader_sites = sites;
 	for (int i = 0; i < IMAGES; i++) {
 		const struct image *m = &images[i];
-		const Elf64_Ehdr *e = (const Elf64_Ehdr *)m->memory;
+		const Ehdr *e = (const Ehdr *)m->memory;
 		u64 *entry = sites_at + 4 * i, *from = at;
 		at = list_sites(at, m);
 		entry[0] = i == PROGRAM ? m->number : key_of(e, m->memory + e->e_phoff);
@@ -1021,7 +1008,7 @@ static void make_table(void)
 		entry[3] = (u64)(from - first_site) | (u64)(at - from) << 32;
 	}
 	sites = (u64)(at - first_site);
-	table_words_count = (u64)(at - table_words);
+	table_words_count = (word)(at - table_words);
 	sites_at[-4] = key_of(header(), headers());
 	sites_at[-3] = odd_number();
 	sites_at[-2] = chance(80) ? 0 : chance(50) ? odd_number() : header()->e_entry + below(300);
@@ -1055,21 +1042,21 @@ static void expect_relocated(const char *root)
 static void break_loader(void)
 {
 	loader_good = 0;
-	Elf64_Phdr *p = &headers()[below(header()->e_phnum)];
+	Phdr *p = &headers()[below(header()->e_phnum)];
 	switch (below(13)) {
 	case 0: file_size = below(file_size); return;
-	case 1: header()->e_phnum = (Elf64_Half)(int[]){ 0, 64, 65, 65535 }[below(4)]; return;
+	case 1: header()->e_phnum = (Half)(int[]){ 0, 64, 65, 65535 }[below(4)]; return;
 	case 2: header()->e_phoff = odd_number(); return;
 	case 3: p->p_vaddr = odd_number(); return;
 	case 4: p->p_memsz = odd_number(); return;
 	case 5: p->p_filesz = odd_number(); return;
 	case 6: p->p_offset = odd_number(); return;
 	case 7: p->p_align = odd_number(); return;
-	case 8: file[below(sizeof(Elf64_Ehdr))] ^= (unsigned char)(1 + below(255)); return;
+	case 8: file[below(sizeof(Ehdr))] ^= (unsigned char)(1 + below(255)); return;
 	case 9: header()->e_entry = odd_number(); return;
 	case 10: /* overlapping, or in any order */
 		for (int i = 0; i < header()->e_phnum; i++) {
-			Elf64_Phdr *other = &headers()[below(header()->e_phnum)], swapped = *p;
+			Phdr *other = &headers()[below(header()->e_phnum)], swapped = *p;
 			if (chance(50))
 				other->p_vaddr = p->p_vaddr;
 			*p = *other, *other = swapped;
@@ -1077,8 +1064,8 @@ static void break_loader(void)
 		return;
 	case 11: p->p_type = PT_LOAD, p->p_vaddr = odd_number(), p->p_memsz = -p->p_vaddr + below(3 * page), p->p_filesz = p->p_memsz; return;
 	case 12:
-		for (u64 n = below(20); n; n--)
-			file[below(sizeof(Elf64_Ehdr) + 8 * sizeof(Elf64_Phdr))] = (unsigned char)next();
+		for (word n = below(20); n; n--)
+			file[below(sizeof(Ehdr) + 8 * sizeof(Phdr))] = (unsigned char)next();
 	}
 }
 
@@ -1105,12 +1092,12 @@ static size_t path_length(void)
 /* How often each end was reached, and by which system call's error. */
 static unsigned long jumps, deaths, returns, again, statics, failures[NR_COUNT];
 
-static u64 words[1 << 15];
+static word words[1 << 15];
 static char strings[3 * PATH_MAX], execfn[3 * PATH_MAX], argument[16 * PATH_MAX];
-static Elf64_Phdr program[130];
+static Phdr program[130];
 
 /* One start of the stub: whether it came to a jump, and where to. */
-static __attribute__((noinline)) int run(u64 *stack, u64 exit_function, u64 *where)
+static __attribute__((noinline)) int run(word *stack, word exit_function, word *where)
 {
 	if (setjmp(ended))
 		return 0;
@@ -1120,43 +1107,46 @@ static __attribute__((noinline)) int run(u64 *stack, u64 exit_function, u64 *whe
 
 /* As ld.so's list of what is loaded: link.h. */
 struct made_map {
-	u64 address;
+	word address;
 	const char *name;
-	u64 dynamic;
+	word dynamic;
 	struct made_map *next, *previous;
 };
 struct made_debug {
 	int version;
 	struct made_map *map;
-	u64 call;
+	word call;
 	int state;
-	u64 loader;
+	word loader;
 	struct made_debug *next;
 };
-static __attribute__((noinline)) int run_again(u64 *stack, const struct state *known, u64 hooked, u64 *where)
+static __attribute__((noinline)) int run_again(word *stack, const struct state *known, word hooked, word *where)
 {
 	if (setjmp(ended))
 		return 0;
-	for (u64 n = 0; n < hooked; n++)
+	for (word n = 0; n < hooked; n++)
 		relocate_libraries(known);
 	*where = loaded(stack);
 	return 1;
 }
 
+/* Where struct state of stub.c has what is looked at here. In words, and the root in bytes. */
+enum { DEBUG = 7, ROOT_LENGTH = 9, ROOT = 10 * sizeof(word) };
+
 /* The bundle's root as the stub keeps it for later. */
-static const char *root_in(u64 state_at)
+static const char *root_in(word state_at)
 {
 	static char root[PATH_MAX];
-	u64 length = ((u64 *)state_at)[9];
+	word length = ((word *)state_at)[ROOT_LENGTH];
 	if (length >= sizeof root)
 		wrong("a root of %lu bytes", length);
-	memcpy(root, (char *)(state_at + 80), length);
+	memcpy(root, (char *)(state_at + ROOT), length);
 	root[length] = 0;
 	return root;
 }
 
 /* ld.so has done its work, and jumps to AT_ENTRY. */
-static void arrive_again(u64 *stack, u64 state_at, u64 entry)
+static void arrive_again(word *stack, word state_at, word entry)
 {
 	again++;
 	const char *root = root_in(state_at);
@@ -1172,12 +1162,12 @@ static void arrive_again(u64 *stack, u64 state_at, u64 entry)
 		/* Another file, whose dynamic section lies where that of the one in the table does. */
 		if (i != PROGRAM && chance(15)) {
 			strange[i] = 1;
-			const Elf64_Ehdr *e = (const Elf64_Ehdr *)m->memory;
-			u64 at = chance(50) ? 24 + below(8) : e->e_phoff + below((u64)m->headers * sizeof(Elf64_Phdr));
+			const Ehdr *e = (const Ehdr *)m->memory;
+			word at = chance(50) ? 24 + below(8) : e->e_phoff + below((word)m->headers * sizeof(Phdr));
 			m->memory[at] ^= (unsigned char)(1 + below(255));
-			protect((m->bias - (u64)arena) / SMALL, 1, PROT_READ | PROT_WRITE);
+			protect((m->bias - (word)arena) / SMALL, 1, PROT_READ | PROT_WRITE);
 			((unsigned char *)m->bias)[at] = m->memory[at];
-			protect((m->bias - (u64)arena) / SMALL, 1, PROT_READ);
+			protect((m->bias - (word)arena) / SMALL, 1, PROT_READ);
 		}
 		maps[i] = (struct made_map){ .address = m->bias, .name = "", .dynamic = i == PROGRAM && chance(50) ? 0 : m->bias + m->dynamic };
 	}
@@ -1195,14 +1185,14 @@ static void arrive_again(u64 *stack, u64 state_at, u64 entry)
 	}
 	int is_known = 0;
 	for (int i = 0; i < 8 && dynamic_for_loader[i].d_tag != DT_NULL; i++)
-		if (dynamic_for_loader[i].d_tag == DT_DEBUG && ((u64 *)state_at)[7])
-			dynamic_for_loader[i].d_un.d_ptr = (is_known = chance(90)) ? (u64)debugs : 0;
-	u64 where = 0;
+		if (dynamic_for_loader[i].d_tag == DT_DEBUG && ((word *)state_at)[DEBUG])
+			dynamic_for_loader[i].d_un.d_ptr = (is_known = chance(90)) ? (word)debugs : 0;
+	word where = 0;
 	if (!run_again(stack, (const struct state *)state_at, below(3), &where))
 		wrong("an end when all is loaded");
 	if (where != entry)
 		wrong("a jump to %#lx when all is loaded", where);
-	for (u64 *aux = stack + 1 + stack[0] + 1, past = 0; past < 2; aux++)
+	for (word *aux = stack + 1 + stack[0] + 1, past = 0; past < 2; aux++)
 		if (!past)
 			past = !*aux;
 		else if (*aux == AT_NULL)
@@ -1254,25 +1244,25 @@ static void one(void)
 	for (int i = 0; i < IMAGES; i++)
 		make_image(&images[i], i == PROGRAM);
 	map_image(&images[PROGRAM]);
-	u64 bias = images[PROGRAM].bias;
-	config.address = (u64)&config - bias;
+	word bias = images[PROGRAM].bias;
+	config.address = (word)&config - bias;
 	config.entry = below(1 << 30);
 	is_damaged = 0;
-	u64 count = chance(90) ? 1 + below(14) : below(129);
+	word count = chance(90) ? 1 + below(14) : below(129);
 	int with_phdr = chance(90);
-	for (u64 i = 0; i < count; i++) {
-		program[i] = (Elf64_Phdr){ .p_type = (Elf64_Word)(chance(60) ? PT_LOAD : below(9)), .p_flags = PF_R, .p_vaddr = below(1 << 20) * 4096, .p_memsz = below(1 << 20), .p_align = next() };
+	for (word i = 0; i < count; i++) {
+		program[i] = (Phdr){ .p_type = (Word)(chance(60) ? PT_LOAD : below(9)), .p_flags = PF_R, .p_vaddr = below(1 << 20) * 4096, .p_memsz = below(1 << 20), .p_align = next() };
 		if (i == 0 && with_phdr)
-			program[i] = (Elf64_Phdr){ .p_type = PT_PHDR, .p_vaddr = (u64)program - bias };
+			program[i] = (Phdr){ .p_type = PT_PHDR, .p_vaddr = (word)program - bias };
 	}
 	if (count)
-		program[count - 1] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_vaddr = config.address - 3000, .p_memsz = 3000 + sizeof config };
+		program[count - 1] = (Phdr){ .p_type = PT_LOAD, .p_vaddr = config.address - 3000, .p_memsz = 3000 + sizeof config };
 
 	/* The program's own segments are where its headers say, and nothing else is. */
-	u64 room = count > 12 ? 12 : count;
-	int has_own = (u64)images[PROGRAM].headers + 3 <= room;
+	word room = count > 12 ? 12 : count;
+	int has_own = (word)images[PROGRAM].headers + 3 <= room;
 	if (has_own) {
-		for (u64 i = 0; i + 1 < count; i++)
+		for (word i = 0; i + 1 < count; i++)
 			if (program[i].p_type == PT_LOAD)
 				program[i].p_type = PT_NOTE;
 		for (int i = 0; i < images[PROGRAM].headers; i++)
@@ -1288,14 +1278,14 @@ static void one(void)
 		has_table = NONE;
 	int with_dynamic = 0;
 	memset(dynamic_section, 0, sizeof dynamic_section);
-	for (u64 i = 0; i < count; i++) /* what a program has of this is there */
+	for (word i = 0; i < count; i++) /* what a program has of this is there */
 		if (program[i].p_type == PT_DYNAMIC) {
 			program[i].p_type = with_dynamic ? PT_NOTE : PT_DYNAMIC;
-			program[i].p_vaddr = (u64)dynamic_section - bias;
+			program[i].p_vaddr = (word)dynamic_section - bias;
 			with_dynamic = 1;
 		}
-	for (u64 i = below(7), k = 0; k < i; k++)
-		dynamic_section[k] = (Elf64_Dyn){ .d_tag = chance(30) ? DT_DEBUG : chance(10) ? DT_RUNPATH : 1 + (int64_t)below(20) };
+	for (word i = below(7), k = 0; k < i; k++)
+		dynamic_section[k] = (Dyn){ .d_tag = chance(30) ? DT_DEBUG : chance(10) ? DT_RUNPATH : 1 + (long)below(20) };
 	make_loader();
 	make_table();
 	make_bootstrap();
@@ -1303,27 +1293,27 @@ static void one(void)
 		break_loader();
 
 	/* The stack. */
-	u64 *at = words;
+	word *at = words;
 	int argc = chance(80) ? 1 + (int)below(4) : chance(50) ? 0 : (int)below(20000);
 	size_t name = chance(95) ? below(80) : below(sizeof argument - 1);
 	random_path(argument, name, chance(50));
-	*at++ = (u64)argc;
+	*at++ = (word)argc;
 	for (int i = 0; i < argc; i++)
-		*at++ = (u64)argument;
+		*at++ = (word)argument;
 	*at++ = 0;
-	for (u64 n = chance(80) ? below(30) : 0; n; n--)
-		*at++ = (u64)strings;
+	for (word n = chance(80) ? below(30) : 0; n; n--)
+		*at++ = (word)strings;
 	*at++ = 0;
-	u64 *auxv = at;
+	word *auxv = at;
 	int secure = chance(5), second = chance(5), foreign = chance(5), missing = 0;
 	int no_page = page == 4096 && chance(10);
 	random_path(execfn, path_length(), chance(50));
 	const char *name_of_file = chance(90) ? execfn : chance(50) ? "" : 0;
-	struct { u64 type, value; int left_out; } entries[] = {
-		{ AT_PHDR, (u64)program, chance(1) }, { AT_PHENT, sizeof(Elf64_Phdr), chance(1) }, { AT_PHNUM, count, chance(1) },
-		{ AT_BASE, 0, chance(1) }, { AT_ENTRY, foreign ? (u64)program : first_instruction, chance(1) }, { AT_PAGESZ, page, no_page },
-		{ AT_SECURE, (u64)secure, !secure && chance(20) }, { AT_EXECFN, (u64)name_of_file, !name_of_file || chance(5) },
-		{ AT_EUID, euid, chance(5) }, { AT_RANDOM, (u64)strings, 0 }, { AT_HWCAP2, 2, 0 }, { 51, 3376, 0 }, { next() | 64, next(), 0 }, { AT_IGNORE, next(), 0 },
+	struct { word type, value; int left_out; } entries[] = {
+		{ AT_PHDR, (word)program, chance(1) }, { AT_PHENT, sizeof(Phdr), chance(1) }, { AT_PHNUM, count, chance(1) },
+		{ AT_BASE, 0, chance(1) }, { AT_ENTRY, foreign ? (word)program : first_instruction, chance(1) }, { AT_PAGESZ, page, no_page },
+		{ AT_SECURE, (word)secure, !secure && chance(20) }, { AT_EXECFN, (word)name_of_file, !name_of_file || chance(5) },
+		{ AT_EUID, euid, chance(5) }, { AT_RANDOM, (word)strings, 0 }, { AT_HWCAP2, 2, 0 }, { 51, 3376, 0 }, { next() | 64, next(), 0 }, { AT_IGNORE, next(), 0 },
 	};
 	enum { ENTRIES = sizeof entries / sizeof *entries };
 	for (int i = 0; i < ENTRIES; i++) { /* any order */
@@ -1333,7 +1323,7 @@ static void one(void)
 	}
 	int has_execfn = 0, has_entry = 0, has_headers = 3;
 	for (int i = 0; i < ENTRIES; i++) {
-		u64 type = entries[i].type;
+		word type = entries[i].type;
 		if (entries[i].left_out) {
 			has_headers &= ~((type == AT_PHDR) | (type == AT_PHNUM) << 1);
 			missing |= type == AT_PHDR || type == AT_PHNUM || type == AT_BASE || type == AT_ENTRY;
@@ -1346,14 +1336,14 @@ static void one(void)
 	*at++ = AT_NULL, *at++ = 0;
 	size_t size = (size_t)(at - words);
 	/* On the heap, to the byte: what is read or written beside it is seen. */
-	u64 *stack = malloc(size * sizeof *stack);
+	word *stack = malloc(size * sizeof *stack);
 	memcpy(stack, words, size * sizeof *stack);
 
 	/* What must come of it, where that can be told: an own path from /proc, textually. */
 	int from_proc = !own_errno && own[0] == '/' && strlen(own) < PATH_MAX - 1;
 	char wanted[4 * PATH_MAX + sizeof config.loader];
 	strcpy(wanted, from_proc ? own : "");
-	for (u64 i = 0; from_proc && i <= config.up; i++) {
+	for (word i = 0; from_proc && i <= config.up; i++) {
 		char *slash = strrchr(wanted, '/');
 		if (!slash)
 			break;
@@ -1364,10 +1354,10 @@ static void one(void)
 	int gets_path = !is_second && search_path[0] && with_dynamic && has_headers == 3;
 	calls_before = IS_SIDECAR + gets_path;
 	is_root_known = from_proc && fails_at != calls_before;
-	u64 limit = has_table == WHOLE && table_words[2] >> 32 ? table_words[3] : -1ul;
+	word limit = has_table == WHOLE && table_words[2] >> 32 ? table_words[3] : -1ul;
 	int too_deep = strlen(bundle) > limit;
 	strcat(strcat(wanted, "/"), config.loader);
-	u64 deep = 0;
+	word deep = 0;
 	for (const char *c = own; *c; c++)
 		deep += *c == '/';
 	int beyond = from_proc && config.up >= deep; /* the root of the bundle would lie above / */
@@ -1378,7 +1368,7 @@ static void one(void)
 	int must_end = is_damaged || is_early || (!is_second && (secure || missing || (fails_at < 0 && (no_path || (!is_static && from_proc && (beyond || !fits))))));
 	int has_sites = config.number && config.number != 0xffffffff && has_table == WHOLE;
 
-	u64 where;
+	word where;
 	if (run(stack, second ? 1 + below(1000) : 0, &where)) {
 		if (writes)
 			wrong("a message, and a jump");
@@ -1407,7 +1397,7 @@ static void one(void)
 
 	if (is_second) {
 		returns++;
-		if (where != bias + config.entry || memcmp(stack, words, size * sizeof *stack) || calls != IS_SIDECAR)
+		if (where != (word)(bias + config.entry) || memcmp(stack, words, size * sizeof *stack) || calls != IS_SIDECAR)
 			wrong("the second arrival did more than go on");
 		check_image(&images[PROGRAM], 0, 1, 0, "the second arrival");
 		free(stack);
@@ -1415,7 +1405,7 @@ static void one(void)
 	}
 	if (is_static) {
 		statics++;
-		if (where != bias + config.entry || memcmp(stack, words, size * sizeof *stack))
+		if (where != (word)(bias + config.entry) || memcmp(stack, words, size * sizeof *stack))
 			wrong("a static program does not start as it would");
 		if (opens || (fails_at < 0 && others_open))
 			wrong("a static program opened a loader (%d), or leaves something open: %#x", opens, others_open);
@@ -1426,7 +1416,7 @@ static void one(void)
 			check_image(&images[PROGRAM], written_to ? bundle : 0, fails_at < 0 && (sure || !written_to), 0, "a static program");
 		for (size_t i = used_low; fails_at < 0 && i < used_high; i++)
 			if (mapped[i] && !theirs[i] && !gets_path)
-				wrong("%#lx is left mapped for a static program", (u64)arena + i * SMALL);
+				wrong("%#lx is left mapped for a static program", (word)arena + i * SMALL);
 		free(stack);
 		return;
 	}
@@ -1443,7 +1433,7 @@ static void one(void)
 		static char longer[sizeof cwd + sizeof execfn + sizeof config.loader + 3 * 9000];
 		snprintf(longer, sizeof longer, "%s%s%s", *execfn == '/' ? "" : cwd, *execfn == '/' ? "" : "/", execfn);
 		char *to = strrchr(longer, '/');
-		for (u64 i = 0; i < config.up; i++, to += 3)
+		for (word i = 0; i < config.up; i++, to += 3)
 			strcpy(to, "/..");
 		*to = '/';
 		strcpy(to + 1, config.loader);
@@ -1452,14 +1442,14 @@ static void one(void)
 	}
 
 	/* auxv: four values, the rest as it was. */
-	u64 *now = stack + (auxv - words), base = 0, table_at = 0, table_count = 0;
+	word *now = stack + (auxv - words), base = 0, table_at = 0, table_count = 0;
 	for (size_t i = 0; i < (size_t)(auxv - words); i++)
 		if (stack[i] != words[i])
 			wrong("word %zu of the stack is another", i);
-	for (u64 *entry = now; entry[0] != AT_NULL; entry += 2)
+	for (word *entry = now; entry[0] != AT_NULL; entry += 2)
 		if (entry[0] == AT_PHDR)
 			table_at = entry[1];
-	for (u64 *then = auxv; then < words + size; then += 2, now += 2) {
+	for (word *then = auxv; then < words + size; then += 2, now += 2) {
 		if (now[0] != then[0])
 			wrong("auxv: another type");
 		if (now[0] == AT_PHDR)
@@ -1468,15 +1458,15 @@ static void one(void)
 			table_count = now[1];
 		else if (now[0] == AT_BASE)
 			base = now[1];
-		else if (now[0] == AT_ENTRY ? now[1] != (((Elf64_Phdr *)table_at)->p_paddr ? (u64)_loaded : bias + config.entry) : now[1] != then[1])
+		else if (now[0] == AT_ENTRY ? now[1] != (((Phdr *)table_at)->p_paddr ? (word)_loaded : (word)(bias + config.entry)) : now[1] != then[1])
 			wrong("auxv: entry %lu is %#lx", now[0], now[1]);
 	}
 
 	/* The program headers. */
-	Elf64_Phdr *table = (Elf64_Phdr *)table_at;
-	u64 state_at = table->p_paddr, state_pages = 0;
+	Phdr *table = (Phdr *)table_at;
+	word state_at = table->p_paddr, state_pages = 0;
 	if (state_at)
-		state_pages = whole(((80 + strlen(bundle) + 1 + 7) & -8ul) + table_words_count * 8) / SMALL;
+		state_pages = whole(((ROOT + strlen(bundle) + 1 + 7) & -8ul) + table_words_count * 8) / SMALL;
 	if (fails_at < 0 && from_proc && !state_at != (has_table != WHOLE) && strlen(bundle) < 4000)
 		wrong("a table is there, or not");
 	if (state_at && fails_at < 0 && from_proc && !too_deep && loader_good)
@@ -1499,17 +1489,17 @@ static void one(void)
 		wrong("PT_PHDR");
 	if (table[1].p_type != PT_INTERP || strcmp((char *)(table[1].p_vaddr + bias), opened_path) || table[1].p_memsz != strlen(opened_path) + 1)
 		wrong("PT_INTERP");
-	u64 kept = 2, dynamic_at = 0, dynamic_pages = 0;
+	word kept = 2, dynamic_at = 0, dynamic_pages = 0;
 	dynamic_for_loader = dynamic_section;
-	for (u64 i = 0; i < count; i++) {
-		const Elf64_Phdr *p = &program[i];
+	for (word i = 0; i < count; i++) {
+		const Phdr *p = &program[i];
 		int own_segment = !IS_SIDECAR && p->p_type == PT_LOAD && config.address >= p->p_vaddr && config.address - p->p_vaddr < p->p_memsz;
 		if (p->p_type == PT_NULL || p->p_type == PT_PHDR || p->p_type == PT_INTERP || own_segment)
 			continue;
-		Elf64_Phdr wanted_header = *p;
+		Phdr wanted_header = *p;
 		if (p->p_type == PT_DYNAMIC && gets_path && kept < table_count) {
 			dynamic_at = table[kept].p_vaddr + bias, dynamic_pages = check_dynamic(dynamic_at);
-			dynamic_for_loader = (Elf64_Dyn *)dynamic_at;
+			dynamic_for_loader = (Dyn *)dynamic_at;
 			wanted_header.p_vaddr = table[kept].p_vaddr;
 		}
 		if (kept >= table_count || memcmp(&table[kept++], &wanted_header, sizeof wanted_header))
@@ -1521,14 +1511,14 @@ static void one(void)
 	/* The loader. */
 	if (where != base + header()->e_entry)
 		wrong("a jump to %#lx", where);
-	u64 low = -1ul, high = 0;
+	word low = -1ul, high = 0;
 	int overlap = 0;
 	for (int i = 0; i < header()->e_phnum; i++) {
-		Elf64_Phdr p;
+		Phdr p;
 		memcpy(&p, file + header()->e_phoff + (size_t)i * sizeof p, sizeof p);
 		if (p.p_type != PT_LOAD)
 			continue;
-		u64 end = whole(p.p_vaddr + p.p_memsz), first = p.p_vaddr & -page;
+		word end = whole(p.p_vaddr + p.p_memsz), first = p.p_vaddr & -page;
 		overlap |= first < high;
 		low = first < low ? first : low;
 		high = end > high ? end : high;
@@ -1539,17 +1529,17 @@ static void one(void)
 	static unsigned char expected[PAGES];
 	memset(expected, 0, sizeof expected);
 	for (int i = 0; i < header()->e_phnum; i++) {
-		Elf64_Phdr p;
+		Phdr p;
 		memcpy(&p, file + header()->e_phoff + (size_t)i * sizeof p, sizeof p);
 		if (p.p_type != PT_LOAD)
 			continue;
 		if (p.p_align > page && p.p_align <= 1u << 30 && (p.p_align & (p.p_align - 1)) == 0 && (base & (p.p_align - 1)) && loader_good)
-			wrong("%#lx is not aligned to %#lx", base, p.p_align);
+			wrong("%#lx is not aligned to %#lx", base, (word)p.p_align);
 		loaded = (unsigned char *)(base + p.p_vaddr);
-		u64 end = whole((u64)loaded + p.p_memsz), first = (u64)loaded & -page;
+		word end = whole((word)loaded + p.p_memsz), first = (word)loaded & -page;
 		int protection = (p.p_flags & PF_R ? PROT_READ : 0) | (p.p_flags & PF_W ? PROT_WRITE : 0) | (p.p_flags & PF_X ? PROT_EXEC : 0);
-		for (u64 place = first; place < end; place += SMALL) {
-			size_t index = (place - (u64)arena) / SMALL;
+		for (word place = first; place < end; place += SMALL) {
+			size_t index = (place - (word)arena) / SMALL;
 			expected[index] = 1;
 			if (!overlap && (contents || !state_at) && mapped[index] != 1 + protection)
 				wrong("segment %d is mapped with %d", i, mapped[index] - 1);
@@ -1564,10 +1554,10 @@ static void one(void)
 					wrong("segment %d is not zero behind its file part", i);
 	}
 	/* Nothing else is mapped but holes in the loader, which cannot be touched, and the table. */
-	u64 table_pages = whole((count + 2) * sizeof *table + strlen(opened_path) + 1) / SMALL;
+	word table_pages = whole((count + 2) * sizeof *table + strlen(opened_path) + 1) / SMALL;
 	if (fails_at < 0)
 		for (size_t i = used_low; i < used_high; i++) {
-			u64 place = (u64)arena + i * SMALL;
+			word place = (word)arena + i * SMALL;
 			int in_table = place - table_at < table_pages * SMALL;
 			int hole = place >= base + low && place < base + high && mapped[i] == 1;
 			if (theirs[i])
@@ -1580,7 +1570,7 @@ static void one(void)
 				wrong("the program headers are writable");
 		}
 	if (state_at)
-		arrive_again(stack, state_at, bias + config.entry);
+		arrive_again(stack, state_at, (word)(bias + config.entry));
 	free(stack);
 }
 
@@ -1590,7 +1580,7 @@ int main(int argc, char **argv)
 	arena = mmap(0, ARENA + (1 << 16), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (arena == MAP_FAILED)
 		return perror("mmap"), 1;
-	arena = (char *)(((u64)arena + 0xffff) & -0x10000ul);
+	arena = (char *)(((word)arena + 0xffff) & -0x10000ul);
 	strcpy(strings, "NAME=value");
 	for (unsigned long i = 0; i < starts; i++) {
 		this_seed = seed * 1000003 + i;

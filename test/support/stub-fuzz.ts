@@ -2,10 +2,17 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect } from 'vitest'
+import { I686 } from './cross.ts'
 import { output } from './elf-tools.ts'
 import { SUPPORT } from './stub-lab.ts'
 
 const ENTRY = resolve(SUPPORT, '../../src/entry')
+
+/** The compilers that make fuzzers: of this machine, and of its 32-bit programs, which its kernel runs too. */
+const COMPILERS = {
+  64: ['gcc'],
+  32: [I686.cc, `-Wl,--disable-new-dtags,--dynamic-linker,${I686.loader},-rpath,${I686.sysroot}/lib`],
+} as const
 
 /** A defect for the fuzzer to find: text of the source, and what is there instead. */
 export type Defect = readonly [from: string, to: string]
@@ -19,6 +26,7 @@ export async function buildFuzzer(
   name: string,
   [from, to]: Defect = ['', ''],
   what: 'stub' | 'sidecar' = 'stub',
+  bits: 64 | 32 = 64,
 ): Promise<string> {
   const source = join(directory, `${name}.c`)
   const program = join(directory, name)
@@ -29,7 +37,9 @@ export async function buildFuzzer(
     source,
     all.replace(from, () => to),
   )
-  await output('gcc', [
+  const [cc, ...flags] = COMPILERS[bits]
+  await output(cc, [
+    ...flags,
     ...(what === 'sidecar' ? ['-DSIDECAR'] : []),
     // Not -I: elf.h there is not the system's.
     ...['-iquote', ENTRY, '-iquote', SUPPORT],
@@ -62,6 +72,7 @@ export async function buildBootstrapFuzzer(
   directory: string,
   name: string,
   [from, to]: Defect = ['', ''],
+  bits: 64 | 32 = 64,
 ): Promise<string> {
   const source = join(directory, `${name}.c`)
   const program = join(directory, name)
@@ -75,7 +86,9 @@ export async function buildBootstrapFuzzer(
     source,
     text.replace(from, () => to),
   )
-  await output('gcc', [
+  const [cc, ...flags] = COMPILERS[bits]
+  await output(cc, [
+    ...flags,
     ...['-std=gnu11', '-g', '-O1', '-Wall', '-Wextra', '-Wno-unused', '-fno-builtin', `-DBOOTSTRAP="${source}"`],
     ...['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-o', program],
     join(SUPPORT, 'bootstrap-fuzz.c'),
