@@ -50,6 +50,10 @@ const CASES: readonly [text: string, byBehind: Partial<Record<Behind, string[]>>
   [`/share/dep${RUST}`, { delimiter: ['missing'], nul: ['/share/dep'], anything: ['/share/dep'] }],
   [`/share/dep/nix/store/x`, { nul: ['/share/dep'], anything: ['/share/dep'] }],
   ['/share/dep/../x', { delimiter: ['/share/dep'] }],
+  ['/lib/../share/dep/a.conf', { delimiter: ['/share/dep/a.conf'], nul: ['/share/dep/a.conf'] }],
+  ['/lib/../share/dep/../../bin/depAll', { nul: ['/bin/dep'], anything: ['/bin/dep'] }],
+  ['/lib/..', { delimiter: ['/lib'] }],
+  ['/lib/../..', { delimiter: [''] }],
 ]
 
 describe.each(CASES)('%s', (text, byBehind) => {

@@ -57,7 +57,13 @@ export function lookUp(text: string, behind: Behind): Named | null {
     .split('/')
     .filter(part => part !== '' && part !== '.')
   for (const [i, part] of parts.entries()) {
-    if (part === '..') break
+    if (part === '..') {
+      // As the kernel: up from where links have led. What lies outside of the package is not known to be meant.
+      const up = directoryOf(realPath(path))
+      const rest = parts.slice(i + 1).join('/')
+      const beyond = rest === '' || storePathOf(up)?.root !== root ? null : lookUp(`${up}/${rest}`, behind)
+      return beyond === null || beyond.type === 'missing' ? at(path) : beyond
+    }
     if (stat(`${path}/${part}`)) {
       path += `/${part}`
       continue

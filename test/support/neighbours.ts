@@ -22,6 +22,8 @@ export const NEIGHBOURS: Jobs = {
   'a program of another package reads a directory beside its own': '"$T"/bin/runs-dotnet',
   'here-documents, arrays and eval': '"$T"/bin/shelly',
   'Python reads a file by importlib.resources and pkgutil': '"$T"/bin/resources',
+  'pyinstaller#8758 (libcudnn): a library opens others beside itself, by the path that it was opened by':
+    '"$T"/bin/needs-cudnn; "$T"/bin/opens-cudnn; "$T"/bin/needs-cublas',
   'nix-bundle-exe#14 (NSS): a library opens others by a pattern of names': '"$T"/bin/by-pattern',
   'a module names its package in a byte string, an f-string, a raw string': '"$T"/bin/strings',
 }
@@ -115,6 +117,44 @@ export function addNeighbours(app: string, { libc, bash, python, perl, lua, tcl,
   c('bin/by-pattern', 'void host(const char *); int main(void) { host("one"); host("two"); }', [
     ...[join(host, 'lib/libhost.so.1'), `-Wl,-rpath,${host}/lib`, ...bound],
   ])
+  // The one has nothing but libraries, the other a file more, for which it stays in its package.
+  const beside = (name: string, files: Readonly<Record<string, string>>): string => {
+    const root = storePath(`${name}-9`, files)
+    const flags = ['-shared', '-fPIC', `-Wl,-rpath,$ORIGIN:${libc}/lib`]
+    compile('gcc', `const char *ops(void) { return "${name} ops"; }`, join(root, `lib/lib${name}_ops.so.9`), flags)
+    const text = `#define _GNU_SOURCE
+      #include <dlfcn.h>
+      #include <libgen.h>
+      #include <stdio.h>
+      #include <string.h>
+      void ${name}(void) {
+        Dl_info info;
+        char path[5000];
+        dladdr(${name}, &info);
+        snprintf(path, sizeof path, "%s/%s", dirname(strdup(info.dli_fname)), "lib${name}_ops.so.9");
+        void *h = dlopen(path, RTLD_NOW);
+        const char *(*f)(void) = h ? dlsym(h, "ops") : 0;
+        puts(f ? f() : "none");
+      }`
+    const library = join(root, `lib/lib${name}.so.9`)
+    compile('gcc', text, library, [...flags, `-Wl,-soname,lib${name}.so.9`, '-ldl'])
+    return library
+  }
+  const cudnn = beside('cudnn', {})
+  const cublas = beside('cublas', { 'share/cublas.txt': 'x\n' })
+  c('bin/needs-cudnn', 'void cudnn(void); int main(void) { cudnn(); }', [
+    ...[cudnn, `-Wl,-rpath,${dirname(cudnn)}`, ...bound],
+  ])
+  c(
+    'bin/needs-cublas',
+    `void cublas(void); int main(void) { cublas(); show("${dirname(cublas)}/../share/cublas.txt"); }`,
+    [...[cublas, `-Wl,-rpath,${dirname(cublas)}`, ...bound]],
+  )
+  c(
+    'bin/opens-cudnn',
+    'int main(void) { void *h = dlopen("libcudnn.so.9", RTLD_NOW); void (*f)(void) = h ? dlsym(h, "cudnn") : 0; if (f) f(); else puts("none"); }',
+    [`-Wl,-rpath,${dirname(cudnn)}`, ...bound],
+  )
   const [p1, p2] = ['one', 'two'].map(n => storePath(`plugin-${n}-1`, { [`plugins/${n}.txt`]: `plugin ${n}\n` }))
   put('etc/plugins.env', `PLUGINS=${p1}:${p2}\n`)
   put(
@@ -156,7 +196,7 @@ export function addNeighbours(app: string, { libc, bash, python, perl, lua, tcl,
   )
   put(
     'bin/shelly',
-    `#!${bash}\nd=(${third}/share/third "${third}/etc")\nread -r a < "\${d[0]}/data"; eval "read -r b < ${third}/etc/t.conf"\ncat() { while read -r l; do echo "$l"; done; }\ncat <<E\n$a $b \${d[1]##*/}\nE\ncase ${third}/x in ${third}/*) echo matches;; esac\n`,
+    `#!${bash}\nd=(${third}/share/third "${third}/etc")\nread -r a < "\${d[0]}/data"; eval "read -r b < ${third}/etc/t.conf"\ncat() { while read -r l; do echo "$l"; done; }\ncat <<E\n$a $b \${d[1]##*/}\nE\n`,
   )
   put('lib/python3.11/site-packages/respkg/__init__.py', '')
   put('lib/python3.11/site-packages/respkg/d.txt', 'resource\n')
@@ -166,6 +206,6 @@ export function addNeighbours(app: string, { libc, bash, python, perl, lua, tcl,
   )
   put(
     'bin/strings',
-    `#!${python}\nn = 'data'\nprint(open(b'${third}/share/third/data').read(), open(f'${third}/share/third/{n}').read(), open(r'${third}/share/third/data').read(), open('${third}' '/share/third/' + n).read())\n`,
+    `#!${python}\nn = 'data'\nprint(open(b'${third}/share/third/data').read(), open(f'${third}/share/third/{n}').read(), open(r'${third}/share/third/data').read())\n`,
   )
 }
