@@ -3,7 +3,7 @@
  * made on the way; strings that do not fit in place grow (grow.ts); then every edited ELF file is parsed again and
  * compared with what was planned.
  */
-import { createHash } from 'node:crypto'
+import { createHash, hash as digest } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { editInPlace, elfEdits, emptyRpath, patchelfCan } from '../elf/edit.ts'
 import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
@@ -16,7 +16,7 @@ import { BundleError } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
 import type { Progress } from '../io/progress.ts'
 import type { Staging } from '../io/staging.ts'
-import { pieces, withFile } from '../io/store.ts'
+import { pieces, readSmall, withFile } from '../io/store.ts'
 import type { MachOFacts } from '../macho/facts.ts'
 import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph } from '../model/graph.ts'
@@ -91,6 +91,14 @@ export async function apply(
       }
       return
     }
+    // Most files are small and stay as they are: they are written without waiting.
+    const bytes = step.do === 'write' ? step.bytes : step.edits.length === 0 ? readSmall(step.from, step.size) : null
+    if (bytes !== null) {
+      staging.write(step.at, bytes)
+      files[index] = { ...written(step.at, bytes), executable: step.executable }
+      return
+    }
+    if (step.do === 'write') return
     const hash = createHash('sha256')
     let size = 0
     const count = (piece: Uint8Array): Uint8Array => {
@@ -98,31 +106,28 @@ export async function apply(
       size += piece.length
       return piece
     }
-    if (step.do === 'write') staging.write(step.at, count(step.bytes))
-    else {
-      const facts = elfFacts(graph, step)
-      const edits = elfEdits(step.edits)
-      const isFixed = (graph.refusals.get(step.from) ?? graph.sidecars.get(step.from)) === 'payload'
-      const isEntered = step.edits.some(e => e.op === 'enter-by-sidecar')
-      const byPatchelf =
-        options.patcher === 'patchelf' && !isFixed && !isEntered && edits.length > 0 && patchelfCan(edits)
-      const { writes, left } = facts === null || byPatchelf ? { writes: [], left: edits } : editInPlace(facts, edits)
-      assertFits(step, left, graph)
-      const emptied = facts !== null && byPatchelf && edits.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
-      await staging.writePieces(step.at, editedPieces(step, [...writes, ...emptied], loadedEnd(facts), count))
-      if (byPatchelf) {
-        // patchelf gets a name that any argument vector can carry.
-        const scratch = staging.scratch(`patchelf-${index}`)
-        patches.push({ file: scratch, edits, about: step.from })
-        patched.push({ index, at: step.at, scratch })
-      } else if (facts !== null && edits.length > 0) {
-        const path = staging.path(step.at)
-        if (left.length > 0) {
-          growStaged(path, step.from, left, staging)
-          grown.add(index)
-        }
-        findings.push(...checkEdited(step.from, path, facts, edits, left.length > 0 ? 'grown' : 'in place'))
+    const facts = elfFacts(graph, step)
+    const edits = elfEdits(step.edits)
+    const isFixed = (graph.refusals.get(step.from) ?? graph.sidecars.get(step.from)) === 'payload'
+    const isEntered = step.edits.some(e => e.op === 'enter-by-sidecar')
+    const byPatchelf =
+      options.patcher === 'patchelf' && !isFixed && !isEntered && edits.length > 0 && patchelfCan(edits)
+    const { writes, left } = facts === null || byPatchelf ? { writes: [], left: edits } : editInPlace(facts, edits)
+    assertFits(step, left, graph)
+    const emptied = facts !== null && byPatchelf && edits.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
+    await staging.writePieces(step.at, editedPieces(step, [...writes, ...emptied], loadedEnd(facts), count))
+    if (byPatchelf) {
+      // patchelf gets a name that any argument vector can carry.
+      const scratch = staging.scratch(`patchelf-${index}`)
+      patches.push({ file: scratch, edits, about: step.from })
+      patched.push({ index, at: step.at, scratch })
+    } else if (facts !== null && edits.length > 0) {
+      const path = staging.path(step.at)
+      if (left.length > 0) {
+        growStaged(path, step.from, left, staging)
+        grown.add(index)
       }
+      findings.push(...checkEdited(step.from, path, facts, edits, left.length > 0 ? 'grown' : 'in place'))
     }
     files[index] = {
       at: step.at,
@@ -183,12 +188,12 @@ export async function apply(
 }
 
 /** A file that no step of the plan is. */
-const written = (at: BundlePath, bytes: Buffer): WrittenFile => ({
+const written = (at: BundlePath, bytes: Uint8Array): WrittenFile => ({
   at,
   type: 'file',
   executable: false,
   size: bytes.length,
-  sha256: createHash('sha256').update(bytes).digest('hex'),
+  sha256: digest('sha256', bytes),
   target: null,
 })
 

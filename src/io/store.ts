@@ -239,6 +239,16 @@ export async function* filePiecesInto(buffer: Buffer, path: string, every: numbe
   }
 }
 
+/** All of a small file, valid until the next is read so; null for a larger one. */
+export function readSmall(path: string, size: number): Buffer | null {
+  if (size > SMALL) return null
+  // A byte more than it has shows its end.
+  small ??= Buffer.allocUnsafeSlow(SMALL + 1)
+  return readWhole(small, path)
+}
+const SMALL = 512 * 1024
+let small: Buffer | null = null
+
 /** All of a small file, in a buffer that is larger than it; null when it is no smaller than that any more. */
 export function readWhole(buffer: Buffer, path: string): Buffer | null {
   const fd = reading(path, () => fs.openSync(native(path), 'r'))
