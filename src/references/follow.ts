@@ -144,7 +144,7 @@ const TABLE: readonly Row[] = [
     rule: 'gconv',
     reason: "the common character sets of glibc's iconv, for programs that call it",
     follow: { imports: ['iconv_open'], only: GCONV },
-    matches: q => /^lib\/gconv(?:\/gconv-modules\.cache)?$/.test(q.target?.path ?? '') && !q.from.wrapper,
+    matches: q => /^lib\/gconv(?:\/gconv-modules(?:\.cache)?)?$/.test(q.target?.path ?? '') && !q.from.wrapper,
   },
   {
     rule: 'getconf',

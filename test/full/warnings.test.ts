@@ -59,7 +59,7 @@ test('the longest five', () => {
     warning: glibc-2.36/lib/libc.so.6: finds glibc-2.36/lib/gconv, glibc-2.36/lib/locale, glibc-2.36/share/locale and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: ncurses-6.4/lib/libncursesw.so.6.4: finds ncurses-6.4/share/terminfo by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     full.perl with shell launchers:
-    warning: glibc-2.36/lib/libc.so.6: finds glibc-2.36/lib/gconv, glibc-2.36/lib/locale, glibc-2.36/share/locale and 1 more by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
+    warning: glibc-2.36/lib/libc.so.6: finds glibc-2.36/lib/locale, glibc-2.36/share/locale by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix
     warning: perl-5.36.0/lib/perl5/5.36.0/x86_64-linux-thread-multi/CORE/libperl.so: finds perl-5.36.0/lib/perl5/5.36.0/x86_64-linux-thread-multi, perl-5.36.0/lib/perl5/5.36.0 by store path, which a relocatable bundle cannot keep: name the place on its command line, or bundle with --prefix"
   `)
 })
