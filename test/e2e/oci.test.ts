@@ -109,6 +109,26 @@ test.each(['zstd', 'none'])('compressed by %s it is the same image', compression
   expect(skopeo('inspect', '--config', '--raw', `oci-archive:${out}`)).toContain('diff_ids')
 })
 
+test('other readers find the bill of materials, and the files that it lists', () => {
+  const image = join(work, 'billed.oci.tar')
+  mustBundle(['multicall', '--entrypoint', 'alpha', '--sbom', '-o', image])
+  run('skopeo', ['copy', '-q', `oci-archive:${image}`, `oci:${work}/billed:latest`], tools)
+  run('umoci', ['unpack', '--image', `${work}/billed:latest`, join(work, 'billed-root')], tools)
+  // As scanners of images look for one, by its name; its sums are asked of sha256sum.
+  const read = `
+import glob, json, subprocess, sys
+root = sys.argv[1] + '/rootfs'
+place, = glob.glob(root + '/**/*.cdx.json', recursive=True)
+files = [f for c in json.load(open(place))['components'] for f in c.get('components', []) if f['type'] == 'file']
+for f in files:
+    said, = [h['content'] for h in f['hashes'] if h['alg'] == 'SHA-256']
+    assert subprocess.check_output(['sha256sum', root + '/app/' + f['name']]).split()[0].decode() == said, f['name']
+print(len(files))`
+  const { code, stdout, stderr } = run('python3', ['-c', read, join(work, 'billed-root')])
+  expect(code, stderr).toBe(0)
+  expect(Number(stdout)).toBeGreaterThan(4)
+})
+
 describe('it runs', () => {
   const started: ChildProcess[] = []
   afterAll(() => {
