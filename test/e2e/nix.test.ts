@@ -2,7 +2,7 @@
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { fixture, fixtureEnv, repository, run, temporary } from '../support/bundle.ts'
+import { fixture, fixtureEnv, mustBundle, repository, run, temporary } from '../support/bundle.ts'
 
 const work = temporary()
 const env = {
@@ -33,6 +33,23 @@ test('built again in the sandbox it is the same', () => {
   expect(build('nginx').code).toBe(0)
   const { code, stderr } = build('nginx', '', '--check', ...SANDBOX)
   expect(code, stderr).toBe(0)
+})
+
+test("in Nix's sandbox, with nix-store on PATH, and without: the same bytes, as a tree and as a tar", () => {
+  const without = join(work, 'bin')
+  fs.mkdirSync(without)
+  for (const [format, given] of [
+    ['dir', ''],
+    ['tar', 'format = "tar";'],
+  ] as const) {
+    const { code, out, stderr } = build('nginx', given, ...SANDBOX)
+    expect(code, stderr).toBe(0)
+    for (const PATH of [process.env.PATH, without]) {
+      const made = join(work, `${format}-${PATH === without ? 'without' : 'with'}`)
+      mustBundle([fixture('nginx'), '-f', format, '-o', made, '-q'], { env: { PATH } })
+      expect(run('diff', ['-r', '--no-dereference', out, made])).toMatchObject({ code: 0, stdout: '' })
+    }
+  }
 })
 
 test('a store path that were left is refused by Nix', () => {
