@@ -1,17 +1,8 @@
 /** The entry by a sidecar put into programs of this machine: what of them stays, and that they run. */
-import {
-  appendFileSync,
-  copyFileSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { appendFileSync, copyFileSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { isElf, parseElf } from '../src/elf/parse.ts'
+import { parseElf } from '../src/elf/parse.ts'
 import { blobOf, entryCpuOf } from '../src/entry/cpus.ts'
 import { stubRefusal } from '../src/entry/inject.ts'
 import { enter, placeOf, sidecarPath, takesSidecar } from '../src/entry/sidecar.ts'
@@ -20,26 +11,13 @@ import { temporary } from './support/bundle.ts'
 
 import { eachOf, output, Random } from './support/elf-tools.ts'
 
-import { enterBySidecar, layOut, ROOT, say, sayInEmptyRoot } from './support/stub-lab.ts'
+import { BIN, enterBySidecar, layOut, programsOfMachine, ROOT, say, sayInEmptyRoot } from './support/stub-lab.ts'
 
 const directory = temporary()
 const bootstrap = blobOf(entryCpuOf('x86_64')!, 'bootstrap')
 
-const BIN = '/usr/bin'
-
 test('200 programs of this machine with a payload have room for it, and readelf has no more to say about them', async () => {
-  const random = new Random(21)
-  const names = readdirSync(BIN).filter(name => statSync(join(BIN, name), { throwIfNoEntry: false })?.isFile())
-  const programs = new Set<string>()
-  for (let tries = 0; tries < 20_000 && programs.size < 200; tries++) {
-    const path = realpathSync(join(BIN, random.pick(names)))
-    if (programs.has(path) || statSync(path).size > 1 << 20) continue
-    const bytes = readFileSync(path)
-    if (!isElf(bytes)) continue
-    const facts = parseElf(bufferSource(bytes), path)
-    if (facts.machine === 62 && stubRefusal(bufferSource(bytes), facts) === null) programs.add(path)
-  }
-  expect(programs.size).toBe(200)
+  const programs = programsOfMachine(200, 21)
   let i = 0
   const without: string[] = []
   await eachOf(programs, async path => {

@@ -1,15 +1,14 @@
 /** Which files cannot get the stub, and why; and that all others of this machine can. */
-import { copyFileSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { PT } from '../src/elf/constants.ts'
-import { isElf, parseElf } from '../src/elf/parse.ts'
+import { parseElf } from '../src/elf/parse.ts'
 import { readStub } from '../src/elf/stub.ts'
-import { stubRefusal } from '../src/entry/inject.ts'
 import { bufferSource } from '../src/io/bytes.ts'
 import { temporary } from './support/bundle.ts'
-import { eachOf, output, Random } from './support/elf-tools.ts'
-import { inject, layOut, ROOT, refusal, say, sayInEmptyRoot } from './support/stub-lab.ts'
+import { eachOf, output } from './support/elf-tools.ts'
+import { BIN, inject, layOut, programsOfMachine, ROOT, refusal, say, sayInEmptyRoot } from './support/stub-lab.ts'
 
 const directory = temporary()
 const at = (name: string): string => join(directory, name)
@@ -152,20 +151,8 @@ test('what is no stub is not read as one', () => {
 
 // ---- The programs of this machine ------------------------------------------------------------------------------
 
-const BIN = '/usr/bin'
-
 test('200 programs of this machine get the stub, and readelf has no more to say about them than before', async () => {
-  const random = new Random(20)
-  const names = readdirSync(BIN).filter(name => statSync(join(BIN, name), { throwIfNoEntry: false })?.isFile())
-  const programs = new Set<string>()
-  for (let tries = 0; tries < 20_000 && programs.size < 200; tries++) {
-    const path = realpathSync(join(BIN, random.pick(names)))
-    if (programs.has(path) || statSync(path).size > 1 << 20) continue
-    const bytes = readFileSync(path)
-    if (isElf(bytes) && stubRefusal(bufferSource(bytes), parseElf(bufferSource(bytes), path)) === null)
-      programs.add(path)
-  }
-  expect(programs.size).toBe(200)
+  const programs = programsOfMachine(200, 20)
   let i = 0
   await eachOf(programs, async path => {
     const copy = at(`sample-${i++}`)

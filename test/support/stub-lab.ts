@@ -1,17 +1,28 @@
 /** Little bundles around programs that a test compiles: bin/<program>, lib/<loader>, lib/<libraries>. */
 import { execFile } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { expect } from 'vitest'
 import { checkEntered, checkInjected } from '../../src/apply/fidelity.ts'
+import { EM } from '../../src/elf/constants.ts'
 import type { LoaderPlace } from '../../src/elf/facts.ts'
-import { parseElf, symbolNames } from '../../src/elf/parse.ts'
+import { isElf, parseElf, symbolNames } from '../../src/elf/parse.ts'
 import { SECTION_TABLE } from '../../src/elf/sections.ts'
 import { writeHalf, writeWord } from '../../src/elf/words.ts'
 import { blobOf, entryCpu } from '../../src/entry/cpus.ts'
 import { injectStub, type StubRefusal, stubRefusal } from '../../src/entry/inject.ts'
 import { bootstrapWrites, enter, sidecarOf } from '../../src/entry/sidecar.ts'
 import { bufferSource } from '../../src/io/bytes.ts'
+import { Random } from './elf-tools.ts'
 
 export const SUPPORT = resolve(import.meta.dirname)
 
@@ -55,6 +66,25 @@ export function enterBySidecar(files: readonly string[], loader: LoaderPlace, rp
     writeFileSync(file, after)
   }
   return made.bytes
+}
+
+export const BIN = '/usr/bin'
+
+/** So many programs of this machine that can take the stub, of at most 1 MiB, chosen by a seed. */
+export function programsOfMachine(count: number, seed: number): ReadonlySet<string> {
+  const random = new Random(seed)
+  const names = readdirSync(BIN).filter(name => statSync(join(BIN, name), { throwIfNoEntry: false })?.isFile())
+  const programs = new Set<string>()
+  for (let tries = 0; tries < 100 * count && programs.size < count; tries++) {
+    const path = realpathSync(join(BIN, random.pick(names)))
+    if (programs.has(path) || statSync(path).size > 1 << 20) continue
+    const bytes = readFileSync(path)
+    if (!isElf(bytes)) continue
+    const facts = parseElf(bufferSource(bytes), path)
+    if (facts.machine === EM.x8664 && stubRefusal(bufferSource(bytes), facts) === null) programs.add(path)
+  }
+  expect(programs.size).toBe(count)
+  return programs
 }
 
 /** A bundle's directories with a loader and libraries in them. Returns where the loader lies. */
