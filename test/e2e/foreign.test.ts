@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { bundle, command, fixtureEnv, grep, run, temporary } from '../support/bundle.ts'
+import { bundle, command, fixtureEnv, grep, mustBundle, run, temporary } from '../support/bundle.ts'
 import { CPUS, emulated, greeterClosure, launched, NO_DATA, PLACE } from '../support/store-lab.ts'
 
 const args = ['one', 'two words', '']
@@ -86,6 +86,22 @@ describe.each(CPUS)('$arch', cpu => {
       const { code, stderr } = bundle([store.program, '--launcher', 'stub', '-f', 'dir', '-o', place('stub')])
       expect(code).toBe(1)
       expect(stderr).toContain(`there is no stub for ${cpu.arch}`)
+    })
+
+  // This machine's kernel runs programs for i686.
+  if (cpu.arch === 'i686')
+    test('as one file', () => {
+      mustBundle([store.program, '-f', 'exe', '-o', place('one')])
+      const env = { LANG: 'C', HOME: directory }
+      const said = run(place('one'), args, { env })
+      expect(said).toEqual({ ...original, stdout: original.stdout.replace('named greeter', `named ${cpu.arch}-one`) })
+    })
+  if (cpu.arch === 'armv7l')
+    test('as one file, unpacked', () => {
+      mustBundle([store.program, '-f', 'exe', '-o', place('one')])
+      const env = { STOREFREE_EXTRACT: place('unpacked') }
+      expect(run(cpu.emulator, [place('one')], { env })).toMatchObject({ code: 0, stderr: '' })
+      expect(emulated(cpu, place('unpacked'), 'bin/greeter', args)).toEqual(original)
     })
 
   test('verified, without a store path, and named after its CPU', () => {
