@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { apply } from './apply/apply.ts'
 import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manifest.ts'
-import { type Rehearsed, rehearse } from './apply/rehearsal.ts'
+import { rehearse } from './apply/rehearsal.ts'
 import { BundleError } from './errors.ts'
 import { fromGraph } from './explain/from-graph.ts'
 import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
@@ -278,16 +278,19 @@ async function explainPlanned(
   options: BundleOptions,
 ): Promise<{ explained: Explained; graph: DependencyGraph; made: BundlePlan }> {
   let prepared = await prepare(targets, options, options.progress ?? silent)
-  let rehearsed: Rehearsed | null = null
+  let files: ReturnType<typeof planFiles>
   for (;;) {
     const { made, graph, how } = prepared
     const spared = new Spared(graph)
-    rehearsed = await rehearse(made, graph, how, (file, error) => spared.add(file, error))
-    if (rehearsed !== null) break
+    const rehearsed = await rehearse(made, graph, how, (file, error) => {
+      // Why a file that `bundle` refuses is in there is what one asks next.
+      if (spared.isSpare(file)) spared.add(file, error)
+    })
+    files = rehearsed?.files ?? planFiles(made)
+    if (spared.unmade.size === 0) break
     prepared = await prepared.without(spared.unmade)
   }
   const { graph, made, title, closure } = prepared
-  const { files } = rehearsed
   const known = await closure
   const subject = { kind: 'target' as const, ...title, digest: null }
   return { explained: fromGraph(subject, graph, made, files, known?.paths ?? null, partsIn), graph, made }

@@ -62,9 +62,13 @@ export class Spared {
     this.#indispensable = indispensable(graph)
   }
 
+  isSpare(path: SourcePath): boolean {
+    return !this.#indispensable.has(path)
+  }
+
   /** @throws the error itself when the bundle is nothing without the file */
   add(path: SourcePath, error: BundleError): void {
-    if (this.#indispensable.has(path)) throw error
+    if (!this.isSpare(path)) throw error
     const hint = error.hint === undefined || error.hint === LEAVE_OUT ? null : error.hint
     this.unmade.set(path, { reason: error.reason, hint, users: usersOf(this.#graph, path) })
   }

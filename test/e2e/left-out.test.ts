@@ -108,6 +108,9 @@ test('what a wrapper starts is not left out: an error says so, and nothing is wr
     /app.jar: a store path in it cannot be overwritten: it is signed.*\n {2}try: leave the file out/,
   )
   expect([code, at('.')]).toEqual([2, false])
+  // Which is when one asks why it is in there.
+  const why = bundle(['why', join(app, 'bin/app'), 'app.jar'])
+  expect([why.code, why.stdout]).toEqual([0, expect.stringMatching(/^app.jar is in: /)])
 })
 
 test('a helper in libexec/ with a payload where no stub is wanted; the program itself is an error', () => {
