@@ -96,7 +96,7 @@ function openjdk(): string {
       dereference: true,
       // The sources are another package of Debian's, and what libraries of a screen's need is not there either.
       filter: path =>
-        !/\/(?:src\.zip|lib(?:splashscreen|awt_xawt|fontmanager|j2pcsc|javajpeg|jsound|lcms|atk-wrapper)\.so)$/.test(
+        !/\/(?:src\.zip|lib(?:splashscreen|jawt|awt_xawt|fontmanager|j2pcsc|javajpeg|jsound|lcms|atk-wrapper)\.so)$/.test(
           path,
         ),
     })

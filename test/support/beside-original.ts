@@ -1,5 +1,5 @@
 /** What programs of a store path print, beside what they print in its bundles, of both kinds, with the store hidden. */
-import { existsSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { bundle, type Run, run, temporary, withoutNix } from './bundle.ts'
 
@@ -36,6 +36,8 @@ const said = ({ code, stdout, stderr }: Run): string => `${stdout}${stderr}exit 
 /** Runs the jobs of a target in the store and in its bundles. A bundle that is not made is its jobs' answer. */
 export function besideOriginal(target: string, jobs: Jobs, options: readonly string[] = []): Beside {
   const scratch = temporary()
+  // Some programs of root's go on as somebody else (perldoc).
+  chmodSync(scratch, 0o755)
   const env = { PATH: '/usr/bin:/bin', HOME: scratch, LANG: 'C.UTF-8' }
   let directories = 0
   const all = (root: string, shell: typeof run): Printed => {

@@ -77,6 +77,9 @@ export function debianScripts(
     if (text.includes('\0')) continue
     let changed = text
     for (const [from, to] of Object.entries(trees)) changed = changed.replaceAll(from, join(root, to))
+    // What a script puts together from configure's directories.
+    if (Object.keys(trees).length > 0)
+      changed = changed.replaceAll(/\/usr\/(share|lib)(?=['"]|\/texinfo)/g, `${root}/$1`)
     changed = changed.replaceAll(/\/usr\/bin\/perl\b/g, perl)
     if (changed !== text) writeFileSync(path, changed, 'latin1')
   }
