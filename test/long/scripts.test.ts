@@ -19,15 +19,16 @@ const MAN = `printf '.TH X 1 2020-01-01\\n.SH NAME\\nx \\\\- y\\n.PP\\nhello \\\
 const TEXI = `printf '@settitle X\\n@node Top\\n@top X\\n@menu\\n* A::\\n@end menu\\n@node A\\n@chapter A\\nHello @code{x} @cindex foo\\n@printindex cp\\n@bye\\n' > x.texi`
 const COMPRESSED = (tool: string, end: string): string =>
   `printf 'a\\nb\\n' | ${tool} > a.${end}; printf 'a\\nc\\n' | ${tool} > b.${end}; printf 'a\\nb\\n' > a`
-/** Without dates, addresses and temporary names. */
+/** Without dates, times, addresses and temporary names. */
 const stable = (text = ''): string =>
   text
     .replaceAll(/\/tmp\/[\w.+-]+/g, '/tmp/X')
     .replaceAll(/(?:CreationDate|ModDate|CreationTime|Creator).*/g, '')
     .replaceAll(/\(0x[0-9a-f]+\)/g, '(0x)')
+    .replaceAll(/^Files=.* CPU\)$/gm, '')
     // Perl takes what its #! line says from the kernel and from the line, or once.
     .replaceAll(/(\S*\/\S+) \1(?= )/g, '$1')
-    .replaceAll(/gzexe\w+|gz2\d+/g, 'X')
+    .replaceAll(/gzexe\w+|\bgz\d+/g, 'X')
 
 const CAMPAIGNS: readonly Campaign[] = [
   {
