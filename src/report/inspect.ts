@@ -79,7 +79,7 @@ function titleOf({ node: { facts, size, text, members }, elf, language, wrapper,
   if (facts.format === 'script') return `${language ?? ''} script${wrapper ? ', a wrapper' : ''}, ${bytes}`.trim()
   if (container !== null)
     return `${container}, ${bytes}${members.length > 0 ? `; ${members.length} members name the store` : ''}`
-  return `${text ? `text${language === null ? '' : ` (${language})`}` : 'data'}, ${bytes}`
+  return `${text ? `text${language === null ? '' : ` (${language.replace('-', ' ')})`}` : 'data'}, ${bytes}`
 }
 
 const MACHO: Readonly<Record<number, string>> = {
