@@ -294,3 +294,15 @@ test("rbconfig.rb, Ruby's own, says where it lies now (pkgxdev/pantry#12068, one
   const after = run(['ruby', '-e', show, lab.place(root, place, code, edit)])
   expect(after.out + after.err).toBe(before.out.replaceAll(X, `${root}/pkg/x-1`) + before.err)
 })
+
+test.each<[Language, string]>([
+  ['js', `require('a'); ${'`${'.repeat(100_000)}${X}`],
+  ['ruby', `${'"#{'.repeat(100_000)}${X}`],
+  ['php', `<?php ${'"{$a['.repeat(100_000)}${X}`],
+  ['perl-module', `use strict;\n${'DATA '.repeat(100_000)}"${X}";\n`],
+  ['lua', `"${'\\\\'.repeat(100_000)}${X}`],
+])('%s without end is read in no time', (language, text) => {
+  const start = process.cpuUsage()
+  asExpressions(language, text, at('pkg/a/x'), sitesOf(text), null)
+  expect(process.cpuUsage(start).user).toBeLessThan(2_000_000)
+})

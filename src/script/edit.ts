@@ -138,6 +138,13 @@ export function indexAround(
   return -1
 }
 
+/** Whether a backslash before `at`, not before `from`, gives what stands there another meaning. */
+export function isEscaped(text: string, from: number, at: number): boolean {
+  let first = at
+  while (first > from && text[first - 1] === '\\') first--
+  return (at - first) % 2 === 1
+}
+
 /** A text of several lines as one. */
 export const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
 

@@ -12,7 +12,17 @@
  * name, and templates that a function is given in parts.
  */
 import type { BundlePath } from '../paths.ts'
-import { blankedSite, indexAround, NOWHERE, refuseAll, type Site, type TextEdit, textEdit, withAround } from './edit.ts'
+import {
+  blankedSite,
+  indexAround,
+  isEscaped,
+  NOWHERE,
+  refuseAll,
+  type Site,
+  type TextEdit,
+  textEdit,
+  withAround,
+} from './edit.ts'
 import { type JsToken, jsTokens } from './js-tokens.ts'
 
 /** @param place where the text will lie */
@@ -30,7 +40,7 @@ export function editJs(text: string, place: BundlePath, sites: readonly Site[]):
     const index = indexAround(tokens, site)
     const token = tokens[index]
     if (token?.type !== 'string' && token?.type !== 'template') return { refused: 'unparsable' }
-    if (/(?<!\\)(?:\\\\)*\\$/.test(text.slice(token.pos + 1, offset))) return { refused: 'escape' }
+    if (isEscaped(text, token.pos + 1, offset)) return { refused: 'escape' }
     const done = (put: string) => ({ splice: { offset, length, text: put }, outcome: 'templated' as const })
     if (token.type === 'template') {
       const isCode = token.tagged !== false || token.fields.some(f => f.pos <= offset && offset < f.end)

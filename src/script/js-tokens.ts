@@ -25,15 +25,20 @@ const WORD = /(?:[$\w\x80-\xff]|\\u\{?[\da-f]+\}?)+/iy
 const STRING = { "'": /'(?:[^'\\\r\n]|\\(?:\r\n|[\s\S]))*'/y, '"': /"(?:[^"\\\r\n]|\\(?:\r\n|[\s\S]))*"/y }
 const REGEX = /\/(?:[^/\\[\r\n]|\\[^\r\n]|\[(?:[^\]\\\r\n]|\\[^\r\n])*\])+\/[a-z]*/iy
 
+/** Nobody writes more fields in fields. */
+const DEPTH = 50
+
 /** The tokens of a text; null when it is not understood. */
 export function jsTokens(text: string): JsToken[] | null {
   const tokens: JsToken[] = []
   const start = /^(?:\xef\xbb\xbf)?(?:#![^\n\r]*)?/.exec(text)?.[0].length ?? 0
-  return scan(text, start, tokens, false) === text.length ? tokens : null
+  return scan(text, start, tokens, 0) === text.length ? tokens : null
 }
 
-/** @param inField ends at the brace that closes a field @returns where it ended; -1: not understood */
-function scan(text: string, start: number, tokens: JsToken[], inField: boolean): number {
+/** @param depth in how many fields it is; the brace that closes one ends it @returns where it ended; -1: not understood */
+function scan(text: string, start: number, tokens: JsToken[], depth: number): number {
+  if (depth > DEPTH) return -1
+  const inField = depth > 0
   /** The brackets that are open; whether what stands before one of them makes its end the head of a statement. */
   const open: { readonly bracket: string; readonly isHead: boolean }[] = []
   /** The last token that is no comment. */
@@ -90,7 +95,7 @@ function scan(text: string, start: number, tokens: JsToken[], inField: boolean):
       const fields: { pos: number; end: number }[] = []
       const tagged = isOperand()
       const inner: JsToken[] = []
-      const end = template(text, at + 1, fields, inner)
+      const end = template(text, at + 1, fields, inner, depth)
       if (end < 0) return -1
       push('template', at, end, { fields, tagged })
       tokens.push(...inner)
@@ -124,12 +129,18 @@ function scan(text: string, start: number, tokens: JsToken[], inField: boolean):
 }
 
 /** Reads a template. @returns behind its end; -1: not understood */
-function template(text: string, start: number, fields: { pos: number; end: number }[], tokens: JsToken[]): number {
+function template(
+  text: string,
+  start: number,
+  fields: { pos: number; end: number }[],
+  tokens: JsToken[],
+  depth: number,
+): number {
   for (let at = start; at < text.length; at++) {
     if (text[at] === '\\') at++
     else if (text[at] === '`') return at + 1
     else if (text[at] === '$' && text[at + 1] === '{') {
-      const end = scan(text, at + 2, tokens, true)
+      const end = scan(text, at + 2, tokens, depth + 1)
       if (end < 0) return -1
       fields.push({ pos: at, end: end + 1 })
       at = end

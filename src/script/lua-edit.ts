@@ -14,6 +14,7 @@ import type { BundlePath } from '../paths.ts'
 import {
   blankedSite,
   indexAround,
+  isEscaped,
   NOWHERE,
   oneLine,
   refuseAll,
@@ -49,8 +50,11 @@ export function editLua(text: string, place: BundlePath, sites: readonly Site[])
     const close = text.slice(token.end - token.closes, token.end)
     const before = text.slice(token.pos + token.opens, offset)
     // What would not end where it has to: an escape, or `]` and then `]]`.
+    const start = token.pos + token.opens
     const isLoose =
-      close.length > 1 ? before.endsWith(close.slice(0, -1)) : /(?<!\\)(?:\\\\)*\\(?:z[ \t]*)?$/.test(before)
+      close.length > 1
+        ? before.endsWith(close.slice(0, -1))
+        : isEscaped(text, start, offset) || isSkipped(text, start, offset)
     if (isLoose) return { refused: 'escape' }
     split.add(token)
     const put = `${close}.._storefree_root..${open}/${to}`
@@ -58,6 +62,13 @@ export function editLua(text: string, place: BundlePath, sites: readonly Site[])
   })
   if (split.size === 0) return edit
   return withInserted(withAround(edit, split), firstLine(text), setRoot(place))
+}
+
+/** Whether `\z` and blanks stand before `at`. */
+function isSkipped(text: string, from: number, at: number): boolean {
+  let end = at
+  while (end > from && /[ \t]/.test(text[end - 1] ?? '')) end--
+  return text[end - 1] === 'z' && isEscaped(text, from, end - 1)
 }
 
 /** Behind a first line that Lua skips, and a byte order mark. */

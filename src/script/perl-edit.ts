@@ -190,13 +190,15 @@ const END = '_STOREFREE_END_'
  */
 export function editPerlModule(text: string, place: BundlePath, sites: readonly Site[]): TextEdit {
   const seesMore =
-    /^__DATA__\b|\bDATA\b[\s\S]*^__END__\b|^[ \t]*use[ \t]+(?:Switch|Filter|Inline|Acme)\b|\b(?:unless|if|or|and|\|\||&&)[ \t(]*!?[ \t]*(?:defined[ \t(]+)?caller\b(?![ \t]*\()/m
+    /^__DATA__\b|^[ \t]*use[ \t]+(?:Switch|Filter|Inline|Acme)\b|\b(?:unless|if|or|and|\|\||&&)[ \t(]*!?[ \t]*(?:defined[ \t(]+)?caller\b(?![ \t]*\()/m
+  const readsEnd = /^__END__\b/m.test(text) && /\bDATA\b/.test(text)
   // Prolog's files are called so as well.
   const isPerl = /^[ \t]*(?:package[ \t]+\w|use[ \t]+[\w:]+|sub[ \t]+\w|(?:my|our|local)[ \t]*[$@%(])/m.test(text)
   if (
     !isPerl ||
     /^:-/m.test(text) ||
     text.startsWith('#!') ||
+    readsEnd ||
     seesMore.test(text) ||
     text.includes(END) ||
     text.includes('\0')

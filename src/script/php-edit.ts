@@ -13,7 +13,16 @@
  * are paths in heredocs, in backticks, in the braces of a string, and outside of `<?php`.
  */
 import type { BundlePath } from '../paths.ts'
-import { blankedSite, indexAround, refuseAll, type Site, type TextEdit, textEdit, withAround } from './edit.ts'
+import {
+  blankedSite,
+  indexAround,
+  isEscaped,
+  refuseAll,
+  type Site,
+  type TextEdit,
+  textEdit,
+  withAround,
+} from './edit.ts'
 
 interface Token {
   readonly type: 'comment' | 'string' | 'other'
@@ -38,7 +47,7 @@ export function editPhp(text: string, place: BundlePath, sites: readonly Site[])
     if (token.fields.some(f => f.pos <= offset && offset < f.end)) return { refused: 'interpolation' }
     const quote = text[token.pos] ?? ''
     // A backslash before a slash is one; before the quote it would be none.
-    if (/(?<!\\)(?:\\\\)*\\$/.test(text.slice(token.pos + 1, offset))) return { refused: 'escape' }
+    if (isEscaped(text, token.pos + 1, offset)) return { refused: 'escape' }
     split.add(token)
     return {
       splice: { offset, length, text: `${quote}.__DIR__.${quote}${up}/${to}` },
@@ -60,14 +69,19 @@ function inHtml(text: string, start: number, tokens: Token[]): number {
   }
 }
 
+/** Nobody writes more fields in fields. */
+const NESTING = 50
+
 /** Where PHP begins a string or comment, or ends. */
 const NEXT = /\?>|#(?!\[)|\/\/|\/\*|<<<[ \t]*(?:"\w+"|'\w+'|\w+)\r?\n|["'`]|[{}]|\b__halt_compiler\b/gi
 
 /**
- * Reads PHP. @param inField it is a field of a string, which a brace ends
+ * Reads PHP. @param nesting in how many fields of strings it is; a brace ends one
  * @returns behind what ends it; -1: it is not understood
  */
-function inPhp(text: string, start: number, tokens: Token[], inField = false): number {
+function inPhp(text: string, start: number, tokens: Token[], nesting = 0): number {
+  if (nesting > NESTING) return -1
+  const inField = nesting > 0
   const next = new RegExp(NEXT)
   next.lastIndex = start
   let depth = 0
@@ -106,7 +120,7 @@ function inPhp(text: string, start: number, tokens: Token[], inField = false): n
       push('other', close.lastIndex)
     } else {
       const fields: { pos: number; end: number }[] = []
-      const end = inQuotes(text, pos + 1, opens, fields, tokens)
+      const end = inQuotes(text, pos + 1, opens, fields, tokens, nesting)
       if (end < 0) return -1
       push(opens === '"' ? 'string' : 'other', end, fields)
     }
@@ -121,6 +135,7 @@ function inQuotes(
   quote: string,
   fields: { pos: number; end: number }[],
   tokens: Token[],
+  nesting: number,
 ): number {
   for (let at = start; at < text.length; at++) {
     const c = text[at]
@@ -129,7 +144,7 @@ function inQuotes(
     else if (/^(?:\{\$|\$\{)/.test(text.slice(at, at + 2))) {
       // Its strings are no values of their own that could be put together.
       const inner: Token[] = []
-      const end = inPhp(text, at + (c === '{' ? 1 : 2), inner, true)
+      const end = inPhp(text, at + (c === '{' ? 1 : 2), inner, nesting + 1)
       if (end < 0) return -1
       fields.push({ pos: at, end })
       tokens.push(...inner.map(token => ({ ...token, type: 'other' as const })))

@@ -9,7 +9,16 @@
  * nothing is put, and in `#{}`; and in a text that speaks of BasicObject, whose objects do not know `__dir__`.
  */
 import type { BundlePath } from '../paths.ts'
-import { blankedSite, indexAround, refuseAll, type Site, type Splice, type TextEdit, textEdit } from './edit.ts'
+import {
+  blankedSite,
+  indexAround,
+  isEscaped,
+  refuseAll,
+  type Site,
+  type Splice,
+  type TextEdit,
+  textEdit,
+} from './edit.ts'
 import { type RubyToken, rubyTokens } from './ruby-tokens.ts'
 
 /** @param place where the text will lie */
@@ -25,7 +34,7 @@ export function editRuby(text: string, place: BundlePath, sites: readonly Site[]
     if (token === undefined) return { refused: 'unparsable' }
     if (token.type === 'literal' || token.fields.some(f => f.pos <= offset && offset < f.end))
       return { refused: 'interpolation' }
-    if (/(?<!\\)(?:\\\\)*\\$/.test(text.slice(token.pos + 1, offset))) return { refused: 'escape' }
+    if (isEscaped(text, token.pos + 1, offset)) return { refused: 'escape' }
     if (token.type === 'single') single.add(token)
     return { splice: { offset, length, text: `${root}/${to}` }, outcome: 'templated' }
   })

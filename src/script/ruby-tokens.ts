@@ -20,15 +20,20 @@ const BEFORE_EXPRESSION = new Set(
 )
 const CLOSES: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}', '<': '>' }
 
+/** Nobody writes more fields in fields. */
+const NESTING = 50
+
 /** The strings and comments of a text; null when it is not understood. */
 export function rubyTokens(text: string): RubyToken[] | null {
   const tokens: RubyToken[] = []
   const start = text.startsWith('\xef\xbb\xbf') ? 3 : 0
-  return text.startsWith('=begin', start) || scan(text, start, tokens, false) < 0 ? null : tokens
+  return text.startsWith('=begin', start) || scan(text, start, tokens, 0) < 0 ? null : tokens
 }
 
-/** @param inField ends at the brace that closes it @returns where it ended; -1: not understood */
-function scan(text: string, start: number, tokens: RubyToken[], inField: boolean): number {
+/** @param nesting in how many `#{}` it is; the brace that closes one ends it @returns where it ended; -1: not understood */
+function scan(text: string, start: number, tokens: RubyToken[], nesting: number): number {
+  if (nesting > NESTING) return -1
+  const inField = nesting > 0
   /** Here-documents whose text begins at the next line. */
   let waiting: { label: string; indented: boolean; raw: boolean }[] = []
   let depth = 0
@@ -50,7 +55,7 @@ function scan(text: string, start: number, tokens: RubyToken[], inField: boolean
         const end = close.exec(text)
         if (!end) return -1
         const fields: { pos: number; end: number }[] = []
-        if (!raw && !quoted(text, at, end.index, fields)) return -1
+        if (!raw && !quoted(text, at, end.index, fields, nesting)) return -1
         tokens.push({ type: raw ? 'literal' : 'here', pos: at, end: end.index, fields })
         at = close.lastIndex
       }
@@ -71,7 +76,7 @@ function scan(text: string, start: number, tokens: RubyToken[], inField: boolean
       // A method's name: def `(x).
       if (c === '`' && operand === null) return -1
       const fields: { pos: number; end: number }[] = []
-      const end = until(text, at + 1, c, null, c === "'" ? null : fields)
+      const end = until(text, at + 1, c, null, c === "'" ? null : fields, nesting)
       if (end < 0) return -1
       tokens.push({ type: c === "'" ? 'single' : c === '"' ? 'double' : 'literal', pos: at, end, fields })
       at = end
@@ -130,7 +135,7 @@ function scan(text: string, start: number, tokens: RubyToken[], inField: boolean
       if (open === null) return -1
       const from = c === '/' ? at + 1 : at + match(/%[qQwWiIxrs]?[^\w\s]/y)![0].length
       const isRaw = /^%[qwis]/.test(text.slice(at, at + 2))
-      const end = until(text, from, CLOSES[open] ?? open, CLOSES[open] ? open : null, isRaw ? null : [])
+      const end = until(text, from, CLOSES[open] ?? open, CLOSES[open] ? open : null, isRaw ? null : [], nesting)
       if (end < 0) return -1
       tokens.push({ type: 'literal', pos: at, end, fields: [] })
       at = end
@@ -183,11 +188,17 @@ function scan(text: string, start: number, tokens: RubyToken[], inField: boolean
 }
 
 /** Whether all fields of a part of a text are understood. */
-function quoted(text: string, start: number, end: number, fields: { pos: number; end: number }[]): boolean {
+function quoted(
+  text: string,
+  start: number,
+  end: number,
+  fields: { pos: number; end: number }[],
+  nesting: number,
+): boolean {
   for (let at = start; at < end; at++) {
     if (text[at] === '\\') at++
     else if (text[at] === '#' && text[at + 1] === '{') {
-      const close = scan(text, at + 2, [], true)
+      const close = scan(text, at + 2, [], nesting + 1)
       if (close < 0 || close >= end) return false
       fields.push({ pos: at, end: close + 1 })
       at = close
@@ -203,6 +214,7 @@ function until(
   close: string,
   open: string | null,
   fields: { pos: number; end: number }[] | null,
+  nesting: number,
 ): number {
   let depth = 0
   for (let at = start; at < text.length; at++) {
@@ -211,7 +223,7 @@ function until(
     else if (c === close && depth-- === 0) return at + 1
     else if (c === open) depth++
     else if (c === '#' && text[at + 1] === '{' && fields !== null) {
-      const end = scan(text, at + 2, [], true)
+      const end = scan(text, at + 2, [], nesting + 1)
       if (end < 0) return -1
       fields.push({ pos: at, end: end + 1 })
       at = end
