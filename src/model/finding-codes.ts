@@ -49,6 +49,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
   'signature-wrong': true,
   'special-file': true,
   'static-refused': true,
+  'store-directory': true,
   'store-hash': true,
   'store-reference': true,
   'strip-nothing': true,

@@ -148,6 +148,7 @@ export type Finding = FindingBase &
         readonly name: string
         readonly count: number
       }
+    | { readonly code: 'store-directory'; readonly files: readonly string[]; readonly count: number }
     | { readonly code: 'no-debug-hook' }
     | { readonly code: 'argv0-unsupported'; readonly loader: string }
     | { readonly code: 'same-soname'; readonly soname: string; readonly at: string }

@@ -1,6 +1,6 @@
 /**
  * What a program may look for and nobody is told of otherwise: paths into packages that are there, which lead to nothing
- * that the bundle has, and texts that change because a store hash stands in them alone. Pure.
+ * that the bundle has, texts that change because a store hash stands in them alone, and the store's own directory. Pure.
  */
 import { PT } from '../elf/constants.ts'
 import type { Finding } from '../model/findings.ts'
@@ -8,9 +8,10 @@ import type { DependencyGraph, FileNode } from '../model/graph.ts'
 import type { Account } from '../model/plan.ts'
 import { storePathOf } from '../nix/store-path.ts'
 import { directoryOf, type SourcePath } from '../paths.ts'
+import { languageOf } from '../script/language.ts'
 import { pycSource } from '../script/pyc.ts'
 
-/** One finding for all paths that lead nowhere, one for all hashes that stand alone in a text. */
+/** One finding for all paths that lead nowhere, for all hashes that stand alone in a text, for the store's directory. */
 export function nowhere(graph: DependencyGraph, accounts: readonly Account[]): Finding[] {
   const trees = new Set<string>(graph.packages.filter(p => p.tree).map(p => p.root))
   const directories = new Set([...graph.files.keys(), ...graph.links.keys()].map(directoryOf))
@@ -22,7 +23,8 @@ export function nowhere(graph: DependencyGraph, accounts: readonly Account[]): F
     return root !== null && !trees.has(root) && isLookedAt(graph, account)
   })
   const bare = accounts.filter(account => namesPackage(graph, account))
-  return [...pathsFinding(lost), ...hashFinding(graph, bare)]
+  const store = accounts.filter(account => namesStore(graph, account))
+  return [...pathsFinding(lost), ...hashFinding(graph, bare), ...storeFinding(store)]
 }
 
 function pathsFinding(lost: readonly Account[]): Finding[] {
@@ -56,6 +58,13 @@ function hashFinding(graph: DependencyGraph, bare: readonly Account[]): Finding[
       count: bare.length,
     },
   ]
+}
+
+function storeFinding(accounts: readonly Account[]): Finding[] {
+  const [first] = accounts
+  if (!first) return []
+  const files = unique(accounts.map(a => a.file))
+  return [{ code: 'store-directory', severity: 'warning', file: first.file, files, count: accounts.length }]
 }
 
 /**
@@ -92,6 +101,21 @@ const namesPackage = (graph: DependencyGraph, account: Account): boolean =>
   account.inside === null &&
   account.outcome === 'blanked' &&
   /^-[A-Za-z0-9]/.test(behind(graph, account))
+
+/** Whether a program compares paths with the store's directory, or puts paths in it together: Nix's own tools do. */
+function namesStore(graph: DependencyGraph, account: Account): boolean {
+  const { file, reference, inside, outcome } = account
+  if (reference.hash !== null || inside !== null || outcome !== 'blanked') return false
+  // What goes on like a name is an example, or a reference that nuke-refs has taken away.
+  if (!/^\/nix\/store\/?(?![\w/-])/.test(reference.text)) return false
+  const facts = graph.files.get(file)?.facts
+  if (facts === undefined || !isLookedAt(graph, account)) return false
+  if (facts.format === 'elf' || facts.format === 'macho') return true
+  if (languageOf(file, facts) === null) return false
+  const text = graph.texts.get(file) ?? ''
+  const line = text.slice(text.lastIndexOf('\n', reference.offset) + 1, reference.offset)
+  return !/^\s*(?:#|\/\/|--|\*|\/\*)/.test(line)
+}
 
 /** What a text goes on with behind a hash. */
 function behind(graph: DependencyGraph, { file, reference: { offset, text } }: Account): string {

@@ -54,6 +54,8 @@ export function describe(finding: Finding): string {
       return `names ${counted(finding.paths.length, 'path')} into ${counted(finding.packages.length, 'package')} that ${finding.paths.length === 1 ? 'leads' : 'lead'} to nothing in the bundle: ${some(finding.packages)} (${some(finding.paths.map(shortened))})${alsoIn(finding.files)}: bring what it needs with --include`
     case 'hash-blanked':
       return `names the store path of ${t(finding.name)} without its directory (offset ${finding.offset}${finding.count > 1 ? `, the first of ${finding.count}` : ''})${alsoIn(finding.files)}: its hash is overwritten, and what puts it behind /nix/store finds nothing`
+    case 'store-directory':
+      return `asks whether paths are in the store, or puts some together (${counted(finding.count, 'place')} name${finding.count === 1 ? 's' : ''} its directory and no path in it)${alsoIn(finding.files)}: it takes /var/empty for the store, and finds nothing of the one of a machine that has one`
     case 'no-debug-hook':
       return 'the stub cannot hook into this loader: paths in libraries relocate after their constructors have run, and those in plugins do not'
     case 'include-nothing':

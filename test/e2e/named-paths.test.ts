@@ -314,3 +314,38 @@ describe('a path into a package that is there, which leads nowhere, is told', ()
     )
   })
 })
+
+describe("the store's own directory, which becomes another", () => {
+  const said = (files: Readonly<Record<string, string>>, paths: readonly string[] = []): string => {
+    const root = asker('asker-1.0', paths)
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(join(root, name, '..'), { recursive: true })
+      writeFileSync(join(root, name), text, { mode: 0o755 })
+    }
+    return mustBundle([root, '-o', join(temporary(), 'b')]).stderr
+  }
+
+  test('is told of where a program, a script or a module may compare with it', () => {
+    expect(
+      said(
+        {
+          'bin/case': '#!/bin/sh\ncase $1 in /nix/store/*) echo in;; esac\n',
+          'share/ask/m.py': 'if path.startswith("/nix/store/"):\n    pass\n',
+        },
+        ['/nix/store'],
+      ),
+    ).toMatch(
+      /^warning: .*bin\/ask: asks whether paths are in the store, .*\(3 places name its directory and no path in it\), also in .*: it takes \/var\/empty for the store/m,
+    )
+  })
+
+  test('and not in comments, examples, other texts, and references that were taken away', () => {
+    const text = '# /nix/store/*\nexit # no more\n'
+    expect(
+      said({ 'bin/odd': `#!/bin/sh\n${text}`, 'share/ask/a.py': text, 'share/ask/notes.txt': 'all of /nix/store\n' }, [
+        `/nix/store/${'e'.repeat(32)}-gone-1.0/x`,
+        '/nix/store/some-name',
+      ]),
+    ).toBe('')
+  })
+})
