@@ -32,8 +32,9 @@ bundle_lib() {
   nuke "$copied"
 }
 
-for program in "$package"/bin/*; do
-  program=$(realpath "$program") name=$(basename "$program")
+# Links are passed over.
+find "$package/bin" -type f -executable | while read -r program; do
+  name=$(basename "$program")
   interpreter=$(patchelf --print-interpreter "$program" 2>/dev/null || true)
   if [ -z "$interpreter" ]; then
     cp -f "$program" "$out/bin/$name"
