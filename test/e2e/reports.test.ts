@@ -20,6 +20,8 @@ const JOBS: Readonly<Record<string, string>> = {
   'nixpkgs#15631: a script that acts by its name, wrapped': '"$T"/bin/bluetooth on; "$T"/bin/wifi on',
   'nixpkgs#15631: and by links, beside it and elsewhere':
     '"$T"/libexec/wwan on; "$T"/bin/plain-wifi on; cd "$T"/bin && ./plain-wifi on',
+  'nixpkgs#10290 (LilyPond): data by argv[0], which a wrapper hands on; from a profile without them, the compiled place':
+    '"$T"/bin/lilypond; mkdir -p profile/bin; ln -s "$T"/bin/lilypond profile/bin; profile/bin/lilypond; cd profile/bin; ./lilypond',
   'nixpkgs#91419, nixpkgs#281094: perl and forty directories in a #! line': '"$T"/bin/pt-direct',
   'nixpkgs#80152: the same through env -S': '"$T"/bin/latexml',
   'nixpkgs#72832: a directory beside a program is a link into another package': '"$T"/bin/java',
@@ -56,6 +58,20 @@ const FROZEN = `
         return printf("%.*s", (int)length, bytes + i - length) < 0;
       }
     return puts("Could not load PyInstaller's embedded PKG archive from the executable"), 1;
+  }`
+
+/** As LilyPond's main: its data beside argv[0], links not followed, else where it was configured for. */
+const RELOCATING = `
+  #include <limits.h>
+  #include <stdio.h>
+  #include <string.h>
+  int main(int argc, char **argv) {
+    char path[PATH_MAX], line[80];
+    char *slash = strrchr(argv[0], '/');
+    snprintf(path, sizeof path, "%.*s/../share/lilypond/2.18.2/scm/lily.scm", slash ? (int)(slash - argv[0]) : 0, argv[0]);
+    FILE *file = fopen(path, "r");
+    if (!file) puts("not relocating"), file = fopen(PREFIX "/share/lilypond/2.18.2/scm/lily.scm", "r");
+    return puts(file && fgets(line, sizeof line, file) ? line : "none") < 0;
   }`
 
 const app = storePath('app-1')
@@ -142,6 +158,9 @@ function programs(): void {
     }`
   compile('gcc', beside('"../lib/rt.jar", "../lib/cmm/sRGB.pf"'), join(jdk, 'lib/openjdk/jre/bin/java'), bound)
   put('bin/java', wrap(join(jdk, 'lib/openjdk/jre/bin/java')))
+  const lily = storePath('lilypond-2', { 'share/lilypond/2.18.2/scm/lily.scm': 'lily.scm\n' })
+  compile('gcc', RELOCATING, join(lily, 'bin/lilypond'), [`-DPREFIX="${lily}"`, ...bound])
+  put('bin/lilypond', wrap(join(lily, 'bin/lilypond')))
   put('bin/carla', `#!${bash}\nif [ "$1" = again ]; then echo again; else exec "$0" again; fi\n`)
   const electron = storePath('electron-unwrapped-34', {
     'libexec/electron/resources.pak': 'pak\n',
