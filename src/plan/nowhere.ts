@@ -15,11 +15,13 @@ import { pycSource } from '../script/pyc.ts'
 export function nowhere(graph: DependencyGraph, accounts: readonly Account[]): Finding[] {
   const trees = new Set<string>(graph.packages.filter(p => p.tree).map(p => p.root))
   const directories = new Set([...graph.files.keys(), ...graph.links.keys()].map(directoryOf))
+  const isThere = (path: string): boolean =>
+    [graph.files, graph.links].some(known => [...known.keys()].some(at => at === path || at.startsWith(`${path}/`)))
   const lost = accounts.filter(account => {
     const { rule, target } = account.verdict
     // Libraries of a directory come by their names, and then they do.
     if (rule === 'libraries' && target !== null && directories.has(target)) return false
-    const root = rootOf(account)
+    const root = rootOf(account) ?? climbedFrom(account, isThere)
     return root !== null && !trees.has(root) && isLookedAt(graph, account)
   })
   const bare = accounts.filter(account => namesPackage(graph, account))
@@ -36,7 +38,7 @@ function pathsFinding(lost: readonly Account[]): Finding[] {
       severity: 'warning',
       file: first.file,
       files: unique(lost.map(a => a.file)),
-      packages: unique(lost.map(a => storePathOf(rootOf(a)!)?.name ?? rootOf(a)!)),
+      packages: unique(lost.map(a => nameOf(rootOf(a) ?? a.verdict.target!))),
       paths: unique(lost.map(a => a.reference.text.slice(0, PATH_SHOWN))),
     },
   ]
@@ -75,6 +77,16 @@ function rootOf({ verdict: { rule, target, missing } }: Account): SourcePath | n
   if (rule === 'absent') return missing?.doubtful ? missing.root : null
   if (rule === 'libraries') return target && (storePathOf(target)?.root as SourcePath)
   return rule === 'other-tree' ? target : null
+}
+
+/**
+ * The package of a path that goes up again from a directory of which nothing comes: `bin` of `bin/../share/x`, without
+ * which the kernel finds no share/x either.
+ */
+function climbedFrom({ reference: { text }, verdict: { target } }: Account, isThere: (path: string) => boolean) {
+  const up = text.indexOf('/../')
+  const root = target !== null && up > 0 ? storePathOf(target)?.root : undefined
+  return root === undefined || !text.startsWith(`${root}/`) || isThere(text.slice(0, up)) ? null : (root as SourcePath)
 }
 
 /** Whether a program may read the reference and go on from it: it is in memory, in a script, in a text, or packed. */
@@ -127,5 +139,7 @@ const NAME_MAX = 211
 
 /** Of a path behind which other strings may follow. In bytes. */
 const PATH_SHOWN = 255
+
+const nameOf = (path: SourcePath): string => storePathOf(path)?.name ?? path
 
 const unique = <T extends string>(texts: readonly T[]): T[] => [...new Set(texts)]

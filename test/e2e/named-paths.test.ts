@@ -285,6 +285,15 @@ describe('a path into a package that is there, which leads nowhere, is told', ()
     expect(existsSync(join(other, 'pkg/hdep-1.0/lib/mod_a.so'))).toBe(true)
   })
 
+  test('where it goes up from a directory of which nothing comes; but not where something does', () => {
+    const updown = `${hdep}/lib/../share/hdep/b`
+    expect(said([updown])).toContain('names 1 path into 1 package that leads to nothing in the bundle: hdep-1.0')
+    const root = asker('asker-1.0', [updown, `${hdep}/lib/mod_a.so`])
+    const out = join(temporary(), 'b')
+    expect(mustBundle([root, '-o', out, '-f', 'dir']).stderr).toBe('')
+    expect(withoutNix(join(out, 'bin/ask'), []).stdout).toBe('there\nthere\n')
+  })
+
   test('where it is packed in a file that a program may unpack', () => {
     const packed = gzipSync(`dir=${hdep}\n`)
     const root = asker('asker-1.0', [])
