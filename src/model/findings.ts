@@ -39,7 +39,12 @@ export type Finding = FindingBase &
         readonly detail: string
       }
     | { readonly code: 'interpreter-unreachable'; readonly interpreter: string }
-    | { readonly code: 'interpreter-host'; readonly interpreter: string }
+    | {
+        readonly code: 'interpreter-host'
+        readonly interpreter: string
+        /** All scripts that leave this one to the machine, the first of them in `file`. */
+        readonly files: readonly string[]
+      }
     | { readonly code: 'payload' }
     | {
         /** Files that cannot be made as the bundle needs them, and that it does without. */

@@ -110,7 +110,10 @@ class Planner {
       relocations: this.#relocations.plan(),
       templates: this.#templates.places(),
       hostPaths: this.#hostPaths,
-      findings: [...this.#findings, ...this.#accounts.findings(this.#kept), ...nowhere(this.#graph, this.#kept)],
+      findings: [
+        ...[...this.#findings, ...this.#texts.findings()],
+        ...[...this.#accounts.findings(this.#kept), ...nowhere(this.#graph, this.#kept)],
+      ],
     }
   }
 

@@ -46,6 +46,8 @@ export class Texts {
   /** Directories of scripts whose text lies apart -> where the texts lie. */
   readonly shadows = new Map<string, string>()
   readonly #scripts: Scripts
+  /** Scripts by what they leave to the machine. */
+  readonly #hostInterpreters = new Map<string, { severity: Severity; interpreter: string; files: SourcePath[] }>()
 
   constructor(
     graph: DependencyGraph,
@@ -158,7 +160,18 @@ export class Texts {
     if (storePathOf(found ?? program) !== null && (!isEnv || found?.startsWith('/'))) return
     const isCommon = interpreter.value === '/bin/sh' || !this.#scripts.isEntry(file)
     const name = isEnv ? `env ${argument ?? ''}`.trimEnd() : interpreter.value
-    this.#steps.finding({ code: 'interpreter-host', severity: isCommon ? 'note' : 'warning', file, interpreter: name })
+    const severity = isCommon ? 'note' : 'warning'
+    const key = `${severity} ${name}`
+    const files = this.#hostInterpreters.get(key)?.files ?? []
+    this.#hostInterpreters.set(key, { severity, interpreter: name, files: [...files, file] })
+  }
+
+  /** What the machine has to have: one finding for each interpreter. */
+  findings(): Finding[] {
+    return [...this.#hostInterpreters.values()].map(({ severity, interpreter, files }) => {
+      const sorted = [...files].sort()
+      return { code: 'interpreter-host', severity, file: sorted[0]!, interpreter, files: sorted }
+    })
   }
 
   #losesInterpreter(file: SourcePath, { interpreter }: ScriptFacts, severity: Severity): void {

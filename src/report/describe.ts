@@ -31,7 +31,7 @@ export function describe(finding: Finding): string {
     case 'interpreter-unreachable':
       return `its #! line names ${t(finding.interpreter)}, which a relocatable bundle cannot; run it through that interpreter, or bundle with --prefix`
     case 'interpreter-host':
-      return `its #! line leaves its interpreter to the machine where it runs (${t(finding.interpreter)})`
+      return `its #! line leaves its interpreter to the machine where it runs (${t(finding.interpreter)})${alsoIn(finding.files)}`
     case 'payload':
       return 'carries data behind its end or in a section of its own that it reads from its own file (a self-extractor, PyInstaller, Bun, .NET single file): behind a launcher it would not find it; bundle it with --prefix'
     case 'left-out':

@@ -91,6 +91,17 @@ describe('what a bundle cannot bring is said', () => {
     expect(said[0]).toContain(`(${interpreter})`)
   })
 
+  test('of many scripts: one line for each interpreter', () => {
+    const names = ['a', 'b', 'c', 'd', 'e']
+    const scripts = Object.fromEntries(names.map(name => [`bin/${name}`, '#!/usr/bin/perl\n']))
+    const target = storePath('many-1.0', { ...scripts, 'bin/f': '#!/usr/bin/env ruby\n' })
+    const { stderr } = bundle([target, '--force', '-f', 'dir', '-o', join(directory, 'one')])
+    expect(stderr.split('\n').filter(line => line.startsWith('warning: '))).toEqual([
+      expect.stringMatching(/bin\/a: .*\(\/usr\/bin\/perl\), also in many-1.0\/bin\/b, .*\/c, .*\/d and 1 more$/),
+      expect.stringMatching(/bin\/f: .*\(env ruby\)$/),
+    ])
+  })
+
   test('/bin/sh is everywhere: a note', () => {
     const { code, said } = lines('sh', '#!/bin/sh\n')
     expect(code).toBe(0)
