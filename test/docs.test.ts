@@ -37,7 +37,7 @@ test('every page stands in the index', () => {
   ).toEqual([])
 })
 
-// All that stands in blocks is run, or says why not: test/e2e/documented.test.ts.
+// All that stands in blocks is run, or says why not: test/full/documented.test.ts.
 test.each(pages.filter(page => page !== 'CONTRIBUTING.md'))('the blocks of %s say what they are', page => {
   expect(blocksOf(page).map(block => block.language)).not.toContain('')
 })
