@@ -7,7 +7,13 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { bufferSource } from '../src/io/bytes.ts'
 import { rewriteContainer, scanContainer } from '../src/references/containers.ts'
-import { headsIn, headsInProgram, type PackedHead, PackedHeads } from '../src/references/packed-heads.ts'
+import {
+  HeadsInProgram,
+  headsIn,
+  headsInProgram,
+  type PackedHead,
+  PackedHeads,
+} from '../src/references/packed-heads.ts'
 import { scanReferences } from '../src/references/scan.ts'
 
 const PATH = '/nix/store/0c8b4gz5vd6h1jr9xk2mnqfwl3yaips7-nginx-1.22.1/sbin/nginx'
@@ -57,6 +63,39 @@ describe('found', () => {
     const file = Buffer.concat([Buffer.alloc(100, 1), bytes, Buffer.alloc(50)])
     expect(headsInProgram(bufferSource(file), [[0, 100]])).toEqual([])
   })
+
+  test.each(PACKED.filter(([, kind]) => kind !== 'lzma' && kind !== 'squashfs'))(
+    '%s, in stretches of a program whose bytes pass by, as when they are read at random',
+    (_, kind, bytes) => {
+      const file = Buffer.concat([Buffer.alloc(300, 1), bytes, Buffer.alloc(50), bytes, Buffer.alloc(300)])
+      const second = 350 + bytes.length
+      for (const ranges of [
+        [[0, file.length]],
+        [
+          [0, 299],
+          [300, file.length],
+        ],
+        [
+          [10, 30],
+          [200, second],
+          [second, second + 60],
+          [second + 60, file.length],
+        ],
+        [
+          [301, second],
+          [second + 1, file.length],
+        ],
+        [[301, file.length + 100]],
+      ] as [number, number][][]) {
+        const known = headsInProgram(bufferSource(file), ranges)
+        for (const size of [1, 39, 40, 64, 301, 1000, file.length]) {
+          const heads = new HeadsInProgram(ranges)
+          for (let at = 0; at < file.length; at += size) heads.push(file.subarray(at, at + size))
+          expect(heads.end().filter(h => kind !== 'zstd' || h.offset === 300 || h.offset === second)).toEqual(known)
+        }
+      }
+    },
+  )
 
   test('nothing in magic numbers alone: whatever unpacks such files has them', () => {
     // Of gzip, what unpacks tells.

@@ -299,6 +299,36 @@ test('a piece may be filled again as soon as it was pushed', () => {
   expect(found.map(r => [r.offset, r.text])).toEqual([[50, `${PATH}${'.'.repeat(50)}`]])
 })
 
+test('large pieces are searched where they lie, and what two of them share is found once', () => {
+  const planted = ENCODINGS.flatMap(e => [
+    encode(PATH, e),
+    encode(HASH, e),
+    encode(`/nix/store/${'a'.repeat(5000)}`, e),
+  ])
+  for (const sizes of [[65_536], [70_001, 10, 200_000], [100, 65_536, 65_537], [400_000, 1]])
+    for (const shift of [0, 1, 47, 48, 49, 100, 3000, 16_383, 16_384, 16_432, 16_433]) {
+      const bytes = Buffer.alloc(1 << 20, '.')
+      const borders: number[] = []
+      for (let at = 0, i = 0; at < bytes.length; at += sizes[i++ % sizes.length]!) borders.push(at)
+      for (const [i, text] of planted.entries()) {
+        const border = borders[(i + 1) % borders.length]!
+        if (border >= shift) text.copy(bytes, border - shift)
+      }
+      const pieces = borders.map((at, i) => Buffer.from(bytes.subarray(at, borders[i + 1] ?? bytes.length)))
+      const all: Reference[] = []
+      const scanner = new ReferenceScanner(HASHES, r => all.push(r))
+      scanner.scan(bytes)
+      expect(scanReferences(pieces, HASHES)).toEqual(all.sort((a, b) => a.offset - b.offset))
+      expect(all.length).toBeGreaterThan(0)
+    }
+})
+
+test('a wide path with a pair of an escaped slash as its 64th is found once', () => {
+  const text = Buffer.concat([encode(`${PATH.slice(0, 63)}x`, 'utf16le'), Buffer.from('2f')])
+  for (let before = 0; before < 18; before += 2)
+    expect(offsets(scan(Buffer.concat([Buffer.alloc(before), text])))).toEqual([before])
+})
+
 test('memory is flat, whatever is pushed', () => {
   const piece = Buffer.alloc(256 * 1024, '/nix/stor\0e\0/\0n\0')
   const scanner = new ReferenceScanner(HASHES, () => {})

@@ -6,6 +6,9 @@
  */
 
 const PIECE = Buffer.from('nix/sto', 'latin1')
+/** Its end is what is searched for: machine code has few slashes, and an `n` in every hundred bytes. */
+const END = PIECE.subarray(3)
+const BEGINNING = PIECE.length - END.length
 const REST = Buffer.from('re', 'latin1')
 const WHOLE = PIECE.length + REST.length
 /** What files of machine code begin with: ELF, Mach-O in both byte orders, universal Mach-O. */
@@ -31,7 +34,9 @@ export class ApartSearch {
   }
 
   #search(bytes: Buffer, base: number): void {
-    for (let at = bytes.indexOf(PIECE); at >= 0; at = bytes.indexOf(PIECE, at + 1)) {
+    for (let end = bytes.indexOf(END, BEGINNING); end >= 0; end = bytes.indexOf(END, end + 1)) {
+      const at = end - BEGINNING
+      if (bytes.compare(PIECE, 0, BEGINNING, at, end) !== 0) continue
       // At its end, the next piece tells.
       if (at + WHOLE > bytes.length) return
       const rest = bytes.subarray(at + PIECE.length, at + WHOLE)

@@ -22,9 +22,10 @@
  * character of a hash, no window over it is a hash, and the search goes on behind it. Where all four are, they are
  * mostly in no hash of the set (hash-filter.ts), and no window over these four is one.
  *
- * The scan is a stream: bytes are pushed in pieces of any size and are copied through one window that fits into a
- * CPU's cache, so memory stays flat and a piece may be filled again as soon as push() is back. A reference that lies
- * across two pieces is whole in the window: what begins in its last LOOKAHEAD bytes waits for what follows.
+ * The scan is a stream: bytes are pushed in pieces of any size, of which a piece may be filled again as soon as push() is
+ * back. A large piece is searched where it lies; small ones, and where two pieces meet, are copied through one window
+ * that fits into a CPU's cache, so memory stays flat. A reference that lies across two pieces is whole in the window:
+ * what begins in its last LOOKAHEAD bytes, or in those of a large piece, waits for what follows.
  */
 
 import { HASH_LENGTH, isTelling, STORE_DIR } from '../nix/store-path.ts'
@@ -39,6 +40,7 @@ import {
   readEscaped,
 } from './escaped.ts'
 import { DIGIT, filterOf, GROUP, type HashFilter, type HashSet, hasGroup, NONE } from './hash-filter.ts'
+import { nextPair, viewOf } from './pairs.ts'
 import type { Reference } from './reference.ts'
 
 export type { HashSet } from './hash-filter.ts'
@@ -50,8 +52,12 @@ export const ANY_HASH: HashSet = { has: () => true }
 const LOOKAHEAD = TEXT_MAX * 4
 /** Bytes that are looked at before a bare hash, to tell it from a store path's: `/nix/store/` in UTF-32. */
 const LOOKBACK = (STORE_DIR.length + 1) * 4
+/** What the end of a piece is kept of, for what follows. In bytes. */
+const SEAM = LOOKBACK + LOOKAHEAD
 /** Beyond the level 2 cache of common CPUs the copy would cost as much as the search. In bytes. */
 const WINDOW = 128 * 1024
+/** To copy a smaller piece costs less than to look at its two ends again. In bytes. */
+const LARGE = 64 * 1024
 
 const STORE = Buffer.from(STORE_DIR, 'latin1')
 
@@ -81,8 +87,9 @@ const ALL_PAIRS = PAIRS.map(pair => pair & (NUMBER | ESCAPED | WIDE_STORE | WIDE
 const STORE_PAIRS = PAIRS.map(pair => pair & (NUMBER | ESCAPED | WIDE_STORE))
 
 const EMPTY = Buffer.alloc(0)
-/** A window that no scanner uses: the next one need not make its own. */
+/** A window that no scanner uses, with its view: the next one need not make its own. */
 let spare: Buffer = EMPTY
+let spareView = viewOf(spare)
 
 export class ReferenceScanner {
   readonly #hashes: HashSet | null
@@ -111,11 +118,16 @@ export class ReferenceScanner {
     this.#filter = hashes && filterOf(hashes)
     this.#emit = emit
     this.#window = spare
-    this.#view = viewOf(spare)
+    this.#view = spareView
     spare = EMPTY
   }
 
   push(piece: Buffer): void {
+    if (piece.length >= LARGE) this.#inPlace(piece)
+    else this.#copy(piece)
+  }
+
+  #copy(piece: Buffer): void {
     for (let taken = 0; taken < piece.length; ) {
       this.#makeRoom(piece.length - taken)
       const n = piece.copy(this.#window, this.#length, taken)
@@ -124,16 +136,33 @@ export class ReferenceScanner {
     }
   }
 
+  /** A piece where it lies; its first bytes with those that came before, its last ones when more has come. */
+  #inPlace(piece: Buffer): void {
+    if (this.#length > 0) {
+      this.#copy(piece.subarray(0, SEAM))
+      this.#scan(this.#length - LOOKAHEAD)
+      this.#base += this.#length - SEAM
+      this.#done = LOOKBACK
+    }
+    this.#searchParts(piece, piece.length - LOOKAHEAD)
+    this.#base += piece.length - SEAM
+    this.#done = LOOKBACK
+    this.#length = 0
+    this.#copy(piece.subarray(-SEAM))
+  }
+
   /** All of these bytes at once: where nothing else is pushed, none of them need be copied. */
   scan(bytes: Buffer): void {
-    this.#view = viewOf(bytes)
-    this.#search(bytes, bytes.length)
+    this.#searchParts(bytes, bytes.length)
   }
 
   /** Nothing may be pushed any more. */
   end(): void {
     this.#scan(this.#length)
-    if (this.#window.length > spare.length) spare = this.#window
+    if (this.#window.length > spare.length) {
+      spare = this.#window
+      spareView = this.#view
+    }
     this.#window = EMPTY
     this.#length = 0
   }
@@ -151,6 +180,11 @@ export class ReferenceScanner {
       this.#view = viewOf(this.#window)
       return
     }
+    this.#slide()
+  }
+
+  /** Emits what begins in the window and is whole for certain. Its last SEAM bytes stay. */
+  #slide(): void {
     const limit = this.#length - LOOKAHEAD
     this.#scan(limit)
     const drop = limit - LOOKBACK
@@ -161,17 +195,26 @@ export class ReferenceScanner {
   }
 
   #scan(limit: number): void {
-    if (this.#length > 0) this.#search(this.#window.subarray(0, this.#length), limit)
+    if (this.#length > 0) this.#search(this.#window.subarray(0, this.#length), this.#view, limit)
   }
 
-  /** Emits the references that begin in [done, limit). */
-  #search(bytes: Buffer, limit: number): void {
+  /** As #search, in parts that stay in the cache while they are gone through twice. */
+  #searchParts(bytes: Buffer, limit: number): void {
+    const view = viewOf(bytes)
+    for (; this.#done + WINDOW < limit; this.#done += WINDOW) this.#search(bytes, view, this.#done + WINDOW)
+    this.#search(bytes, view, limit)
+  }
+
+  /**
+   * Emits the references that begin in [done, limit).
+   * @param view of these bytes, or of more
+   */
+  #search(bytes: Buffer, view: DataView, limit: number): void {
     const from = this.#done
     const pairs = this.#filter === null ? STORE_PAIRS : ALL_PAIRS
     // The last of the first nine characters of what begins before `limit`, in UTF-32.
     const end = Math.min(bytes.length - 1, limit + (STEP - 1) * 4)
-    const view = this.#view
-    for (let at = nextPair(view, from, end, pairs); at < end; at = nextPair(view, at + STEP, end, pairs)) {
+    for (let at = nextPair(view, from, end, pairs, STEP); at < end; at = nextPair(view, at + STEP, end, pairs, STEP)) {
       const pair = pairs[view.getUint16(at, true)]!
       if ((pair & (WIDE_STORE | WIDE_HASH)) !== 0) {
         this.#compareWide(bytes, at, from, limit)
@@ -214,7 +257,7 @@ export class ReferenceScanner {
     const width = bytes[at + 2] !== 0 ? 2 : 4
     const next = bytes[at + width]
     if (!next || (width === 4 && bytes[at + 3] !== 0)) return
-    const pair = PAIRS[bytes[at]! | (next << 8)]!
+    const pair = PAIRS[bytes[at]! | (next << 8)]! & NUMBER
     if (pair !== 0) this.#compareStore(bytes, at - (pair - 1) * width, width, from, limit)
     // Of a hash, the half behind its first characters follows.
     if (DIGIT[next] !== NONE && this.#mayHold(bytes, at, width) && this.#mayHold(bytes, at + 16 * width, width))
@@ -277,25 +320,6 @@ export function scanReferences(pieces: Iterable<Buffer>, hashes: HashSet | null)
   for (const piece of pieces) scanner.push(piece)
   scanner.end()
   return references.sort((a, b) => a.offset - b.offset)
-}
-
-const viewOf = (bytes: Buffer): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-
-/** The next place of one of these pairs in steps of nine bytes; `end` or what is behind it when there is none. */
-function nextPair(view: DataView, from: number, end: number, pairs: Uint8Array): number {
-  let at = from
-  // Most places have none: four are asked about at once.
-  for (const last = end - 3 * STEP; at < last; at += 4 * STEP)
-    if (
-      (pairs[view.getUint16(at, true)]! |
-        pairs[view.getUint16(at + STEP, true)]! |
-        pairs[view.getUint16(at + 2 * STEP, true)]! |
-        pairs[view.getUint16(at + 3 * STEP, true)]!) !==
-      0
-    )
-      break
-  while (at < end && pairs[view.getUint16(at, true)] === 0) at += STEP
-  return at
 }
 
 /**

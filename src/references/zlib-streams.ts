@@ -206,7 +206,8 @@ function adler32(bytes: Buffer): Buffer {
     b %= 65521
   }
   const checksum = Buffer.alloc(4)
-  checksum.writeUInt32BE(b * 65536 + a)
+  checksum.writeUInt16BE(b, 0)
+  checksum.writeUInt16BE(a, 2)
   return checksum
 }
 

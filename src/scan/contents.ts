@@ -23,7 +23,7 @@ import {
   type ProblemCode,
   scanContainer,
 } from '../references/containers.ts'
-import { headsInProgram, PackedHeads } from '../references/packed-heads.ts'
+import { confirmed, HeadsInProgram, PackedHeads } from '../references/packed-heads.ts'
 import type { Reference } from '../references/reference.ts'
 import { ANY_HASH, type HashSet, ReferenceScanner } from '../references/scan.ts'
 import { ZlibHeads } from '../references/zlib-streams.ts'
@@ -52,7 +52,6 @@ export interface ReadBytes {
 export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
   const references: Reference[] = []
   const heads = new ZlibHeads()
-  const files = new PackedHeads()
   const apart = new ApartSearch()
   let packed = false
   let text = true
@@ -66,16 +65,17 @@ export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
       }
     })
     const isProgram = isElf(source.read(0, 4))
-    packed = isProgram && headsInProgram(source, dataRanges(source, sectionsOf(source))).length > 0
+    const files = isProgram ? new HeadsInProgram(dataRanges(source, sectionsOf(source))) : new PackedHeads()
     for (const piece of pieces(source)) {
       text &&= !piece.includes(0)
       scanner.push(piece)
       apart.push(piece)
       heads.push(piece)
-      if (!isProgram) files.push(piece)
+      files.push(piece)
     }
     scanner.end()
-    packed ||= heads.found.length > 0 || files.end().length > 0
+    const shown = files.end()
+    packed = heads.found.length > 0 || (isProgram ? confirmed(source, shown) : shown).length > 0
   })
   references.sort((a, b) => a.offset - b.offset)
   return { references, text, packed, anyHash, apart: apart.found }

@@ -61,17 +61,19 @@ export interface View {
   /** Whether zstd is unpacked: of layers. */
   readonly zstd: boolean
   readonly holdsReferences: boolean
-  /** Those that its bytes showed; of an ELF file they are looked for. */
+  /** Those that its bytes showed; of an ELF file whose sections were not known, they are looked for. */
   readonly heads: readonly PackedHead[]
+  /** Of an ELF file, where they are known already. */
+  readonly sections: readonly Section[] | null
 }
 
 export function lookAround(
-  { names, source, kind, facts, zstd, holdsReferences, heads }: View,
+  { names, source, kind, facts, zstd, holdsReferences, heads, sections: known }: View,
   looking: Looking,
 ): Sight {
   const file = names.join('!')
   const elf = isElf(source.read(0, 16))
-  const all = elf ? sectionsOf(source) : []
+  const all = elf ? (known ?? sectionsOf(source)) : []
   const told = sections(names, source, all, looking)
   const full =
     kind === 'tar' || kind === 'gzip'
@@ -92,7 +94,7 @@ export function lookAround(
     partOf: holdsReferences ? partsOf(source, file) : undefined,
     told: at => told.some(({ offset, size }) => at >= offset && at < offset + size),
     isKnown: full !== null && full !== 'zip' && full !== 'zlib',
-    heads: elf ? headsInProgram(source, dataRanges(source, all)) : confirmed(source, heads),
+    heads: elf && known === null ? headsInProgram(source, dataRanges(source, all)) : confirmed(source, heads),
   }
 }
 

@@ -14,6 +14,7 @@ import { BLOCK } from '../../archive/tar.ts'
 import { type ArchiveMember, readTar, tarMembersOf } from '../../archive/untar.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
 import { isElf } from '../../elf/parse.ts'
+import type { Section } from '../../elf/sections.ts'
 import { BundleError } from '../../errors.ts'
 import { each, type Task, wait } from '../../io/task.ts'
 import type { MachOFacts } from '../../macho/facts.ts'
@@ -22,10 +23,11 @@ import { ApartSearch } from '../../references/apart.ts'
 import { containerKind, KIND_HEAD, LIMITS } from '../../references/containers.ts'
 import { gzipName, readGzip } from '../../references/gzip.ts'
 import { Budget, type Problem, problem } from '../../references/inflate.ts'
-import { ascending, headsShown, type PackedHead, PackedHeads } from '../../references/packed-heads.ts'
+import { ascending, headsShown, type PackedHead } from '../../references/packed-heads.ts'
 import type { Reference } from '../../references/reference.ts'
 import { ZlibHeads } from '../../references/zlib-streams.ts'
 import { type Kind, lookAround } from './around.ts'
+import { PassingHeads } from './heads.ts'
 import type { SeenMember } from './image-root.ts'
 import type { Loading } from './loading.ts'
 import { checkNames, type Forbidden, grouped, References } from './references.ts'
@@ -75,8 +77,10 @@ interface Seen {
   readonly found: readonly Reference[]
   readonly apart: ApartSearch
   readonly heads: ZlibHeads
-  /** Of packed files in it; none of an ELF file, in which they are looked for. */
+  /** Of packed files in it; none of an ELF file in which they are still to be looked for. */
   readonly shown: readonly PackedHead[]
+  /** Of an ELF file, where they had to be known. */
+  readonly sections: readonly Section[] | null
   readonly tooMany: boolean
   readonly sha256: string | null
   /** Findings that there were before. */
@@ -128,19 +132,17 @@ class Look implements Opening {
         this.problem(names, problemOf(error))
       }
       const sha256 = names.length === 1 && this.#wanted.digest ? digestOf('sha256', contents) : null
-      const seen = { found, apart, heads, shown, tooMany: references.tooMany, sha256, before }
+      const seen = { found, apart, heads, shown, sections: null, tooMany: references.tooMany, sha256, before }
       return yield* this.#end(entry, kind, seen, new Kept(null), contents, depth)
     }
     const kept = new Kept(entry.path)
-    const files = new PackedHeads()
-    let elf: boolean | null = null
+    const files = new PassingHeads(entry.path)
     const input = new Input(contents, piece => {
       hash?.update(piece)
       references.push(piece)
       apart.push(piece)
       heads.push(piece)
-      elf ??= isElf(piece)
-      if (!elf) files.push(piece)
+      files.push(piece)
       if (heads.found.length > 0 || files.any) kept.hold()
       kept.push(piece)
     })
@@ -165,6 +167,7 @@ class Look implements Opening {
       apart,
       heads,
       shown: files.end(),
+      sections: files.sections,
       tooMany: references.tooMany,
       sha256: hash?.digest('hex') ?? null,
       before,
@@ -181,7 +184,7 @@ class Look implements Opening {
   *#end(
     entry: Entry,
     kind: Kind,
-    { found, apart, heads, shown, tooMany, sha256, before }: Seen,
+    { found, apart, heads, shown, sections, tooMany, sha256, before }: Seen,
     kept: Kept,
     whole: Buffer | null,
     depth: number,
@@ -189,7 +192,7 @@ class Look implements Opening {
     const { names } = entry
     const [facts, zstd] = [depth === 1 && this.#wanted.facts, this.#isLayer(names)]
     const random = kept.use(whole, source =>
-      lookAround({ names, source, kind, facts, zstd, holdsReferences: found.length > 0, heads: shown }, this),
+      lookAround({ names, source, kind, facts, zstd, holdsReferences: found.length > 0, heads: shown, sections }, this),
     )
     const around = random?.packed ? yield* packedWithin(this, names, random.packed, depth) : Number.POSITIVE_INFINITY
     if (kind !== 'tar' && kind !== 'gzip') {
