@@ -4,9 +4,10 @@ import { createHash, randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { digestOfHash, type Manifest, manifestBytes } from '../src/apply/manifest.ts'
+import { digestOfHash, manifestBytes } from '../src/apply/manifest.ts'
 import { open } from '../src/archive/members.ts'
 import { silent } from '../src/io/progress.ts'
+import type { Manifest } from '../src/model/manifest.ts'
 import { type Verification, verify as verifyBundle } from '../src/verify/verify.ts'
 import { asNobody } from './support/privilege.ts'
 
@@ -78,7 +79,7 @@ function make(root: string, before: Change, after: Change, prefix: string | null
 }
 
 function manifestOf(root: string, prefix: string | null): Manifest {
-  const files: Manifest['files'] = []
+  const files: Manifest['files'][number][] = []
   const walk = (at: string): void => {
     for (const name of fs.readdirSync(Buffer.from(`${root}/${at}`, 'latin1'), 'latin1').sort()) {
       const file = `${at}${name}`

@@ -9,6 +9,7 @@ import * as v from 'valibot'
 import type { Explained } from '../model/explained.ts'
 import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph } from '../model/graph.ts'
+import type { Manifest } from '../model/manifest.ts'
 import { type BundlePlan, OUTCOMES, type Outcome, type PlanOptions } from '../model/plan.ts'
 import type { Target } from '../model/target.ts'
 import { identityOf } from '../nix/store-path.ts'
@@ -95,8 +96,6 @@ const ManifestSchema = v.object({
   ),
   ...NEEDS,
 })
-
-export type Manifest = v.InferOutput<typeof ManifestSchema>
 
 /** A document as it is written: what can be left out is. */
 type ManifestText = v.InferInput<typeof ManifestSchema>
@@ -230,7 +229,7 @@ export function fullReport(
 }
 
 /** As text: a line for each field, and for each element of a list. */
-export const manifestBytes = (manifest: ManifestText): Buffer =>
+export const manifestBytes = (manifest: ManifestText | Manifest): Buffer =>
   Buffer.from(
     `{\n${Object.entries(manifest)
       .map(([field, value]) => `${JSON.stringify(field)}: ${lined(value)}`)

@@ -3,11 +3,12 @@
  * lead nowhere are an error, circles are none. Pure.
  */
 import { createHash } from 'node:crypto'
-import { MANIFEST, type Manifest, pathBytes, readManifest } from '../apply/manifest.ts'
+import { MANIFEST, pathBytes, readManifest } from '../apply/manifest.ts'
 import { textBytes, usualName, usualPart, usualRole } from '../apply/manifest-needs.ts'
 import { BundleError } from '../errors.ts'
 import type { Explained, ExplainedFile, ExplainedPackage, Need, Place } from '../model/explained.ts'
 import type { MachinePackage } from '../model/machine.ts'
+import type { Manifest } from '../model/manifest.ts'
 import { fromText, oneLine } from '../paths.ts'
 
 /** Files that directories of a hostile document may hold in all, as often as they are listed. */

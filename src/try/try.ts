@@ -3,12 +3,13 @@
  * host: what runs here needs nothing but the bundle and a kernel.
  */
 import { join, resolve } from 'node:path'
-import { type Manifest, pathBytes } from '../apply/manifest.ts'
+import { pathBytes } from '../apply/manifest.ts'
 import { type Artefact, open } from '../archive/members.ts'
 import { SHELL_LAUNCHER_LINE } from '../entry/shell.ts'
 import { BundleError } from '../errors.ts'
 import type { Progress } from '../io/progress.ts'
 import { realPath, stat, withFile } from '../io/store.ts'
+import type { Manifest } from '../model/manifest.ts'
 import { fromText, toText } from '../paths.ts'
 import { type Verification, verify } from '../verify/verify.ts'
 import { copyTree, findMethod, linkMachineData, makeRoot, PLACE } from './empty-root.ts'

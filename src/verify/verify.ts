@@ -5,7 +5,7 @@
  */
 
 import { setImmediate as turn } from 'node:timers/promises'
-import { digestOfHash, MANIFEST, type Manifest, pathBytes, readManifest } from '../apply/manifest.ts'
+import { digestOfHash, MANIFEST, pathBytes, readManifest } from '../apply/manifest.ts'
 import { type Artefact, type ArtefactKind, type Member, open, TURN_MEMBERS } from '../archive/members.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import type { LinkMap } from '../elf/search.ts'
@@ -15,6 +15,7 @@ import { realPath } from '../io/store.ts'
 import { run, type Task, wait } from '../io/task.ts'
 import type { MachOFacts } from '../macho/facts.ts'
 import type { Finding } from '../model/findings.ts'
+import type { Manifest } from '../model/manifest.ts'
 import { type BundlePath, fromText } from '../paths.ts'
 import type { HashSet } from '../references/scan.ts'
 import { type BundledProgram, type Closure, checkClosure, checkTree, type RootTree } from './checks/closure.ts'

@@ -18,6 +18,7 @@ const npm = (args: readonly string[], cwd: string): string => {
   return stdout.trim()
 }
 npm(['run', '--silent', 'build:api'], repository)
+npm(['run', '--silent', 'build:types'], repository)
 const archive = npm(['pack', '--silent', '--ignore-scripts', '--pack-destination', home], repository)
 fs.writeFileSync(join(home, 'package.json'), '{}')
 npm(['install', '--no-audit', '--no-fund', `./${archive}`], home)
@@ -80,6 +81,18 @@ test.for(blocks.filter(each).flatMap(b => commands(b.text).map(text => ({ ...b, 
 
 test.for(blocks.filter(b => b.language === 'js'))('$page:$line is a program', ({ text, given, exit }: Block) => {
   must(shell(`cat > example.mjs <<'END'\n${text}\nEND\nnode example.mjs`, given), exit)
+})
+
+test("the installed package's types need no other package's but Node's", () => {
+  const cwd = fs.mkdtempSync(join(home, 'types-'))
+  fs.mkdirSync(join(cwd, 'node_modules'))
+  fs.symlinkSync(join(home, 'node_modules/storefree'), join(cwd, 'node_modules/storefree'))
+  for (const name of ['@types', 'undici-types'])
+    fs.symlinkSync(join(repository, 'node_modules', name), join(cwd, 'node_modules', name))
+  const text = "import * as all from 'storefree'\nexport const verified = await all.verify('x')\nexport default all\n"
+  fs.writeFileSync(join(cwd, 'user.mts'), text)
+  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022', '--types', 'node']
+  must(run(join(repository, 'node_modules/.bin/tsc'), [...options, 'user.mts'], { cwd }), 0)
 })
 
 test('each command of the installed package has help', () => {

@@ -2,10 +2,11 @@
  * The manifest and the files agree.
  */
 
-import { MANIFEST, type Manifest, pathBytes } from '../../apply/manifest.ts'
+import { MANIFEST, pathBytes } from '../../apply/manifest.ts'
 import { decodeTemplates, rootOf, TEMPLATES } from '../../entry/templates.ts'
 import { BundleError } from '../../errors.ts'
 import type { Finding } from '../../model/findings.ts'
+import type { Manifest } from '../../model/manifest.ts'
 
 /** A member that was read. */
 export interface Seen {
