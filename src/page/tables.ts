@@ -89,15 +89,24 @@ function node(bundle: Bundle, id: number, how: string): HTMLElement {
   const seen = new Set<number>()
   const next = bundle.needs(id).filter(step => LOADING.has(step.kind) && !seen.has(step.to) && seen.add(step.to))
   if (next.length === 0) return el('li', {}, ...label)
-  const children = el('ul')
-  const details = el('details', {}, el('summary', {}, ...label), children)
-  details.addEventListener('toggle', () => {
-    if (!details.open || children.childNodes.length > 0) return
+  const children = el('ul', { hidden: true })
+  const toggle = (): void => {
+    children.hidden = !children.hidden
+    opener.setAttribute('aria-expanded', String(!children.hidden))
+    if (children.hidden || children.childNodes.length > 0) return
     const shown = next.slice(0, CHILDREN_SHOWN)
     children.append(...shown.map(step => node(bundle, step.to, step.verb)))
     if (next.length > shown.length) children.append(el('li', {}, `and ${next.length - shown.length} more`))
+  }
+  // No details element: its summary may hold no link.
+  const opener = el('button', {
+    type: 'button',
+    class: 'opener',
+    'aria-expanded': 'false',
+    'aria-label': `What ${bundle.label(id)} needs`,
+    onclick: toggle,
   })
-  return el('li', {}, details)
+  return el('li', {}, opener, ...label, children)
 }
 
 // ---- What stayed out ---------------------------------------------------------------------------------------------

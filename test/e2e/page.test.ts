@@ -80,7 +80,7 @@ test('tables: packages sorted by what is asked, what loaders do, what Nix has be
   await browser.evaluate(`document.querySelector('#packages thead button').click()`)
   expect(await first()).toBe('glibc-2.36')
   await browser.click('#tab-libraries')
-  await browser.evaluate(`document.querySelector('#libraries summary').click()`)
+  await browser.evaluate(`document.querySelector('#libraries .opener').click()`)
   await browser.evaluate('new Promise(r => setTimeout(r, 50))')
   expect(await text('#libraries')).toContain('openssl-3.0/lib/libcrypto.so.3')
   await browser.click('#tab-references')
@@ -120,6 +120,20 @@ test('its policy lets in its own script and style, and nothing else', async () =
   expect(await browser.evaluate(tries)).toBe('undefined')
   expect(browser.complaints.filter(c => c.includes('Content Security Policy')).length).toBeGreaterThanOrEqual(3)
   expect(readFileSync(page, 'utf8')).not.toMatch(/unsafe|https?:(?!\/\/(?:www\.w3\.org))/)
+})
+
+test.each([
+  ['light', { dark: false }],
+  ['dark', { dark: true }],
+  ['narrow', { width: 380 }],
+])('axe finds nothing in it, in no tab: %s', async (_, how) => {
+  await browser.open(page, how)
+  await browser.evaluate(`${readFileSync('node_modules/axe-core/axe.min.js', 'utf8')}; 0`)
+  for (const tab of ['packages', 'libraries', 'references', 'out']) {
+    await browser.click(`#tab-${tab}`)
+    const found = 'axe.run().then(r => r.violations.map(v => [v.id, v.impact, v.nodes.map(n => n.html)]))'
+    expect(await browser.evaluate(found), tab).toEqual([])
+  }
 })
 
 test('names that are markup, end the script, or are no text at all are text', async () => {
@@ -194,7 +208,7 @@ test('a bundle of anybody: its name, packages and needs are text too, and a circ
   expect(await browser.evaluate('document.images.length + document.scripts.length')).toBe(2)
   await browser.click('#tab-libraries')
   for (let depth = 1; depth < 6; depth++) {
-    await browser.evaluate(`[...document.querySelectorAll('#libraries summary')].at(-1).click()`)
+    await browser.evaluate(`[...document.querySelectorAll('#libraries .opener')].at(-1).click()`)
     await browser.evaluate('new Promise(r => setTimeout(r, 20))')
   }
   await clean()
