@@ -14,39 +14,31 @@ import { disallowed } from './explain/why.ts'
 import { type Progress, silent } from './io/progress.ts'
 import { push, registryRef } from './io/registry.ts'
 import { assertFree, Staging, writeFile } from './io/staging.ts'
-import { realPath, sameContents, withFile } from './io/store.ts'
 import type { Explained } from './model/explained.ts'
 import type { Finding } from './model/findings.ts'
 import type { DependencyGraph } from './model/graph.ts'
-import type { BundlePlan, PlanOptions } from './model/plan.ts'
+import type { BundlePlan } from './model/plan.ts'
 import type { Policy } from './model/policy.ts'
 import type { Target } from './model/target.ts'
-import { readClosure } from './nix/closure.ts'
-import { type ClosureFacts, closureOf } from './nix/database.ts'
-import { storePathOf } from './nix/store-path.ts'
-import { type BundleOptions, formatOf, imageOptions, outputPath, planOptions, scanOptions } from './options.ts'
+import { type BundleOptions, formatOf, imageOptions, outputPath, planOptions } from './options.ts'
 import { imageFacts, withManifest } from './pack/contents.ts'
-import { debArchitecture, debPrefix } from './pack/deb.ts'
+import { debArchitecture } from './pack/deb.ts'
 import { singleFor } from './pack/exe.ts'
 import { addition, type ImageOptions } from './pack/image.ts'
 import { unwritable } from './pack/unwritable.ts'
 import { entryOf, packImage, packTree } from './packing.ts'
-import { baseName, fromText, type SourcePath, toText } from './paths.ts'
+import { baseName, fromText, type SourcePath } from './paths.ts'
 import { withoutRelocation } from './plan/accounts.ts'
-import { plan as makePlan } from './plan/plan.ts'
-import { leftOut, Spared, spareOf, type Unmade } from './plan/spare.ts'
+import { Spared, type Unmade } from './plan/spare.ts'
 import { planFiles } from './plan/steps.ts'
 import { readPolicy } from './policy.ts'
+import { type Prepared, prepare } from './prepared.ts'
 import { type BundleReport, plannedFiles, reportOn, type Title } from './report/bundle.ts'
 import { addSbom } from './sbom.ts'
-import { ownersOf } from './scan/owners.ts'
-import { scan } from './scan/scan.ts'
-import { resolveTargets } from './target/target.ts'
-import { trace } from './target/trace.ts'
-import { destinationOf, fullName, titleOf } from './title.ts'
+import { destinationOf, fullName } from './title.ts'
 import { compareChoices } from './verify/checks/choices.ts'
-import { type Part, partsOf, sectionsOf } from './verify/checks/parts.ts'
 import { checkRehearsed } from './verify/checks/rehearsed.ts'
+import { partsIn } from './verify/sections.ts'
 import { verify } from './verify/verify.ts'
 import { VERSION } from './version.ts'
 
@@ -191,113 +183,6 @@ async function write(
     progress.done()
   }
 }
-
-/** What is known of a target before anything is written. */
-interface Prepared {
-  readonly target: Target
-  readonly graph: DependencyGraph
-  readonly made: BundlePlan
-  readonly title: Title
-  readonly how: PlanOptions
-  /** What is known of Nix's closure: its size, and what Nix's database says of its paths. */
-  readonly closure: Promise<{ readonly size: number; readonly paths: ClosureFacts['paths'] | null } | null>
-  /** The same of a bundle that does without these files too. */
-  without(unmade: ReadonlyMap<SourcePath, Unmade>): Promise<Prepared>
-}
-
-/** The first half of the pipeline: from what was typed to the plan. */
-async function prepare(
-  targets: string | readonly [string, ...string[]],
-  options: BundleOptions,
-  progress: Progress,
-): Promise<Prepared> {
-  const cwd = options.cwd ?? process.cwd()
-  const format = formatOf(options)
-  const told = options.closure === undefined ? null : readClosure(outputPath(options.closure, cwd))
-  const target = await resolveTargets(typeof targets === 'string' ? [targets] : targets, {
-    file: options.file ?? null,
-    system: options.system ?? null,
-    args: options.nixArg ?? [],
-    cwd,
-    shown: options.showNix ?? false,
-    programs: options.program ?? [],
-  })
-  // Every entry is a program that exists.
-  const name = options.name ?? toText(target.name)
-  const how = planOptions(format === 'deb' ? { prefix: debPrefix(name), ...options } : options, format)
-  const roots = target.roots.filter(r => storePathOf(r.root)?.root === r.root)
-  const closure =
-    told === null
-      ? closureOf(roots.map(r => toText(r.root)))
-      : Promise.resolve(told.size === null ? null : { size: told.size, paths: null })
-  const seen = options.trace ? await trace(options.trace, target.entries, cwd) : { traced: [], findings: [] }
-  // All that is run of the target has run.
-  const wanted = scanOptions(options, how, seen.traced, told?.paths)
-  const without = async (unmade: ReadonlyMap<SourcePath, Unmade>): Promise<Prepared> => {
-    const entries = target.entries.filter(({ source }) => !unmade.has(realPath(source)))
-    const scanned = scan(entries, target.roots, { ...wanted, without: new Set(unmade.keys()) }, progress)
-    const owners = await ownersOf([...scanned.files.keys(), ...scanned.links.keys()])
-    const graph = { ...scanned, owners, findings: [...seen.findings, ...leftOut(unmade), ...scanned.findings] }
-    // No input is read for facts after this point.
-    const made = makePlan(graph, how, sameContents)
-    const payloads = spareOf(graph, made.findings)
-    if (payloads.size > 0) return without(new Map([...unmade, ...payloads]))
-    const title = titleOf(target, graph, options.name)
-    return { target, graph, made, title, how, closure, without: more => without(new Map([...unmade, ...more])) }
-  }
-  return without(new Map())
-}
-
-/**
- * What a bundle of some targets would consist of, and why: what the questions of explain/ are asked of. Nothing is
- * written.
- * @throws as `bundle`
- */
-export const explainTarget = async (
-  targets: readonly [string, ...string[]],
-  options: BundleOptions = {},
-): Promise<Explained> => (await explainPlanned(targets, options)).explained
-
-/** The same, and the sections of the programs and libraries that it would have, as their inputs have them. */
-export async function sectionsOfTarget(
-  targets: readonly [string, ...string[]],
-  options: BundleOptions = {},
-): Promise<{ explained: Explained; sections: ReadonlyMap<string, readonly Part[]> }> {
-  const { explained, graph, made } = await explainPlanned(targets, options)
-  const copied = made.steps.flatMap(step =>
-    step.do === 'copy' && graph.files.get(step.from)?.facts.format !== 'data' ? [step] : [],
-  )
-  const sections = new Map(
-    copied.map(({ at, from }) => [at as string, withFile(from, source => sectionsOf(source, from))]),
-  )
-  return { explained, sections }
-}
-
-async function explainPlanned(
-  targets: readonly [string, ...string[]],
-  options: BundleOptions,
-): Promise<{ explained: Explained; graph: DependencyGraph; made: BundlePlan }> {
-  let prepared = await prepare(targets, options, options.progress ?? silent)
-  let files: ReturnType<typeof planFiles>
-  for (;;) {
-    const { made, graph, how } = prepared
-    const spared = new Spared(graph)
-    const rehearsed = await rehearse(made, graph, how, (file, error) => {
-      // Why a file that `bundle` refuses is in there is what one asks next.
-      if (spared.isSpare(file)) spared.add(file, error)
-    })
-    files = rehearsed?.files ?? planFiles(made)
-    if (spared.unmade.size === 0) break
-    prepared = await prepared.without(spared.unmade)
-  }
-  const { graph, made, title, closure } = prepared
-  const known = await closure
-  const subject = { kind: 'target' as const, ...title, digest: null }
-  return { explained: fromGraph(subject, graph, made, files, known?.paths ?? null, partsIn), graph, made }
-}
-
-const partsIn = (path: SourcePath): ((offset: number) => string | null) =>
-  withFile(path, source => partsOf(source, path))
 
 /** What should not be in it, or should and is not: by --disallow, and by a policy. */
 function unwantedIn(

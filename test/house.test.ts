@@ -23,6 +23,7 @@ const ROOMS = [
     'title.ts',
     'packing.ts',
     'sbom.ts',
+    'prepared.ts',
     'bundle.ts',
     'found.ts',
     'sbom-asked.ts',

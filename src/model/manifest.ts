@@ -4,7 +4,7 @@
  */
 import type { Encoding } from '../references/reference.ts'
 import type { FileRole, NeedKind } from './explained.ts'
-import type { MANAGERS } from './machine.ts'
+import type { MachinePackage } from './machine.ts'
 import type { Outcome } from './plan.ts'
 
 /** A path: text, and `bytes` (base64) where the text alone would not give it back. */
@@ -38,16 +38,7 @@ interface ManifestPackage {
   readonly output?: string | null | undefined
   readonly digest?: string | null | undefined
   /** What the package manager says of one that was no store's. */
-  readonly machine?:
-    | {
-        readonly manager: (typeof MANAGERS)[number]
-        readonly name: string
-        readonly version: string
-        readonly arch: string | null
-        readonly source: string | null
-        readonly distro: string | null
-      }
-    | undefined
+  readonly machine?: MachinePackage | undefined
   /** Bytes of its archive, as Nix counts them. */
   readonly nar?: number | null | undefined
   readonly references?: readonly number[] | undefined

@@ -10,15 +10,15 @@ import { isStatic } from '../entry/inject.ts'
 import { editedCommands } from '../macho/edit.ts'
 import { isMachOProgram, type MachOFacts } from '../macho/facts.ts'
 import type { Finding } from '../model/findings.ts'
-import type { DependencyGraph, Extra, FileNode, LinkNode, Package } from '../model/graph.ts'
+import type { DependencyGraph, Extra, FileNode } from '../model/graph.ts'
 import type { Account, BundlePlan, Edit, PlannedProgram, PlanOptions } from '../model/plan.ts'
-import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
+import { type BundlePath, baseName, type SourcePath } from '../paths.ts'
 import { Accounts, type Rewritten } from './accounts.ts'
 import { InstallNames } from './install-names.ts'
 import { hidden, type Launcher, Launchers } from './launch.ts'
-import { finder, type Layout, layOut, relativeLink } from './layout.ts'
+import { type Layout, layOut, relativeLink } from './layout.ts'
+import { Links } from './links.ts'
 import { nowhere } from './nowhere.ts'
-import { profileLinks } from './profile.ts'
 import { Relocations } from './relocate.ts'
 import { LoaderStrings } from './rpath.ts'
 import { Scripts } from './scripts.ts'
@@ -50,12 +50,12 @@ class Planner {
   readonly #accounts: Accounts
   readonly #kept: Account[] = []
   #hostPaths = 0
-  readonly #packageOf: (path: string) => Package
   readonly #launchers: Launchers
   readonly #strings: LoaderStrings
   readonly #installNames: InstallNames
   readonly #relocations: Relocations
   readonly #texts: Texts
+  readonly #links: Links
   readonly #templates: Templates
 
   constructor(graph: DependencyGraph, layout: Layout, options: PlanOptions) {
@@ -65,7 +65,6 @@ class Planner {
     this.#findings = [...graph.findings, ...layout.findings]
     const known = targets(graph, layout, options.prefix)
     this.#accounts = new Accounts(graph, known, options.prefix)
-    this.#packageOf = finder(graph.packages)
     const scripts = new Scripts(graph, layout, options.prefix === null)
     this.#launchers = new Launchers(graph, layout, options, known, scripts)
     this.#strings = new LoaderStrings(graph, layout, options.prefix)
@@ -79,27 +78,17 @@ class Planner {
       symlink: (at, to) => this.#steps.symlink(at, to),
       finding: finding => void this.#findings.push(finding),
     })
+    this.#links = new Links(graph, layout, this.#steps, this.#texts)
   }
 
   plan(): BundlePlan {
     for (const node of this.#graph.files.values()) this.#planFile(node)
-    this.#planLinks()
+    this.#links.ofPackages()
     for (const extra of this.#graph.extras) this.#planExtra(extra)
-    for (const [at, to] of this.#layout.aliases) this.#steps.symlink(at, relativeLink(at, to))
-    for (const { at, source } of this.#graph.entries) {
-      const to = this.#layout.placed.get(source)
-      if (to !== undefined && this.#steps.has(to) && to !== at) this.#steps.symlink(at, relativeLink(at, to))
-    }
-    this.#linkSiblings()
+    this.#links.ofPrograms()
     for (const step of this.#templates.steps()) this.#steps.add(step)
     for (const { link, at } of this.#accounts.linked) this.#steps.symlink(link.at, relativeLink(link.at, at))
-    // Last: only names that are free.
-    const own = this.#graph.asked.flatMap(({ kind, to }) => (kind === 'target' ? [this.#directoryAt(to)] : []))
-    for (const [at, to] of profileLinks(this.#steps, own)) this.#steps.symlink(at, relativeLink(at, to))
-    // With `--data all`: what names the machine's directories finds them where the bundle is the root directory.
-    for (const { root, hash } of this.#graph.packages)
-      if (hash === null && /^\/(?:usr|etc)$/.test(root) && this.#steps.isPlanned(this.#directoryAt(root)))
-        this.#steps.symlink(baseName(root) as BundlePath, this.#directoryAt(root))
+    this.#links.ofProfile()
     return {
       steps: this.#steps.sorted(),
       programs: this.#programs.sort((a, b) => (a.at < b.at ? -1 : 1)),
@@ -274,56 +263,7 @@ class Planner {
     else this.#copy(at, node, this.#texts.edits(node, at))
   }
 
-  // ---- Links and steps -----------------------------------------------------------------------------------------
-
-  /** What a link leads to may be a directory of links alone: so it goes on until no more of them lead somewhere. */
-  #planLinks(): void {
-    let left = [...this.#graph.links.values()]
-    for (let before = left.length + 1; left.length < before; ) {
-      before = left.length
-      left = left.filter(link => !this.#planLink(link))
-    }
-  }
-
-  /** Returns whether it is done. What a link led to may stay out (documentation, headers): so does the link. */
-  #planLink(link: LinkNode): boolean {
-    const at = this.#layout.placed.get(link.path)!
-    if (this.#steps.has(at)) return true
-    const to = link.directory ? this.#directoryAt(link.target) : this.#layout.placed.get(link.target)
-    if (to === undefined || !this.#steps.isPlanned(to)) return false
-    if (this.#texts.link(link, at)) return true
-    this.#steps.symlink(at, this.#keptText(link, at, to) ?? relativeLink(at, to))
-    return true
-  }
-
-  /** A relative link to a neighbour in the same tree is kept as it stands, so that chains of names stay chains. */
-  #keptText(link: LinkNode, at: BundlePath, to: BundlePath): string | null {
-    if (link.text.includes('/')) return null
-    const neighbour = `${directoryOf(link.path)}/${link.text}` as SourcePath
-    const beside = `${directoryOf(at)}/${link.text}`
-    return this.#layout.placed.get(neighbour) === beside && (this.#graph.links.has(neighbour) || to === beside)
-      ? link.text
-      : null
-  }
-
-  #directoryAt(path: SourcePath): BundlePath {
-    const { root } = this.#packageOf(path)
-    return (this.#layout.directories.get(root)! + path.slice(root.length)) as BundlePath
-  }
-
-  /** Beside a script's text the names of its neighbours lead to these. */
-  #linkSiblings(): void {
-    for (const [directory, texts] of this.#texts.shadows) {
-      if (directory === 'pkg') continue
-      const names = new Set<string>()
-      for (const at of this.#steps.places())
-        if (at.startsWith(`${directory}/`)) names.add(at.slice(directory.length + 1).split('/')[0]!)
-      for (const name of names) {
-        const at = `${texts}/${name}` as BundlePath
-        if (!this.#steps.isPlanned(at)) this.#steps.symlink(at, relativeLink(at, `${directory}/${name}` as BundlePath))
-      }
-    }
-  }
+  // ---- Steps ---------------------------------------------------------------------------------------------------
 
   #launch(at: BundlePath, { bytes, findings }: Launcher): void {
     this.#steps.add({ do: 'write', at, bytes, executable: true })

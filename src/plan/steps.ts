@@ -69,7 +69,7 @@ export function throughLinks(path: string, linkAt: (at: BundlePath) => string | 
   return parts.join('/') as BundlePath
 }
 
-/** What a plan would write, in its order. Sizes lack what editing adds: apply/written-sizes.ts has them whole. */
+/** What a plan would write, in its order. Sizes lack what editing adds: apply/rehearsal.ts has them whole. */
 export function planFiles({
   steps,
 }: BundlePlan): { at: BundlePath; type: 'file' | 'link'; size: number; from: SourcePath | null }[] {

@@ -1,8 +1,10 @@
-/** The sections of programs and libraries in a bundle that is there. */
+/** The parts of programs and libraries that are there: of an input by offset, of a bundle's files all sections. */
 import { open } from '../archive/members.ts'
 import { BundleError } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
-import { type Part, sectionsOf } from './checks/parts.ts'
+import { withFile } from '../io/store.ts'
+import type { SourcePath } from '../paths.ts'
+import { type Part, partsOf, sectionsOf } from './checks/parts.ts'
 
 /** Of larger files none are looked for. In bytes. */
 const LOOK_MAX = 512 << 20
@@ -25,3 +27,7 @@ export async function sectionsIn(
   }
   return found
 }
+
+/** The part of an input that an offset lies in. */
+export const partsIn = (path: SourcePath): ((offset: number) => string | null) =>
+  withFile(path, source => partsOf(source, path))

@@ -4,17 +4,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
 const BASE32 = '0123456789abcdfghijklmnpqrsvwxyz'
@@ -148,19 +138,4 @@ export function chain(count, from) {
   const directory = libraries(root, count, true)
   program(join(root, 'bin/bench'), from, directory, [soname(0)])
   return root
-}
-
-/** A fixture's store path, null where it is not there and cannot be built. */
-export function fixture(attribute, repository) {
-  const script = `. native-fixtures/env.sh; NIX_PATH=nixpkgs=native-fixtures nix-build '<nixpkgs>' -A ${attribute} --no-out-link`
-  try {
-    const path = execFileSync('bash', ['-euc', script], {
-      cwd: repository,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    })
-    return existsSync(path.trim()) ? path.trim() : null
-  } catch {
-    return null
-  }
 }

@@ -5,17 +5,17 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { fixture, repository, spawner } from './programs.mjs'
 
-const repository = resolve(import.meta.dirname, '../..')
 const rounds = process.argv[2] ?? '200'
 const work = mkdtempSync(join(tmpdir(), 'storefree-bench-'))
-const sh = script => execFileSync('bash', ['-euc', script], { cwd: repository, encoding: 'utf8' }).trim()
+const _sh = script => execFileSync('bash', ['-euc', script], { cwd: repository, encoding: 'utf8' }).trim()
 const bundle = (...args) => execFileSync(process.execPath, [join(repository, 'bin/bundle.js'), ...args, '-q'])
 const mb = path => (statSync(path).size / 1e6).toFixed(1)
 
 try {
-  sh(`gcc -O2 -static -o '${work}/spawn' test/bench/spawn.c`)
+  spawner(work)
   console.log('program   tar.gz      exe   first start   later starts')
   for (const [attribute, program, argument] of [
     ['full.nginx', 'nginx', '-v'],
@@ -23,9 +23,7 @@ try {
     ['full.python3', 'python3', '--version'],
     ['full.python3', 'python3', '-cimport json'],
   ]) {
-    const store = sh(
-      `. native-fixtures/env.sh; NIX_PATH=nixpkgs=native-fixtures nix-build '<nixpkgs>' -A ${attribute} --no-out-link`,
-    )
+    const store = fixture(attribute)
     const [exe, tar] = [join(work, program), join(work, `${program}.tar.gz`)]
     bundle(store, '--program', program, '-f', 'exe', '-o', exe, '--force')
     bundle(store, '--program', program, '-o', tar, '--force')

@@ -8,17 +8,12 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { fixture, repository, spawner } from './programs.mjs'
 
-const repository = resolve(import.meta.dirname, '../..')
 const rounds = process.argv[2] ?? '400'
 const work = mkdtempSync(join(tmpdir(), 'storefree-bench-'))
-const store = attribute =>
-  execFileSync('bash', ['-euc', `. native-fixtures/env.sh; nix-build native-fixtures -A ${attribute} --no-out-link`], {
-    cwd: repository,
-    encoding: 'utf8',
-  }).trim()
 const bundle = (target, name) => {
   const place = join(work, name)
   execFileSync(process.execPath, [join(repository, 'bin/bundle.js'), target, '-q', '-f', 'dir', '-o', place])
@@ -34,11 +29,10 @@ const sites = place => {
   }
 }
 
-const spawner = join(work, 'spawn')
-execFileSync('gcc', ['-O2', '-o', spawner, join(import.meta.dirname, 'spawn.c')])
+const spawned = spawner(work)
 /** Medians of these programs' time from start to end, in nanoseconds. */
 const times = (argument, programs) =>
-  execFileSync(spawner, [rounds, ...programs], {
+  execFileSync(spawned, [rounds, ...programs], {
     encoding: 'utf8',
     env: { PATH: '/usr/bin:/bin', SPAWN_ARGUMENT: argument },
   })
@@ -94,13 +88,13 @@ int main(int argc, char **argv) { return argc > 1 && !strcmp(argv[1], "wait") ? 
 }
 
 try {
-  const nginx = store('nginx')
+  const nginx = fixture('nginx')
   const conf = join(work, 'nginx.conf')
   writeFileSync(conf, `daemon off; master_process off; pid ${work}/pid; error_log ${work}/error; events {}\n`)
   const programs = [
     { name: 'nginx', target: nginx, argument: '-v', wait: ['-e', join(work, 'error'), '-c', conf] },
-    { name: 'openssl', target: store('openssl'), argument: 'version', wait: ['dgst'] },
-    { name: 'bash', target: store('bash'), argument: '--version', wait: ['-c', 'read line'] },
+    { name: 'openssl', target: fixture('openssl'), argument: 'version', wait: ['dgst'] },
+    { name: 'bash', target: fixture('bash'), argument: '--version', wait: ['-c', 'read line'] },
     ...[0, 100, 1000, 10_000].map(count => ({
       name: 'many',
       count,

@@ -9,11 +9,12 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { chart } from './chart.mjs'
-import { chain, fixture, manyBytes, manyFiles, manyLibraries, removeClosures } from './closures.mjs'
+import { chain, manyBytes, manyFiles, manyLibraries, removeClosures } from './closures.mjs'
 import { median, ratios, sideBySide, spread } from './measure.mjs'
+import { fixtureOrNull, repository } from './programs.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -27,7 +28,6 @@ const isFull = options.size === 'full'
 const rounds = Number(options.rounds)
 const wanted = options.only?.split(',')
 
-const repository = resolve(import.meta.dirname, '../..')
 const command = join(repository, 'bin/bundle.js')
 const here = name => join(import.meta.dirname, name)
 /** In memory, so that a disk's write-back hides nothing; and on the disk. */
@@ -62,7 +62,7 @@ function compare(name, { what, over, goal, by, ours, theirs, count = rounds }) {
 
 const programs = {}
 function store(attribute) {
-  programs[attribute] ??= { path: fixture(attribute === 'nginx' ? attribute : `full.${attribute}`, repository) }
+  programs[attribute] ??= { path: fixtureOrNull(attribute === 'nginx' ? attribute : `full.${attribute}`) }
   const { path } = programs[attribute]
   if (path === null) console.log(`${attribute}: not there (npm run fixtures, test:full)`)
   return path

@@ -6,17 +6,16 @@
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
+import { fixture, repository, spawner } from './programs.mjs'
 
-const repository = resolve(import.meta.dirname, '../..')
 const rounds = process.argv[2] ?? '400'
 const work = mkdtempSync(join(tmpdir(), 'sf-bench-'))
 const sh = (script, env = {}) =>
   execFileSync('bash', ['-euc', script], { cwd: repository, encoding: 'utf8', env: { ...process.env, ...env } }).trim()
 
 try {
-  const spawn = join(work, 'spawn')
-  execFileSync('gcc', ['-O2', '-o', spawn, join(import.meta.dirname, 'spawn.c')])
+  const spawn = spawner(work)
   const medians = (argument, programs, n = rounds) =>
     execFileSync(spawn, [n, ...programs], {
       encoding: 'utf8',
@@ -33,9 +32,7 @@ try {
     ['bash', 'bash', '--version'],
     ['nginx', 'nginx', '-v'],
   ]) {
-    const store = sh(
-      `. native-fixtures/env.sh; NIX_PATH=nixpkgs=native-fixtures nix-build '<nixpkgs>' -A ${attribute} --no-out-link`,
-    )
+    const store = fixture(attribute)
     for (const launcher of ['stub', 'shell'])
       execFileSync(process.execPath, [
         ...[join(repository, 'bin/bundle.js'), store, '-q', '--launcher', launcher],

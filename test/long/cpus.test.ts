@@ -111,13 +111,13 @@ describe.each(CPUS)('$arch', ({ arch, suite, triplet, loader, emulator: [cpu, ..
     writeFileSync(join(work, 'html/index.html'), 'a page of the bundle\n')
     const port = 20_000 + (process.pid % 20_000)
     const temporaries = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(n => `${n}_temp_path /tmp/${n};`)
-    const http = `${temporaries.join(' ')} access_log off; server { listen 127.0.0.1:${port}; root /work/html; }`
+    const http = `${temporaries.join(' ')} access_log off; server { listen 127.0.0.1:${port}; root /site/html; }`
     const main = 'daemon off; master_process off; pid /tmp/pid; error_log stderr;'
     writeFileSync(join(work, 'nginx.conf'), `${main} events {} http { ${http} }`)
     writeFileSync(join(work, 'passwd'), 'nobody:x:65534:65534::/:/\n')
     writeFileSync(join(work, 'group'), 'nogroup:x:65534:\n')
     const users = ['passwd', 'group'].flatMap(name => ['--ro-bind', join(work, name), `/etc/${name}`])
-    const mounts = ['--ro-bind', emulator, '/emulator', '--ro-bind', work, '/work', ...users]
+    const mounts = ['--ro-bind', emulator, '/emulator', '--ro-bind', work, '/site', ...users]
     const command = [
       '/emulator',
       ...more,
@@ -125,9 +125,9 @@ describe.each(CPUS)('$arch', ({ arch, suite, triplet, loader, emulator: [cpu, ..
       '-e',
       'stderr',
       '-p',
-      '/work',
+      '/site',
       '-c',
-      '/work/nginx.conf',
+      '/site/nginx.conf',
     ]
     const child = spawn('bwrap', ['--die-with-parent', ...bareRoot(place, command, mounts)], { stdio: 'inherit' })
     try {
