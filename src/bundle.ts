@@ -92,7 +92,6 @@ async function write(
     policy === null ? findings : judged(policy, findings)
   const unwanted = unwantedIn(title, graph, made, options.disallow ?? [], policy)
   const planned = { ...made, findings: judgedBy([...unwanted, ...made.findings]) }
-  // Every byte that will differ from its input is named in the plan.
   // What no image can be made of is said before its files are written.
   if (image !== null) imageFacts(title, graph, [], how.prefix!, image)
   if (format === 'deb') debArchitecture(title.system)

@@ -1,4 +1,4 @@
-/** What a question is asked of: a target before bundling, a bundle that is there, a file. */
+/** What a question is asked of: a target before bundling, a bundle that is there. */
 import { rehearse } from './apply/rehearsal.ts'
 import { BundleError } from './errors.ts'
 import { fromGraph } from './explain/from-graph.ts'

@@ -1,6 +1,6 @@
 /** The rows of a program header table as bytes, in either class and byte order. Pure. */
 import type { ByteSource } from '../io/bytes.ts'
-import type { ElfFacts } from './facts.ts'
+import type { ElfFacts, Segment } from './facts.ts'
 import { readExact, writeWord } from './words.ts'
 
 /** Where the fields of the file header lie that name the table, by class. */
@@ -14,6 +14,10 @@ export const PHDR = {
   32: { type: 0, offset: 4, vaddr: 8, paddr: 12, filesz: 16, memsz: 20, flags: 24, align: 28, size: 32 },
   64: { type: 0, flags: 4, offset: 8, vaddr: 16, paddr: 24, filesz: 32, memsz: 40, align: 48, size: 56 },
 } as const
+
+/** Whether segments stand in the order of their addresses, as gABI asks of PT_LOAD. */
+export const areAscending = (segments: readonly Segment[]): boolean =>
+  segments.every((s, i) => i === 0 || s.vaddr >= segments[i - 1]!.vaddr)
 
 /** The address of a segment as the file has it, whatever its size. */
 export const exactAddress = (source: ByteSource, phoff: number, index: number, facts: ElfFacts): bigint => {

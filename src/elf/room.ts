@@ -5,7 +5,7 @@
 import { ET, PF, PT } from './constants.ts'
 import type { ElfFacts, Segment } from './facts.ts'
 import type { Image } from './image.ts'
-import { exactAddress, PHDR, setHeader } from './program-headers.ts'
+import { areAscending, exactAddress, PHDR, setHeader } from './program-headers.ts'
 import { roundUp, writeInt, writeWord } from './words.ts'
 
 /** Zeros that come into the file at most. In bytes. */
@@ -61,8 +61,7 @@ export function atEndOf({ source, header }: Image, facts: ElfFacts, size: number
 export function behindAll({ source, header }: Image, facts: ElfFacts, size: number): Place | null {
   const spare = spareRow(facts)
   const loads = facts.segments.filter(s => s.type === PT.load)
-  const isAscending = loads.every((s, i) => i === 0 || s.vaddr >= loads[i - 1]!.vaddr)
-  if (spare < 0 || !isAscending) return null
+  if (spare < 0 || !areAscending(loads)) return null
   const last = lastLoad(facts)
   const page = Math.max(PAGE_MIN, ...loads.map(s => s.align))
   const offset = roundUp(source.size, ALIGN)

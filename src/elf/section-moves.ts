@@ -5,7 +5,7 @@
 import type { ByteSource } from '../io/bytes.ts'
 import type { Write } from './edit.ts'
 import type { ElfFacts, Segment } from './facts.ts'
-import { SECTION_TABLE, type Section, SHF, SHT, sectionTable } from './sections.ts'
+import { SECTION_TABLE, type Section, SHF, SHN_LORESERVE, SHT, sectionTable } from './sections.ts'
 import { SYMBOL } from './symbols.ts'
 import { readHalf, readInt, readWord, writeHalf, writeInt, writeWord } from './words.ts'
 
@@ -19,7 +19,6 @@ export interface MovedSection {
   readonly size: number
 }
 
-const SHN_LORESERVE = 0xff00
 /** Bytes of a symbol table that are looked at at once; whole symbols of both classes. */
 const PIECE = 48 << 14
 

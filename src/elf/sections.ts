@@ -6,6 +6,9 @@ import { type ByteSource, View } from '../io/bytes.ts'
 import type { ElfFacts } from './facts.ts'
 import { writeInt, writeWord } from './words.ts'
 
+/** Section numbers from here on mean something else (gABI, Special Section Indexes). */
+export const SHN_LORESERVE = 0xff00
+
 export const SHT = {
   null: 0,
   progbits: 1,

@@ -18,8 +18,8 @@
 import { ET, PF, PT } from '../elf/constants.ts'
 import type { ElfFacts, LoaderPlace, Segment } from '../elf/facts.ts'
 import { hasPayload, readsOwnSection } from '../elf/payload.ts'
-import { PHDR, PROGRAM_TABLE, setHeader } from '../elf/program-headers.ts'
-import { SECTION_TABLE, type Section, SHF, SHT, sectionHeader, sectionTable } from '../elf/sections.ts'
+import { areAscending, PHDR, PROGRAM_TABLE, setHeader } from '../elf/program-headers.ts'
+import { SECTION_TABLE, type Section, SHF, SHN_LORESERVE, SHT, sectionHeader, sectionTable } from '../elf/sections.ts'
 import { CONFIG, MAGIC } from '../elf/stub.ts'
 import { SYMBOL } from '../elf/symbols.ts'
 import { readHalf, readInt, readWord, roundUp, writeHalf, writeInt, writeWord } from '../elf/words.ts'
@@ -39,7 +39,6 @@ const NO_SITES = 0xffffffff
 const ALIGN = 16
 
 const SECTION_NAME = '.ldstub'
-const SHN_LORESERVE = 0xff00
 
 /** Where addresses end, with room for the stub. */
 const ADDRESSES = { 32: 2 ** 32 - 2 ** 20, 64: Number.MAX_SAFE_INTEGER - 2 ** 20 } as const
@@ -83,8 +82,7 @@ export function stubRefusal(source: ByteSource, facts: ElfFacts): StubRefusal | 
   if (hasPayload(source, facts) || readsOwnSection(source, facts)) return 'payload'
   if (entryCpu(facts) === null) return 'cpu'
   const loads = facts.segments.filter(s => s.type === PT.load)
-  const isAscending = loads.every((s, i) => i === 0 || s.vaddr >= loads[i - 1]!.vaddr)
-  if (loads.length === 0 || !isAscending || topOf(facts) > ADDRESSES[facts.class]) return 'segment-order'
+  if (loads.length === 0 || !areAscending(loads) || topOf(facts) > ADDRESSES[facts.class]) return 'segment-order'
   return spareHeader(facts) < 0 ? 'no-slot' : null
 }
 

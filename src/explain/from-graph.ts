@@ -3,6 +3,7 @@ import { digestOfHash } from '../apply/manifest.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import { isMachOProgram } from '../macho/facts.ts'
 import {
+  byEnds,
   type Explained,
   type ExplainedFile,
   type ExplainedPackage,
@@ -227,12 +228,7 @@ function merged(needs: readonly Need[]): Need[] {
     const key = `${need.from} ${need.to} ${need.kind} ${need.name}`
     if (!byKey.has(key)) byKey.set(key, need)
   }
-  return [...byKey.values()].sort(
-    (a, b) =>
-      a.from - b.from ||
-      a.to - b.to ||
-      (a.kind === b.kind ? (a.name < b.name ? -1 : a.name > b.name ? 1 : 0) : a.kind < b.kind ? -1 : 1),
-  )
+  return [...byKey.values()].sort(byEnds)
 }
 
 function roleOf(facts: FileFacts): FileRole {

@@ -6,7 +6,14 @@ import { createHash } from 'node:crypto'
 import { MANIFEST, pathBytes, readManifest } from '../apply/manifest.ts'
 import { textBytes, usualName, usualPart, usualRole } from '../apply/manifest-needs.ts'
 import { BundleError } from '../errors.ts'
-import type { Explained, ExplainedFile, ExplainedPackage, Need, Place } from '../model/explained.ts'
+import {
+  byEnds,
+  type Explained,
+  type ExplainedFile,
+  type ExplainedPackage,
+  type Need,
+  type Place,
+} from '../model/explained.ts'
 import type { MachinePackage } from '../model/machine.ts'
 import type { Manifest } from '../model/manifest.ts'
 import { fromText, oneLine } from '../paths.ts'
@@ -90,7 +97,7 @@ class Reading {
       packages: packages.map(p => this.#explainedPackage(p)),
       files: all,
       directories: explained,
-      needs: this.#sorted([...needs.map(need => this.#need(need, all)), ...this.#members(all, explained)]),
+      needs: [...needs.map(need => this.#need(need, all)), ...this.#members(all, explained)].sort(byEnds),
       asked: [
         ...asked.map(a => ({ kind: a.kind, name: textBytes(a.name ?? '', a.bytes), to: this.#id(a.to) })),
         { kind: 'bundle' as const, name: '', to: this.#files },
@@ -164,15 +171,6 @@ class Reading {
         }
       }
     return needs
-  }
-
-  #sorted(needs: Need[]): Need[] {
-    return needs.sort(
-      (a, b) =>
-        a.from - b.from ||
-        a.to - b.to ||
-        (a.kind === b.kind ? (a.name < b.name ? -1 : a.name > b.name ? 1 : 0) : a.kind < b.kind ? -1 : 1),
-    )
   }
 
   #place(p: NonNullable<NonNullable<Manifest['needs']>[number]['at']>[number]): Place {

@@ -2,6 +2,7 @@
 import type { Explained } from '../model/explained.ts'
 import type { Finding } from '../model/findings.ts'
 import type { Asking, Policy } from '../model/policy.ts'
+import { compareVersions } from '../model/versions.ts'
 import { baseName } from '../paths.ts'
 import { globs } from '../references/glob.ts'
 import { Chains } from './chains.ts'
@@ -107,16 +108,6 @@ function tooNew(newest: ReadonlyMap<string, string>, version: string): string | 
   const number = UNNUMBERED[version] ?? version.slice(prefix.length + 1)
   // Of others, as GLIBC_PRIVATE, no two releases have the same.
   return /^\d/.test(number) && compareVersions(number, max) <= 0 ? null : max
-}
-
-/** By their numbers: 2.4 before 2.31. */
-export function compareVersions(a: string, b: string): number {
-  const [x, y] = [a, b].map(v => v.split('.').map(part => Number.parseInt(part, 10) || 0))
-  for (let i = 0; i < Math.max(x!.length, y!.length); i++) {
-    const difference = (x![i] ?? 0) - (y![i] ?? 0)
-    if (difference !== 0) return difference
-  }
-  return 0
 }
 
 /** Warnings as errors, where the policy says so. */

@@ -1,5 +1,5 @@
 /**
- * What a bundle consists of and why, types only: what the questions of explain/ are asked of. It is made of a graph before
+ * What a bundle consists of and why, types and their order: what the questions of explain/ are asked of. It is made of a graph before
  * bundling, or of a bundle's `bundle.json`, and answers the same. It names packages and places, never the store: strings
  * are byte strings (paths.ts) in which store paths have neither directory nor hash.
  */
@@ -116,6 +116,12 @@ export const NEED_KINDS = [
   'made',
 ] as const satisfies readonly (DependencyKind | 'made')[]
 export type NeedKind = (typeof NEED_KINDS)[number]
+
+/** The order of needs: by their ends, then by kind and name. */
+export const byEnds = (a: Need, b: Need): number =>
+  a.from - b.from ||
+  a.to - b.to ||
+  (a.kind === b.kind ? (a.name < b.name ? -1 : a.name > b.name ? 1 : 0) : a.kind < b.kind ? -1 : 1)
 
 /** Of what a process maps or starts: what a tree of libraries goes along. */
 export const LOADING: ReadonlySet<NeedKind> = new Set([

@@ -41,7 +41,7 @@ export interface BundleReport {
   /** Data files that name places, which `./relocate` writes into them after unpacking. */
   readonly templates: number
   readonly sizes: { readonly closure: number | null; readonly bundle: number; readonly output: number }
-  /** With `dryRun`: what would be written, sorted by place; sizes before patchelf and the stub. */
+  /** With `dryRun`: what would be written, sorted by place; sizes as they would be. */
   readonly planned: readonly PlannedFile[] | null
   /** SHA-256 of the tar, before compression; null for a directory. */
   readonly tarSha256: string | null

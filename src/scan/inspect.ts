@@ -14,6 +14,7 @@ import type { ByteSource } from '../io/bytes.ts'
 import { list, lstat, readLink, realPath, stat, withFile } from '../io/store.ts'
 import type { Finding } from '../model/findings.ts'
 import type { FileNode } from '../model/graph.ts'
+import { compareVersions } from '../model/versions.ts'
 import { directoryOf, type SourcePath } from '../paths.ts'
 import { containerKindOf } from '../references/containers.ts'
 import { type Language, languageOf } from '../script/language.ts'
@@ -176,13 +177,4 @@ export function newestVersions(versions: readonly string[]): string[] {
     if (known === undefined || compareVersions(number, known) > 0) newest.set(family, number)
   }
   return [...newest].map(([family, number]) => `${family}_${number}`).sort()
-}
-
-function compareVersions(a: string, b: string): number {
-  const [x, y] = [a.split('.').map(Number), b.split('.').map(Number)]
-  for (let i = 0; i < Math.max(x.length, y.length); i++) {
-    const difference = (x[i] ?? 0) - (y[i] ?? 0)
-    if (difference !== 0) return difference
-  }
-  return 0
 }

@@ -4,7 +4,7 @@
  * have in their read-only data. Files may be anybody's: what does not parse says nothing. Pure.
  */
 import { inflateSync } from 'node:zlib'
-import { readSections, type Section } from '../../elf/sections.ts'
+import { sectionsOf as elfSections, type Section } from '../../elf/sections.ts'
 import { bufferSource } from '../../io/bytes.ts'
 import type { Ecosystem, Inside } from '../../model/sbom.ts'
 
@@ -100,7 +100,7 @@ function sectionsOf(bytes: Buffer): readonly Section[] {
   const [wide, order] = [bytes[4], bytes[5]]
   const isElf =
     bytes.toString('latin1', 0, 4) === '\x7fELF' && (wide === 1 || wide === 2) && (order === 1 || order === 2)
-  return isElf ? readSections(bufferSource(bytes), { class: wide === 2 ? 64 : 32, little: order === 1 }) : []
+  return isElf ? elfSections(bufferSource(bytes)) : []
 }
 
 const contentsOf = (bytes: Buffer, { offset, size }: Section): Buffer => bytes.subarray(offset, offset + size)

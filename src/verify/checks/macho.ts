@@ -10,6 +10,7 @@ import { parseMachO } from '../../macho/parse.ts'
 import { loadImages, type MachODisk } from '../../macho/search.ts'
 import { checkSignature, isIntact } from '../../macho/signature.ts'
 import type { Finding } from '../../model/findings.ts'
+import { compareVersions } from '../../model/versions.ts'
 import type { BundlePath, SourcePath } from '../../paths.ts'
 
 /** The facts of what looks like Mach-O; null when it is none. */
@@ -108,10 +109,4 @@ function oldestSystem(images: ReadonlyMap<string, MachOFacts>): Finding[] {
   )
   const [most] = asked.sort((a, b) => compareVersions(b.version, a.version))
   return most === undefined ? [] : [{ code: 'macos-needed', severity: 'note', ...most }]
-}
-
-function compareVersions(a: string, b: string): number {
-  const [x, y] = [a, b].map(version => version.split('.').map(Number))
-  for (let i = 0; i < 3; i++) if ((x![i] ?? 0) !== (y![i] ?? 0)) return (x![i] ?? 0) - (y![i] ?? 0)
-  return 0
 }
