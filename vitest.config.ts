@@ -5,7 +5,7 @@ export default defineConfig({
     maxWorkers: 2,
     // The long campaigns run when they are asked for: `npm run test:long`.
     projects: [
-      // Pure code and small files: seconds.
+      // Pure code and small files; some compile programs.
       { test: { name: 'unit', include: ['test/*.test.ts'], testTimeout: 60_000 } },
       // The built command on the real store of native-fixtures/, in roots of its own.
       {

@@ -7,7 +7,7 @@
 #   native-fixtures/setup.sh --long     everything, and what the long campaigns
 #                                       (npm run test:long) need
 #   native-fixtures/setup.sh --full     everything, then the larger set
-#                                       (npm run test:full): about 20 minutes
+#                                       (npm run test:full): half an hour
 #
 # Missing Debian packages are named and installed. A Nix that is there, its
 # configuration and its store stay; what is built already is reused. The store
@@ -140,10 +140,7 @@ long_needs=(
   scheme:chezscheme
   flatpak:flatpak
   makeself:makeself
-  rpmbuild:rpm
   qemu-img:qemu-utils
-  mksquashfs:squashfs-tools
-  rsync:rsync
   mkfs.erofs:erofs-utils
   mkfs.jffs2:mtd-utils
   genisoimage:genisoimage

@@ -25,7 +25,7 @@ export function chart(rows) {
     ].join('\n')
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12">
-<title>What was measured, beside its goal</title>
+<title>What was measured by wall clock, beside its goal</title>
 <style>text{fill:#333}.good{fill:#3a9a5b}.missed{fill:#d98a3d}.spread{stroke:#333;stroke-width:1}.goal{stroke:#888;stroke-dasharray:3 3}@media(prefers-color-scheme:dark){text{fill:#ddd}.spread{stroke:#ddd}}</style>
 <text x="${x(1)}" y="18" text-anchor="middle">goal</text>
 <line x1="${x(1)}" x2="${x(1)}" y1="24" y2="${height - 16}" class="goal"/>

@@ -1,13 +1,13 @@
 /**
  * What is claimed of speed and scale (docs/speed.md): each row is a ratio to something that everybody knows, measured side
- * by side. Results go to docs/speed.json and docs/speed.svg.
+ * by side. Results go to docs/speed.json, docs/speed.svg and the table of docs/speed.md.
  *
  *     npm run bench [-- --size quick|full] [--rounds N] [--only ROW,...] [--out DIRECTORY]
  *
  * `quick` leaves out what takes minutes: 1 GB and more, 50,000 files and more, a chain of 5,000.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -276,4 +276,23 @@ const about = { node: process.version, cpu: cpus()[0]?.model ?? '', cores: cpus(
 if (!wanted || options.out) {
   writeFileSync(join(out, 'speed.json'), `${JSON.stringify({ about, rows }, null, 1)}\n`)
   writeFileSync(join(out, 'speed.svg'), chart(rows))
+  if (!options.out) writeTable(join(out, 'speed.md'))
+}
+
+/** Puts the rows between the marks of the page. */
+function writeTable(path) {
+  const ratio = spread => (spread ? `${spread.median.toFixed(2)}x` : '')
+  const lines = rows.map(({ what, over, goal, unit, value, ratio: measured }) => {
+    const isRatio = unit === undefined
+    const [wall, cpu] = measured ? [ratio(measured.wall), ratio(measured.cpu)] : ['', '']
+    const single =
+      value === undefined ? '' : `${value.toFixed(isRatio ? 2 : unit === 'MB' ? 0 : 1)}${isRatio ? 'x' : ` ${unit}`}`
+    const aim = goal === null ? '' : isRatio ? `${goal}x` : `${goal} ${unit}`
+    return `| ${what} | ${over.replaceAll('|', '\\|')} | ${wall}${single} | ${cpu} | ${aim} |`
+  })
+  const made = `Medians of ${rounds} round${rounds === 1 ? '' : 's'}, size \`${options.size}\`, Node ${process.version.slice(1)}, ${about.cores} cores (${about.cpu}).`
+  const table = ['| | over | wall clock | CPU | goal |', '|---|---|---|---|---|', ...lines].join('\n')
+  const [before, rest] = readFileSync(path, 'utf8').split('<!-- figures: npm run bench writes them -->\n')
+  const after = rest.slice(rest.indexOf('<!-- end of figures -->'))
+  writeFileSync(path, `${before}<!-- figures: npm run bench writes them -->\n\n${made}\n\n${table}\n\n${after}`)
 }
