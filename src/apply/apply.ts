@@ -5,7 +5,7 @@
  */
 import { createHash, hash as digest } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
-import { editInPlace, elfEdits, emptyRpath, patchelfCan } from '../elf/edit.ts'
+import { editInPlace, elfEdits, emptyRpath } from '../elf/edit.ts'
 import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
 import { parseElf } from '../elf/parse.ts'
 import { type PatchelfJob, patchelf } from '../elf/patchelf.ts'
@@ -22,8 +22,9 @@ import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph } from '../model/graph.ts'
 import type { BundlePlan, PlanOptions, Step } from '../model/plan.ts'
 import type { BundlePath, SourcePath } from '../paths.ts'
+import { byPatchelf } from '../plan/patcher.ts'
 import { editedPieces, loadedEnd } from './edited-pieces.ts'
-import { enterBySidecars } from './enter.ts'
+import { enterBySidecars, isEntered } from './enter.ts'
 import { checkEdited, checkInjected } from './fidelity.ts'
 import { assertFits, growStaged } from './grow.ts'
 import { relocationTable } from './relocation-table.ts'
@@ -108,15 +109,12 @@ export async function apply(
     }
     const facts = elfFacts(graph, step)
     const edits = elfEdits(step.edits)
-    const isFixed = (graph.refusals.get(step.from) ?? graph.sidecars.get(step.from)) === 'payload'
-    const isEntered = step.edits.some(e => e.op === 'enter-by-sidecar')
-    const byPatchelf =
-      options.patcher === 'patchelf' && !isFixed && !isEntered && edits.length > 0 && patchelfCan(edits)
-    const { writes, left } = facts === null || byPatchelf ? { writes: [], left: edits } : editInPlace(facts, edits)
+    const isPatchelfs = byPatchelf(step.from, edits, isEntered(step), graph, options)
+    const { writes, left } = facts === null || isPatchelfs ? { writes: [], left: edits } : editInPlace(facts, edits)
     assertFits(step, left, graph)
-    const emptied = facts !== null && byPatchelf && edits.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
+    const emptied = facts !== null && isPatchelfs && edits.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
     await staging.writePieces(step.at, editedPieces(step, [...writes, ...emptied], loadedEnd(facts), count))
-    if (byPatchelf) {
+    if (isPatchelfs) {
       // patchelf gets a name that any argument vector can carry.
       const scratch = staging.scratch(`patchelf-${index}`)
       patches.push({ file: scratch, edits, about: step.from })
@@ -172,7 +170,8 @@ export async function apply(
     findings.push(...inject(staging.path(step.at), edit.loader, relocations, staging))
     files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
   }
-  const entered = enterBySidecars(plan, staging)
+  const entered = await enterBySidecars(plan, staging, unlessUnmade)
+  if (!isWhole) return null
   for (const index of entered.programs) files[index] = { ...files[index]!, ...digestOf(staging.path(files[index]!.at)) }
   for (const { at, bytes } of entered.sidecars) files.push(written(at, bytes))
   findings.push(...entered.findings)

@@ -7,11 +7,12 @@ import { parseElf, symbolNames } from '../elf/parse.ts'
 import { blobOf, type EntryCpu, entryCpu } from '../entry/cpus.ts'
 import { bootstrapWrites, type Entered, enter, sidecarOf, sidecarPath } from '../entry/sidecar.ts'
 import { BundleError } from '../errors.ts'
+import type { ByteSource } from '../io/bytes.ts'
 import type { Staging } from '../io/staging.ts'
 import { withFile } from '../io/store.ts'
 import { chunks, patched } from '../macho/patch.ts'
 import type { Finding } from '../model/findings.ts'
-import type { BundlePlan } from '../model/plan.ts'
+import type { BundlePlan, Step } from '../model/plan.ts'
 import type { BundlePath } from '../paths.ts'
 import { checkEntered } from './fidelity.ts'
 
@@ -24,33 +25,54 @@ interface Staged {
   readonly entered: Entered
 }
 
+type Copy = Step & { do: 'copy' }
+type Enter = Copy['edits'][number] & { op: 'enter-by-sidecar' }
+
+const enterOf = ({ edits }: Copy): Enter | undefined => edits.find(e => e.op === 'enter-by-sidecar')
+
+/** Whether a program is entered by a sidecar. */
+export const isEntered = (step: Copy): boolean => enterOf(step) !== undefined
+
 /**
- * Puts the bootstraps in.
- * @returns the indices of the steps whose files have changed, and the sidecars, not yet accounted for
+ * What a program gives to its sidecar.
+ * @param source the program with all other edits made
  * @throws BundleError('edit-refused') where the paths behind a bootstrap need more room than there is
  */
-export function enterBySidecars(
+export function enteredAs(source: ByteSource, facts: ElfFacts, step: Copy, plan: BundlePlan): Entered {
+  const edit = enterOf(step)!
+  const relocations = plan.relocations === null ? null : edit.relocations
+  const entered = enter(source, facts, blobOf(entryCpu(facts)!, 'bootstrap'), { ...edit, relocations })
+  if (entered !== null) return entered
+  throw new BundleError('edit-refused', 'the way to its loader does not fit over its code', {
+    path: step.from,
+    hint: 'bundle with --prefix',
+  })
+}
+
+/**
+ * Puts the bootstraps in.
+ * @param unlessUnmade carries out what is done with a step; what the bundle does without is told there
+ * @returns the indices of the steps whose files have changed, and the sidecars, not yet accounted for
+ * @throws as `enteredAs`
+ */
+export async function enterBySidecars(
   plan: BundlePlan,
   staging: Staging,
-): { programs: number[]; sidecars: { at: BundlePath; bytes: Buffer }[]; findings: Finding[] } {
+  unlessUnmade: (step: Step, edit: () => Promise<void>) => Promise<void>,
+): Promise<{ programs: number[]; sidecars: { at: BundlePath; bytes: Buffer }[]; findings: Finding[] }> {
   const byCpu = new Map<EntryCpu, Staged[]>()
   for (const [index, step] of plan.steps.entries()) {
-    const edit = step.do === 'copy' ? step.edits.find(e => e.op === 'enter-by-sidecar') : undefined
-    if (step.do !== 'copy' || !edit) continue
+    if (step.do !== 'copy' || !isEntered(step)) continue
     const path = staging.path(step.at)
-    withFile(path, source => {
-      const before = parseElf(source, path)
-      const cpu = entryCpu(before)!
-      const relocations = plan.relocations === null ? null : edit.relocations
-      const entered = enter(source, before, blobOf(cpu, 'bootstrap'), { ...edit, relocations })
-      if (entered === null)
-        throw new BundleError('edit-refused', 'the way to its loader does not fit over its code', {
-          path: step.from,
-          hint: 'bundle with --prefix',
-        })
-      const staged = { index, path, before, names: symbolNames(source, path), entered }
-      byCpu.set(cpu, [...(byCpu.get(cpu) ?? []), staged])
-    })
+    await unlessUnmade(step, async () =>
+      withFile(path, source => {
+        const before = parseElf(source, path)
+        const cpu = entryCpu(before)!
+        const entered = enteredAs(source, before, step, plan)
+        const staged = { index, path, before, names: symbolNames(source, path), entered }
+        byCpu.set(cpu, [...(byCpu.get(cpu) ?? []), staged])
+      }),
+    )
   }
   const findings: Finding[] = []
   const sidecars = [...byCpu].map(([cpu, programs]) => {

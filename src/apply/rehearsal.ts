@@ -21,8 +21,10 @@ import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph } from '../model/graph.ts'
 import type { BundlePlan, PlanOptions, Step } from '../model/plan.ts'
 import type { BundlePath, SourcePath } from '../paths.ts'
+import { byPatchelf } from '../plan/patcher.ts'
 import { planFiles } from '../plan/steps.ts'
 import { editedPieces, loadedEnd, mayBeChanged } from './edited-pieces.ts'
+import { enteredAs, isEntered } from './enter.ts'
 import { assertFits, cannotGrow, grown } from './grow.ts'
 import { relocatedLibraries } from './relocation-table.ts'
 
@@ -93,15 +95,15 @@ class Rehearsal {
     const object = facts?.format === 'elf' || facts?.format === 'macho' ? facts : null
     if (step.edits.length === 0) return { size: null, object }
     mayBeChanged(step)
-    if (has(step, 'repack')) return { size: await pieceSize(step, object?.format === 'elf' ? object : null), object }
+    const packed = has(step, 'repack') ? (await pieceSize(step, object)) - plainSize(step) : 0
     if (object?.format === 'macho') return has(step, 'sign') ? this.#signed(step, object) : { size: null, object }
     if (object !== null && !this.#isToolMade(step))
-      return this.#withElf(step, object, made => ({
-        size: made.size,
-        object: enteredBySidecar(parseElf(made, step.from), step),
-      }))
-    const strip = step.edits.find(e => e.op === 'strip')
-    return { size: strip === undefined ? null : Math.min(strip.keep, step.size) + strip.tail.length, object }
+      return this.#withElf(step, object, made => {
+        const facts = parseElf(made, step.from)
+        if (isEntered(step)) enteredAs(made, facts, step, this.#plan)
+        return { size: made.size + packed, object: enteredBySidecar(facts, step) }
+      })
+    return { size: packed === 0 && !has(step, 'strip') ? null : plainSize(step) + packed, object }
   }
 
   /** What the table of relocations refuses. */
@@ -118,7 +120,8 @@ class Rehearsal {
     })
   }
 
-  #isToolMade = (step: Copy): boolean => this.#options.patcher === 'patchelf' && elfEdits(step.edits).length > 0
+  #isToolMade = (step: Copy): boolean =>
+    byPatchelf(step.from, elfEdits(step.edits), isEntered(step), this.#graph, this.#options)
 
   /** An ELF file as it becomes. */
   #withElf<T>(step: Copy, facts: ElfFacts, use: (made: ByteSource) => T): T {
@@ -179,12 +182,18 @@ function enteredBySidecar(facts: ElfFacts, step: Copy): ElfFacts {
 
 const has = (step: Copy, op: Copy['edits'][number]['op']): boolean => step.edits.some(e => e.op === op)
 
-async function pieceSize(step: Copy, facts: ElfFacts | null): Promise<number> {
+/** What a file becomes without what is packed anew, grown or put in. In bytes. */
+function plainSize(step: Copy): number {
+  const strip = step.edits.find(e => e.op === 'strip')
+  return strip === undefined ? step.size : Math.min(strip.keep, step.size) + strip.tail.length
+}
+
+async function pieceSize(step: Copy, object: ElfFacts | MachOFacts | null): Promise<number> {
   let size = 0
   const count = (piece: Uint8Array): Uint8Array => {
     size += piece.length
     return piece
   }
-  for await (const _ of editedPieces(step, [], loadedEnd(facts), count));
+  for await (const _ of editedPieces(step, [], loadedEnd(object?.format === 'elf' ? object : null), count));
   return size
 }

@@ -19,6 +19,7 @@ import type { Language } from '../script/language.ts'
 import { withStart } from '../script/polyglot.ts'
 import { Losses } from './losses.ts'
 import { missedReferences } from './missed.ts'
+import { nowhere } from './nowhere.ts'
 import { asSplice, inBytes, type Splice, withoutOverlaps } from './splices.ts'
 
 /** What is written, and what became of each reference. */
@@ -246,11 +247,15 @@ export class Accounts {
     })
   }
 
-  /** What a person is told of references (missed.ts). */
+  /** What a person is told of references (missed.ts, nowhere.ts). */
   findings(accounts: readonly Account[]): Finding[] {
     const isBinary = (path: SourcePath): boolean =>
       /^(?:elf|macho)$/.test(this.#graph.files.get(path)?.facts.format ?? '')
-    return missedReferences(accounts, this.#prefix === null, path => this.#losses.isBundled(path), isBinary)
+    const isBundled = (path: SourcePath): boolean => this.#losses.isBundled(path)
+    return [
+      ...missedReferences(accounts, this.#prefix === null, isBundled, isBinary),
+      ...nowhere(this.#graph, accounts, isBundled),
+    ]
   }
 
   #account(node: FileNode, at: BundlePath, i: number, outcome: Outcome, missed: boolean): Account {

@@ -12,16 +12,18 @@ import { languageOf } from '../script/language.ts'
 import { pycSource } from '../script/pyc.ts'
 
 /** One finding for all paths that lead nowhere, for all hashes that stand alone in a text, for the store's directory. */
-export function nowhere(graph: DependencyGraph, accounts: readonly Account[]): Finding[] {
+export function nowhere(
+  graph: DependencyGraph,
+  accounts: readonly Account[],
+  isBundled: (path: SourcePath) => boolean,
+): Finding[] {
   const trees = new Set<string>(graph.packages.filter(p => p.tree).map(p => p.root))
   const directories = new Set([...graph.files.keys(), ...graph.links.keys()].map(directoryOf))
-  const isThere = (path: string): boolean =>
-    [graph.files, graph.links].some(known => [...known.keys()].some(at => at === path || at.startsWith(`${path}/`)))
   const lost = accounts.filter(account => {
     const { rule, target } = account.verdict
     // Libraries of a directory come by their names, and then they do.
     if (rule === 'libraries' && target !== null && directories.has(target)) return false
-    const root = rootOf(account) ?? climbedFrom(account, isThere)
+    const root = rootOf(account) ?? climbedFrom(account, isBundled)
     return root !== null && !trees.has(root) && isLookedAt(graph, account)
   })
   const bare = accounts.filter(account => namesPackage(graph, account))
@@ -83,10 +85,12 @@ function rootOf({ verdict: { rule, target, missing } }: Account): SourcePath | n
  * The package of a path that goes up again from a directory of which nothing comes: `bin` of `bin/../share/x`, without
  * which the kernel finds no share/x either.
  */
-function climbedFrom({ reference: { text }, verdict: { target } }: Account, isThere: (path: string) => boolean) {
+function climbedFrom({ reference: { text }, verdict: { target } }: Account, isBundled: (path: SourcePath) => boolean) {
   const up = text.indexOf('/../')
   const root = target !== null && up > 0 ? storePathOf(target)?.root : undefined
-  return root === undefined || !text.startsWith(`${root}/`) || isThere(text.slice(0, up)) ? null : (root as SourcePath)
+  return root === undefined || !text.startsWith(`${root}/`) || isBundled(text.slice(0, up) as SourcePath)
+    ? null
+    : (root as SourcePath)
 }
 
 /** Whether a program may read the reference and go on from it: it is in memory, in a script, in a text, or packed. */

@@ -3,7 +3,7 @@
  * from its input. Pure: nothing is read or written here.
  */
 
-import { editInPlace, patchelfCan } from '../elf/edit.ts'
+import { editInPlace } from '../elf/edit.ts'
 import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
 import type { Strip } from '../elf/strip.ts'
 import { isStatic } from '../entry/inject.ts'
@@ -18,7 +18,7 @@ import { InstallNames } from './install-names.ts'
 import { hidden, type Launcher, Launchers } from './launch.ts'
 import { type Layout, layOut, relativeLink } from './layout.ts'
 import { Links } from './links.ts'
-import { nowhere } from './nowhere.ts'
+import { byPatchelf } from './patcher.ts'
 import { Relocations } from './relocate.ts'
 import { LoaderStrings } from './rpath.ts'
 import { Scripts } from './scripts.ts'
@@ -99,10 +99,7 @@ class Planner {
       relocations: this.#relocations.plan(),
       templates: this.#templates.places(),
       hostPaths: this.#hostPaths,
-      findings: [
-        ...[...this.#findings, ...this.#texts.findings()],
-        ...[...this.#accounts.findings(this.#kept), ...nowhere(this.#graph, this.#kept)],
-      ],
+      findings: [...this.#findings, ...this.#texts.findings(), ...this.#accounts.findings(this.#kept)],
     }
   }
 
@@ -134,8 +131,9 @@ class Planner {
       (p): Edit => ({ op: 'overwrite', offset: p.offset, from: bytes(p.from), to: bytes(p.to) }),
     )
     this.#hostPaths += hostPaths.length
-    const byPatchelf = this.#options.patcher === 'patchelf' && !bySidecar && patchelfCan(strings)
-    const inPlace = byPatchelf ? [] : editInPlace(facts, strings).writes
+    const inPlace = byPatchelf(node.path, strings, bySidecar, this.#graph, this.#options)
+      ? []
+      : editInPlace(facts, strings).writes
     const replaced = inPlace.map(w => ({ offset: w.offset, length: w.bytes.length }))
     const own = [...hostPaths, ...strings]
     const inPlaceOnly = (): Rewritten => {

@@ -12,7 +12,7 @@
  */
 import type { DependencyGraph, FileNode, LinkNode, Package } from '../model/graph.ts'
 import { storePathOf } from '../nix/store-path.ts'
-import { baseName, directoryOf, type SourcePath } from '../paths.ts'
+import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
 import type { ScriptFacts } from '../script/facts.ts'
 import { type Language, languageOf } from '../script/language.ts'
 import { moduleFlags } from '../script/perl-edit.ts'
@@ -137,14 +137,17 @@ export class Scripts {
     return form
   }
 
+  /** Whether its text can find its interpreter by itself. */
+  canStart({ path, language, name, interpreter }: Script, at: BundlePath): boolean {
+    return this.#graph.texts.has(path) && (language === 'shell' || canBePolyglot(name, baseName(interpreter), at))
+  }
+
   #form(script: Script): Form {
-    const { path, language, name } = script
+    const { path } = script
     const inPackage = path.slice(this.#packageOf(path).root.length)
     const isProgram = this.#isInPrograms(path) || this.#entrySources.has(path)
     const place = this.#layout.placed.get(path)
-    const canBeText =
-      language === 'shell' ||
-      (place !== undefined && this.#graph.texts.has(path) && canBePolyglot(name, baseName(script.interpreter), place))
+    const canBeText = place !== undefined && this.canStart(script, place)
     if (canBeText && this.#isLibrary(inPackage)) return 'module'
     if (canBeText) return isProgram && !this.#isRead(script) ? 'launcher' : 'text'
     return /\.[A-Za-z]+$/.test(path) && !isProgram && !this.isEntry(path) ? 'module' : 'launcher'

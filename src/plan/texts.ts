@@ -11,7 +11,6 @@ import type { Start } from '../script/expressions.ts'
 import type { ScriptFacts } from '../script/facts.ts'
 import type { Language } from '../script/language.ts'
 import { SCRIPTS_MAX } from '../script/parse.ts'
-import { canBePolyglot } from '../script/polyglot.ts'
 import { isPathsOnly } from '../script/pth-edit.ts'
 import { mendPyc, pycSource } from '../script/pyc.ts'
 import { startedBy } from '../script/shebang.ts'
@@ -117,9 +116,7 @@ export class Texts {
   /** The text of a script, which finds its interpreter by itself wherever a language lets it. */
   #asText(node: FileNode, script: Script, at: BundlePath): Rewritten {
     const { language, name, facts } = script
-    const canStart =
-      this.#graph.texts.has(node.path) &&
-      (language === 'shell' || canBePolyglot(name, baseName(script.interpreter), at))
+    const canStart = this.#scripts.canStart(script, at)
     const start = {
       name,
       interpreter: this.#launchers.placeOfInterpreter(script),

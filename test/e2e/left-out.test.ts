@@ -131,6 +131,19 @@ test('a helper in libexec/ with a payload where no stub is wanted; the program i
   expect([alone.code, alone.stderr]).toEqual([1, expect.stringMatching(/helper: carries data behind its end/)])
 })
 
+test.each([['auto'], ['patchelf']])(
+  'a payload, and a search path that has to come: nobody edits the file, which a dry run says too (--patcher %s)',
+  patcher => {
+    const app = storePath('app-1.0')
+    const glibc = libc()
+    const file = join(app, 'bin/app')
+    compile('gcc', 'int main(void) { return 0; }', file, [`-Wl,--dynamic-linker,${glibc}/lib/${GLIBC.loader}`])
+    writeFileSync(file, Buffer.concat([readFileSync(file), Buffer.from('payload')]))
+    const { code, stderr } = made(app, '--prefix', '/opt/app', '--patcher', patcher)
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/bin\/app: .*its payload must not move/)])
+  },
+)
+
 test('load commands of Mach-O plugins that cannot grow; of a library that a program needs they are an error', () => {
   const closure = new DarwinClosure('arm64')
   const app = closure.package('a-1')
