@@ -37,6 +37,7 @@ export interface DescribedArgument extends DescribedValue {
 export interface DescribedCommand {
   readonly name: string
   readonly text: string
+  /** Of the one that needs no name also those that stand before any command. */
   readonly options: readonly DescribedOption[]
   readonly arguments: readonly DescribedArgument[]
   /** Whether it is the one that needs no name. */
@@ -57,16 +58,22 @@ export type ListParser<T> = T & { readonly words: readonly string[] }
 /** The command line as data. */
 export function describedOf(program: Command): Described {
   const help = program.createHelp()
-  const options = (command: Command): DescribedOption[] => help.visibleOptions(command).map(optionOf)
+  const own = (command: Command): DescribedOption[] => help.visibleOptions(command).map(optionOf)
+  const global = own(program)
+  const optionsOf = (command: Command): DescribedOption[] => {
+    const options = own(command)
+    if (command.name() !== DEFAULT) return options
+    return [...options, ...global.filter(({ long }) => !options.some(option => option.long === long))]
+  }
   const names = helpNames(program)
   return {
     name: program.name(),
     text: program.description(),
-    options: options(program),
+    options: global,
     commands: help.visibleCommands(program).map(command => ({
       name: command.name(),
       text: command.description(),
-      options: command.name() === 'help' ? [] : options(command),
+      options: command.name() === 'help' ? [] : optionsOf(command),
       arguments: command.registeredArguments.map(argument =>
         command.name() === 'help' ? { ...argumentOf(argument), kind: 'word', words: names } : argumentOf(argument),
       ),

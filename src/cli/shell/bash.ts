@@ -2,8 +2,7 @@
 import type { Described, DescribedCommand, DescribedValue } from '../described.ts'
 
 /** The text of a completion for bash. */
-export function bashCompletion({ name, options, commands }: Described): string {
-  const global = options.flatMap(({ short, long }) => [short, long]).filter(flag => flag !== null)
+export function bashCompletion({ name, commands }: Described): string {
   const names = commands.map(command => command.name)
   return `# ${name}: completion for bash, made by \`${name} completions bash\`.
 _${name}() {
@@ -27,7 +26,7 @@ _${name}() {
     return
   fi
   case $command in
-${commands.map(command => commandCase(name, command, command.isDefault ? global : [])).join('\n')}
+${commands.map(command => commandCase(name, command)).join('\n')}
   esac
 }
 # Words of a list with commas between them: those before the last stay.
@@ -40,7 +39,7 @@ complete -o default -F _${name} bundle storefree
 `
 }
 
-function commandCase(program: string, command: DescribedCommand, global: readonly string[]): string {
+function commandCase(program: string, command: DescribedCommand): string {
   const flags = command.options.flatMap(({ short, long }) => [short, long]).filter(flag => flag !== null)
   const values = command.options.flatMap(({ short, long, value }) =>
     value === null
@@ -48,13 +47,12 @@ function commandCase(program: string, command: DescribedCommand, global: readonl
       : [`        ${short === null ? '' : `${short}|`}${long}) ${valueCommand(program, value)}return ;;`],
   )
   const words = command.arguments.find(argument => argument.kind === 'word')?.words
-  const all = [...new Set([...flags, ...global])]
   return [
     `    ${command.name})`,
     ...(values.length === 0 ? [] : ['      case $before in', ...values, '      esac']),
-    ...(all.length === 0
+    ...(flags.length === 0
       ? []
-      : [`      [[ $word == -* ]] && COMPREPLY=( $(compgen -W '${all.join(' ')}' -- "$word") )`]),
+      : [`      [[ $word == -* ]] && COMPREPLY=( $(compgen -W '${flags.join(' ')}' -- "$word") )`]),
     ...(words === undefined
       ? []
       : [`      [[ $word != -* ]] && COMPREPLY=( $(compgen -W '${words.join(' ')}' -- "$word") )`]),

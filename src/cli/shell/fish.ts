@@ -2,10 +2,10 @@
 import type { Described, DescribedCommand, DescribedOption, DescribedValue } from '../described.ts'
 
 /** The text of a completion for fish: a file in ~/.config/fish/completions, or sourced. */
-export function fishCompletion({ name, options, commands }: Described): string {
+export function fishCompletion({ name, commands }: Described): string {
   const lines = commands.flatMap(command => [
     `complete -c ${name} -n __${name}_first -a ${command.name} -d ${quoted(command.text)}`,
-    ...optionsOf(command, options).map(option => optionLine(name, command, option)),
+    ...command.options.map(option => optionLine(name, command, option)),
     ...command.arguments.flatMap(({ kind, words }) =>
       kind === 'word' ? [`complete -c ${name} -n '__${name}_on ${command.name}' -f -a ${quoted(words.join(' '))}`] : [],
     ),
@@ -26,11 +26,6 @@ end
 ${lines.join('\n')}
 complete -c storefree -w ${name}
 `
-}
-
-function optionsOf(command: DescribedCommand, global: readonly DescribedOption[]): DescribedOption[] {
-  const known = new Set(command.options.map(option => option.long))
-  return [...command.options, ...(command.isDefault ? global.filter(option => !known.has(option.long)) : [])]
 }
 
 const optionLine = (

@@ -5,7 +5,7 @@ import type { Described, DescribedArgument, DescribedCommand, DescribedOption, D
  * The text of the page.
  * @param version of this package
  */
-export function manPage({ name, text, options, commands }: Described, version: string): string {
+export function manPage({ name, text, commands }: Described, version: string): string {
   const make = commands.filter(command => command.isDefault)
   const named = commands.filter(command => !command.isDefault)
   return `${[
@@ -22,7 +22,7 @@ export function manPage({ name, text, options, commands }: Described, version: s
       `A word that is no command is a target; \\fB${name} make\\fR takes every word as one.`,
       ...command.arguments.flatMap(argumentLines),
       '.SH OPTIONS',
-      ...[...command.options, ...missing(options, command)].flatMap(optionLines),
+      ...command.options.flatMap(optionLines),
     ]),
     '.SH COMMANDS',
     ...named.flatMap(command => [
@@ -51,9 +51,6 @@ const ENVIRONMENT = [
   ['SOURCE_DATE_EPOCH', 'The time of images and bills of materials, in seconds since 1970.'],
   ['CI', 'Where it is set, no progress is shown. Nothing is coloured in any case.'],
 ] as const
-
-const missing = (options: readonly DescribedOption[], command: DescribedCommand): DescribedOption[] =>
-  options.filter(option => !command.options.some(({ long }) => long === option.long))
 
 const synopsis = (name: string, command: DescribedCommand): string =>
   [

@@ -2,7 +2,7 @@
 import type { Described, DescribedCommand, DescribedOption, DescribedValue } from '../described.ts'
 
 /** The text of a completion for zsh: a file `_bundle` in a directory of $fpath, or sourced. */
-export function zshCompletion({ name, options, commands }: Described): string {
+export function zshCompletion({ name, commands }: Described): string {
   return `#compdef bundle storefree
 # ${name}: completion for zsh, made by \`${name} completions zsh\`.
 _${name}() {
@@ -21,7 +21,7 @@ ${commands.map(c => `    ${quoted(`${c.name}:${c.text}`)}`).join('\n')}
     return
   fi
   case $command in
-${commands.map(command => commandCase(command, command.isDefault ? options : [])).join('\n')}
+${commands.map(commandCase).join('\n')}
   esac
 }
 if [[ \${funcstack[1]-} == _${name} ]]; then
@@ -32,11 +32,9 @@ fi
 `
 }
 
-function commandCase(command: DescribedCommand, global: readonly DescribedOption[]): string {
-  const known = new Set(command.options.map(option => option.long))
-  const options = [...command.options, ...global.filter(option => !known.has(option.long))]
+function commandCase(command: DescribedCommand): string {
   const specs = [
-    ...options.flatMap(optionSpecs),
+    ...command.options.flatMap(optionSpecs),
     ...command.arguments.map((argument, i) =>
       quoted(`${argument.variadic ? '*' : i + 1}:${plain(argument.name)}:${action(argument)}`),
     ),
