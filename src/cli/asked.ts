@@ -48,7 +48,8 @@ export const sectionedOf = async (
   return withProgress(options, pipeline, how => pipeline.sectioned(word, how))
 }
 
-async function withProgress<T>(
+/** Asks, and shows meanwhile how far that is. */
+export async function withProgress<T>(
   options: AskedOptions,
   pipeline: typeof Pipeline,
   ask: (how: BundleOptions) => Promise<T>,

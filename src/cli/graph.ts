@@ -1,9 +1,9 @@
 /** `bundle graph TARGET|BUNDLE`: a picture of what needs what. */
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { EXIT } from '../exit.ts'
 import type { NeedKind } from '../model/explained.ts'
 import { type AskedOptions, askedOf, parseNeedKinds, SUBJECT, withAsked } from './asked.ts'
-import { print } from './output.ts'
+import { print, wholeNumber } from './output.ts'
 
 type GraphOptions = AskedOptions & {
   format?: 'dot' | 'mermaid' | 'svg' | 'json'
@@ -22,7 +22,7 @@ export function addGraph(program: Command): void {
     )
     .addOption(new Option('--by <what>', 'nodes').choices(['package', 'file']).default('package'))
     .option('--to <name>', 'only what leads there')
-    .option('--depth <n>', 'steps from the programs, or up from --to', parseDepth, 1000)
+    .option('--depth <n>', 'steps from the programs, or up from --to', wholeNumber(0), 1000)
     .option('--kind <kinds>', 'only needs of these kinds', parseNeedKinds)
     .action(async (word: string, options: GraphOptions) => {
       const { explained, pipeline } = await askedOf(word, options)
@@ -47,10 +47,4 @@ export function addGraph(program: Command): void {
       }
       process.exitCode = EXIT.ok
     })
-}
-
-function parseDepth(text: string): number {
-  const n = Number(text)
-  if (!Number.isInteger(n) || n < 0) throw new InvalidArgumentError('a whole number is wanted')
-  return n
 }

@@ -6,7 +6,16 @@ import type { BundleOptions } from '../options.ts'
 import { FORMATS } from '../pack/format.ts'
 import type { ImageOptions } from '../pack/image.ts'
 import { orMistyped, refuseMistyped } from './mistyped.ts'
-import { collect, load, type OutputOptions, print, printFindings, progressFor, withOutput } from './output.ts'
+import {
+  collect,
+  load,
+  type OutputOptions,
+  print,
+  printFindings,
+  progressFor,
+  wholeNumber,
+  withOutput,
+} from './output.ts'
 
 type MakeOptions = Omit<BundleOptions, 'trace' | 'image' | 'policy'> &
   ImageOptions &
@@ -72,7 +81,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--nix-arg <argument>', 'hand this on to Nix (repeatable)', collect)
     .option('--name <name>', "the bundle's name (default: the targets' names)", parseName)
     .option('--dry-run', 'write nothing: say what would be written and found, with --verbose each file')
-    .option('--jobs <n>', 'files written at a time (default: one for each CPU)', parseCount)
+    .option('--jobs <n>', 'files written at a time (default: one for each CPU)', wholeNumber(1, 1024))
     .option('--force', 'replace what is at the destination')
     .option('--link', 'links to the programs in /usr/bin (-f deb)')
     .optionsGroup('Images (-f oci):')
@@ -87,7 +96,7 @@ export function addMake(program: Command, traced: readonly string[]): void {
     .option('--user <ids>', 'UID[:GID] in numbers')
     .option('--writable <directory>', 'made for whoever runs with group 0 (repeatable)', collect)
     .option('--add <pair>', 'SOURCE:DESTINATION, own files (repeatable)', collect)
-    .option('--layers <n>', 'at most so many layers (default: 12)', parseCount)
+    .option('--layers <n>', 'at most so many layers (default: 12)', wholeNumber(1, 1024))
     .addOption(new Option('--compression <kind>', 'of layers (default: gzip)').choices(['gzip', 'zstd', 'none']))
     .option('--push <ref>', 'REGISTRY/NAME[:TAG]: where it is pushed to, once it is verified')
     .option('--mount-from <name>', 'another repository there, whose layers are not sent again (repeatable)', collect)
@@ -127,13 +136,6 @@ export function addMake(program: Command, traced: readonly string[]): void {
     () => `\n${make.helpInformation().replace(/^.*?(?=Arguments:)/s, 'bundle <target...>: make a bundle\n\n')}`,
   )
   make.usage('<target...> [options]')
-}
-
-function parseCount(text: string): number {
-  const n = Number(text)
-  if (!Number.isInteger(n) || n < 1 || n > 1024)
-    throw new InvalidArgumentError('a whole number from 1 to 1024 is wanted')
-  return n
 }
 
 export function parseKinds(text: string, before: readonly DataKind[] = []): DataKind[] {

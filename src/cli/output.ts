@@ -1,6 +1,6 @@
 /** What the commands share: the options that say how much is said, the pipeline behind them, and printing. */
 import { setFlagsFromString } from 'node:v8'
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { Progress } from '../io/progress.ts'
 import type { Finding } from '../model/findings.ts'
 import type * as Pipeline from './pipeline.ts'
@@ -47,6 +47,15 @@ export function collect(glob: string, before: readonly string[] = []): string[] 
 }
 /** What describes the option (described.ts) sees by this. */
 collect.repeatable = true
+
+/** Takes in a number of things. */
+export const wholeNumber =
+  (min: number, max?: number) =>
+  (text: string): number => {
+    const n = Number(text)
+    if (Number.isInteger(n) && n >= min && n <= (max ?? n)) return n
+    throw new InvalidArgumentError(`a whole number${max === undefined ? '' : ` from ${min} to ${max}`} is wanted`)
+  }
 
 /**
  * Whether a line can be written over: a terminal, and not a dumb one (Emacs, some CI). Nothing else that we write is more

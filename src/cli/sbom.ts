@@ -2,8 +2,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { EXIT } from '../exit.ts'
 import { EDGES, FILES, type SbomOptions, SPECS } from '../model/sbom.ts'
-import { type AskedOptions, SUBJECT, withAsked } from './asked.ts'
-import { load, print, progressFor } from './output.ts'
+import { type AskedOptions, SUBJECT, withAsked, withProgress } from './asked.ts'
+import { load, print } from './output.ts'
 
 type Options = AskedOptions &
   Pick<SbomOptions, 'spec' | 'files' | 'creator' | 'edges'> & { output?: string; check?: boolean; storePaths?: boolean }
@@ -28,14 +28,9 @@ export function addSbom(program: Command): void {
     .action(async (word: string, options: Options) => {
       const pipeline = load()
       const { output, spec, files, creator, edges, storePaths = false, check = false, ...how } = options
-      const progress = progressFor(options, pipeline)
-      const showNix = !options.quiet && !options.json && process.stderr.isTTY
-      const { text, sbom, contradictions, unknown } = await pipeline.sbomFor(
-        word,
-        { spec, files, creator, edges, storePaths },
-        { ...how, progress, showNix },
+      const { text, sbom, contradictions, unknown } = await withProgress(how, pipeline, how =>
+        pipeline.sbomFor(word, { spec, files, creator, edges, storePaths }, how),
       )
-      progress.done()
       if (options.verbose)
         for (const { package: name, path, files: said, at } of contradictions)
           process.stderr.write(`note: ${name}: its path says ${path ?? 'no version'}, ${at} says ${said}\n`)

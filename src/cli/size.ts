@@ -4,7 +4,7 @@ import { EXIT } from '../exit.ts'
 import { SIZES_BY, type SizeBy } from '../model/explained.ts'
 import { parseSize } from '../size.ts'
 import { type AskedOptions, askedOf, SUBJECT, sectionedOf, withAsked } from './asked.ts'
-import { load, print } from './output.ts'
+import { load, print, wholeNumber } from './output.ts'
 import { writePage } from './report.ts'
 
 type SizeOptions = AskedOptions & { by: SizeBy; top: number; max?: number; against?: string; html?: string }
@@ -14,7 +14,7 @@ export function addSize(program: Command): void {
     .description('say what the bytes of a bundle are spent on')
     .argument('<target>', SUBJECT)
     .addOption(new Option('--by <what>', 'rows').choices(SIZES_BY).default('package'))
-    .option('--top <n>', 'rows that are shown', parseCount, 40)
+    .option('--top <n>', 'rows that are shown', wholeNumber(1), 40)
     .option('--max <size>', 'exit code 1 when it is larger: 90MB, 512kB, bytes', sizeOf)
     .option('--against <bundle>', 'what grew, came and went since that bundle (or target)')
     .option('--html <file>', 'write a page for browsers too (bundle report)')
@@ -42,12 +42,6 @@ export function addSize(program: Command): void {
       if (isTooLarge) process.stderr.write(`error: ${size.bytes} bytes are more than ${max} (--max)\n`)
       process.exitCode = isTooLarge ? EXIT.findings : EXIT.ok
     })
-}
-
-function parseCount(text: string): number {
-  const n = Number(text)
-  if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError('a whole number is wanted')
-  return n
 }
 
 function sizeOf(text: string): number {

@@ -1,9 +1,9 @@
 /** `bundle tree TARGET|BUNDLE`: what needs what. */
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { EXIT } from '../exit.ts'
 import type { NeedKind } from '../model/explained.ts'
 import { type AskedOptions, askedOf, parseNeedKinds, SUBJECT, withAsked } from './asked.ts'
-import { print } from './output.ts'
+import { print, wholeNumber } from './output.ts'
 
 type TreeOptions = AskedOptions & { depth: number; files?: boolean; reverse?: string; kind?: readonly NeedKind[] }
 
@@ -11,7 +11,7 @@ export function addTree(program: Command): void {
   withAsked(program.command('tree'))
     .description('show what needs what: what loaders do, then data; ^ is shown above, a dotted line need not be there')
     .argument('<target>', SUBJECT)
-    .option('--depth <n>', 'levels that are shown', parseDepth, 60)
+    .option('--depth <n>', 'levels that are shown', wholeNumber(0), 60)
     .option('--files', 'each file of a directory')
     .option('--reverse <name>', 'who needs this')
     .option('--kind <kinds>', 'only steps of these kinds', parseNeedKinds)
@@ -26,10 +26,4 @@ export function addTree(program: Command): void {
       else if (!options.quiet) print(pipeline.treeText(explained, roots, reverse !== undefined))
       process.exitCode = roots === null ? EXIT.findings : EXIT.ok
     })
-}
-
-function parseDepth(text: string): number {
-  const n = Number(text)
-  if (!Number.isInteger(n) || n < 0) throw new InvalidArgumentError('a whole number is wanted')
-  return n
 }
