@@ -12,7 +12,7 @@ import { explained } from './explained.ts'
 import { type Progress, silent } from './io/progress.ts'
 import type { BundleOptions } from './options.ts'
 import { fromText } from './paths.ts'
-import { whyJson } from './report/why.ts'
+import { whyAnswers } from './report/why.ts'
 import type { AskedOfSbom, WrittenSbom } from './sbom.ts'
 import { sbomFor } from './sbom-asked.ts'
 import { type Verification, type VerifyOptions, verify as verifyBytes } from './verify/verify.ts'
@@ -73,8 +73,7 @@ export async function why(
   { chains = 1, matches = 3, ...options }: BundleOptions & { chains?: number; matches?: number } = {},
 ): Promise<readonly WhyAnswer[]> {
   const found = await explained(target, options)
-  const answers = answered(found, names, { chains, matches, kinds: [] })
-  return (JSON.parse(whyJson(found, answers)) as { answers: WhyAnswer[] }).answers
+  return whyAnswers(found, answered(found, names, { chains, matches, kinds: [] }))
 }
 
 /**

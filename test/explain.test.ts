@@ -14,7 +14,7 @@ import { identityOf } from '../src/nix/store-path.ts'
 import type { BundlePath, SourcePath } from '../src/paths.ts'
 import { pageHtml } from '../src/report/page.ts'
 import { treeText } from '../src/report/tree.ts'
-import { whyJson, whyText } from '../src/report/why.ts'
+import { whyAnswers, whyJson, whyText } from '../src/report/why.ts'
 
 const store = (name: string, hash: string): SourcePath => `/nix/store/${hash.repeat(32)}-${name}` as SourcePath
 const NAMES = ['app-1.0', 'lib-2.1-bin', 'data', 'extra-1', 'lib-2.1-bin']
@@ -295,7 +295,10 @@ test('names with control characters, quotes, and bytes that are no UTF-8 are one
   expect(text).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f]/)
   expect(text).toContain('a\\x0ab')
   expect(text).toContain('\\xff\\xfe')
-  expect(JSON.parse(whyJson(all, answers)).answers[0].matches).toHaveLength(odd.length)
+  const written = JSON.parse(whyJson(all, answers)).answers
+  expect(written[0].matches).toHaveLength(odd.length)
+  // What the library hands out is not written and read back.
+  expect(whyAnswers(all, answers)).toStrictEqual(written)
 })
 
 test('a document is text a line for each element', () => {

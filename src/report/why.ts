@@ -185,46 +185,46 @@ function grouped<T>(items: readonly T[], keyOf: (item: T) => string): Map<string
 
 // ---- JSON ----------------------------------------------------------------------------------------------------------
 
-export function whyJson(explained: Explained, answers: readonly Answer[]): string {
+export const whyJson = (explained: Explained, answers: readonly Answer[]): string =>
+  toJson({ command: 'why', subject: jsonSubject(explained), answers: whyAnswers(explained, answers) })
+
+/** The same as values: nothing in them that JSON has not. */
+export function whyAnswers(explained: Explained, answers: readonly Answer[]) {
   const labels = new Labels(explained)
-  return toJson({
-    command: 'why',
-    subject: jsonSubject(explained),
-    answers: answers.map(answer => ({
-      asked: oneLine(answer.asked),
-      in: answer.matchCount > 0,
-      matches: answer.matches.map(match => ({
-        ...jsonMatch(explained, labels, match.id),
-        whole: match.package && {
-          package: labels.package(match.package.id),
-          files: match.package.files,
-          bytes: match.package.bytes,
-        },
-        chains: match.chains.map(({ asked, needs }) => ({
-          asked: { kind: asked.kind, name: toText(asked.name) },
-          steps: needs.map(need => jsonNeed(explained, labels, need)),
-        })),
-        chainCount: match.chainCount,
-        moreChains: match.more,
-        through: match.through.map(id => labels.of(id)),
-        users: match.users.length,
-        removable: match.removable,
+  return answers.map(answer => ({
+    asked: oneLine(answer.asked),
+    in: answer.matchCount > 0,
+    matches: answer.matches.map(match => ({
+      ...jsonMatch(explained, labels, match.id),
+      whole: match.package && {
+        package: labels.package(match.package.id),
+        files: match.package.files,
+        bytes: match.package.bytes,
+      },
+      chains: match.chains.map(({ asked, needs }) => ({
+        asked: { kind: asked.kind, name: toText(asked.name) },
+        steps: needs.map(need => jsonNeed(explained, labels, need)),
       })),
-      matchCount: answer.matchCount,
-      closure: answer.absent.map(absent => ({
-        package: labels.package(absent.package),
-        nar: explained.packages[absent.package]!.nar,
-        keptBy: absent.kept.map(kept => ({
-          file: jsonNode(explained, labels, kept.from),
-          ...jsonPlace(labels, kept.place),
-          searchPath: kept.via,
-          rule: kept.rule,
-        })),
-        keptCount: absent.keptCount,
-        referrers: absent.keptBy.map(id => labels.package(id)),
-      })),
+      chainCount: match.chainCount,
+      moreChains: match.more,
+      through: match.through.map(id => labels.of(id)),
+      users: match.users.length,
+      removable: match.removable,
     })),
-  })
+    matchCount: answer.matchCount,
+    closure: answer.absent.map(absent => ({
+      package: labels.package(absent.package),
+      nar: explained.packages[absent.package]!.nar,
+      keptBy: absent.kept.map(kept => ({
+        file: jsonNode(explained, labels, kept.from),
+        ...jsonPlace(labels, kept.place),
+        searchPath: kept.via,
+        rule: kept.rule,
+      })),
+      keptCount: absent.keptCount,
+      referrers: absent.keptBy.map(id => labels.package(id)),
+    })),
+  }))
 }
 
 export const jsonSubject = ({ subject: { kind, name, version, system }, closure }: Explained): object => ({
@@ -235,11 +235,11 @@ export const jsonSubject = ({ subject: { kind, name, version, system }, closure 
   closure,
 })
 
-function jsonMatch(explained: Explained, labels: Labels, id: number): object {
+function jsonMatch(explained: Explained, labels: Labels, id: number) {
   return { ...jsonNode(explained, labels, id), size: explained.files[id]?.size ?? null }
 }
 
-export function jsonNode(explained: Explained, labels: Labels, id: number): object {
+export function jsonNode(explained: Explained, labels: Labels, id: number) {
   const file = explained.files[id]
   const part = file?.part ?? explained.directories[id - explained.files.length]!.part
   return {
@@ -250,7 +250,7 @@ export function jsonNode(explained: Explained, labels: Labels, id: number): obje
   }
 }
 
-function jsonNeed(explained: Explained, labels: Labels, need: Need): object {
+function jsonNeed(explained: Explained, labels: Labels, need: Need) {
   return {
     from: jsonNode(explained, labels, need.from),
     to: jsonNode(explained, labels, need.to),
