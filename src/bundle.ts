@@ -47,10 +47,16 @@ import { VERSION } from './version.ts'
  * Nix, programs on PATH.
  * @throws BundleError when it cannot be made at all; what is wrong with the program itself is in the findings
  */
-export async function bundle(
+export const bundle = async (
   targets: string | readonly [string, ...string[]],
   options: BundleOptions = {},
-): Promise<BundleReport> {
+): Promise<BundleReport> => (await bundleOf(targets, options)).report
+
+/** The same, and the graph that it was made of. */
+export async function bundleOf(
+  targets: string | readonly [string, ...string[]],
+  options: BundleOptions,
+): Promise<{ readonly report: BundleReport; readonly graph: DependencyGraph }> {
   const progress = options.progress ?? silent
   const cwd = options.cwd ?? process.cwd()
   const format = formatOf(options)
@@ -68,7 +74,7 @@ export async function bundle(
   const policy = options.policy === undefined ? null : readPolicy(options.policy, cwd)
   for (let known = await prepare(targets, options, progress); ; ) {
     const made = await write(known, options, policy, progress)
-    if (!('unmade' in made)) return made
+    if (!('unmade' in made)) return { report: made, graph: known.graph }
     known = await known.without(made.unmade)
   }
 }

@@ -1,12 +1,12 @@
 /** The bill of materials of what was asked for: a target, or a bundle, whatever that is packed in. */
 import { digestOfHash } from './apply/manifest.ts'
 import { open } from './archive/members.ts'
-import { bundle } from './bundle.ts'
+import { bundleOf } from './bundle.ts'
 import { BundleError } from './errors.ts'
 import { explainManifest } from './explain/from-manifest.ts'
 import { bundlePath, findBundle } from './found.ts'
 import { writeFile } from './io/staging.ts'
-import { lstat, readInput, readText } from './io/store.ts'
+import { lstat, readInput } from './io/store.ts'
 import type { Told } from './model/sbom.ts'
 import { closureOf } from './nix/database.ts'
 import { metasOf } from './nix/metas.ts'
@@ -65,21 +65,18 @@ async function ofBundle(path: string, name: string, asked: AskedOfSbom): Promise
   })
 }
 
-const ofTarget = (word: string, asked: AskedOfSbom, options: BundleOptions): Promise<WrittenSbom> =>
+/** No account is written (`report`): the bundle that it would be of is gone afterwards. */
+const ofTarget = (word: string, asked: AskedOfSbom, { report: _, ...options }: BundleOptions): Promise<WrittenSbom> =>
   inTemporary(async directory => {
     const output = `${directory}/bundle`
-    const account = `${directory}/account.json`
-    const report = await bundle([word], { ...options, output, report: account, format: 'dir' })
+    const { report, graph } = await bundleOf([word], { ...options, output, format: 'dir' })
     if (report.output === null)
       throw new BundleError('unsupported', `no bundle can be made of ${word}`, {
         hint: `bundle ${word} --dry-run says why`,
       })
-    const { packages } = JSON.parse(readText(fromText(account))) as {
-      packages: { root: string; hash: string | null }[]
-    }
     const at = fromText(output)
     const { manifest } = await findBundle(at)
-    const roots = packages.filter(p => p.hash !== null).map(p => p.root)
+    const roots = graph.packages.filter(p => p.hash !== null).map(p => toText(p.root))
     const told = await toldOf(word, roots, options)
     return sbomOfBundle(at, '', explainManifest(manifest, at), manifest, asked, told)
   })
