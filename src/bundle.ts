@@ -9,7 +9,7 @@ import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manif
 import { rehearse } from './apply/rehearsal.ts'
 import { BundleError } from './errors.ts'
 import { fromGraph } from './explain/from-graph.ts'
-import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
+import { judge, judged, judgeSize } from './explain/policy.ts'
 import { disallowed } from './explain/why.ts'
 import { type Progress, silent } from './io/progress.ts'
 import { push, registryRef } from './io/registry.ts'
@@ -27,7 +27,7 @@ import { singleFor } from './pack/exe.ts'
 import { addition, type ImageOptions } from './pack/image.ts'
 import { unwritable } from './pack/unwritable.ts'
 import { entryOf, packImage, packTree } from './packing.ts'
-import { baseName, fromText, type SourcePath } from './paths.ts'
+import { fromText, type SourcePath } from './paths.ts'
 import { withoutRelocation } from './plan/accounts.ts'
 import { Spared, type Unmade } from './plan/spare.ts'
 import { planFiles } from './plan/steps.ts'
@@ -203,18 +203,12 @@ function unwantedIn(
   const explained = fromGraph(subject, graph, made, planFiles(made), null, () => nowhere)
   const unwanted = disallowed(explained, names.map(fromText))
   if (policy === null) return unwanted
-  const bytes = explained.files.reduce((sum, { size }) => sum + size, 0)
-  const inside = new Set(explained.files.map(({ at }) => baseName(at)))
   const asking = [...graph.files.values()].flatMap(({ path, facts }) =>
     facts.format === 'elf' && made.placed.has(path) ? [{ file: path, verneed: facts.verneed }] : [],
   )
-  return [
-    ...unwanted,
-    // What is larger as it is planned is no smaller when it is written.
-    ...judgeSize(policy, bytes, explained),
-    ...judge(policy, explained),
-    ...judgeSymbols(policy, asking, name => inside.has(name)),
-  ]
+  const places = explained.files.map(({ at }) => at)
+  // What is larger as it is planned is no smaller when it is written.
+  return [...unwanted, ...judge(policy, explained, asking, places)]
 }
 
 /** What is wrong with the user's own files of an image, by their places in it. */

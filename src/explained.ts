@@ -3,7 +3,7 @@ import { rehearse } from './apply/rehearsal.ts'
 import { BundleError } from './errors.ts'
 import { fromGraph } from './explain/from-graph.ts'
 import { explainManifest } from './explain/from-manifest.ts'
-import { judge, judged, judgeSize, judgeSymbols } from './explain/policy.ts'
+import { judge, judged } from './explain/policy.ts'
 import { bundlePath, findBundle, readManifest } from './found.ts'
 import { silent } from './io/progress.ts'
 import { writeFile } from './io/staging.ts'
@@ -14,7 +14,7 @@ import type { DependencyGraph } from './model/graph.ts'
 import type { BundlePlan } from './model/plan.ts'
 import type { Policy } from './model/policy.ts'
 import type { BundleOptions } from './options.ts'
-import { baseName, fromText } from './paths.ts'
+import { fromText } from './paths.ts'
 import { Spared } from './plan/spare.ts'
 import { planFiles } from './plan/steps.ts'
 import { prepare } from './prepared.ts'
@@ -121,13 +121,7 @@ export const judgeBy =
       throw new BundleError('unsupported', `no bundle: what ${policy.file} asks of packages and files is not known`, {
         path: fromText(path),
       })
-    const explained = manifest === null ? null : explainManifest(await readManifest(fromText(path)), fromText(path))
-    const inside = new Set([...names].map(baseName))
+    const judging = manifest === null ? bytes : explainManifest(await readManifest(fromText(path)), fromText(path))
     const asking = [...elf].map(([file, { verneed }]) => ({ file, verneed }))
-    return judged(policy, [
-      ...judgeSize(policy, explained?.files.reduce((sum, { size }) => sum + size, 0) ?? bytes, explained),
-      ...(explained === null ? [] : judge(policy, explained)),
-      ...judgeSymbols(policy, asking, name => inside.has(name)),
-      ...verification.findings,
-    ])
+    return judged(policy, [...judge(policy, judging, asking, names), ...verification.findings])
   }

@@ -12,8 +12,29 @@ import { chainOf, disallowed } from './why.ts'
 /** Names and places that a finding has of many. */
 const EXAMPLES = 3
 
+/**
+ * Findings for all that a policy asks of a bundle; of what is none for its size and symbols.
+ * @param bundle or how many bytes there are of what is none
+ * @param names of its files and links: byte strings, with or without directories
+ */
+export function judge(
+  policy: Policy,
+  bundle: Explained | number,
+  asking: Iterable<Asking>,
+  names: Iterable<string>,
+): Finding[] {
+  const inside = new Set(Array.from(names, baseName))
+  const explained = typeof bundle === 'number' ? null : bundle
+  const bytes = typeof bundle === 'number' ? bundle : bundle.files.reduce((sum, { size }) => sum + size, 0)
+  return [
+    ...judgeSize(policy, bytes, explained),
+    ...(explained === null ? [] : judgeContents(policy, explained)),
+    ...judgeSymbols(policy, asking, name => inside.has(name)),
+  ]
+}
+
 /** Findings for packages, libraries and files that should or should not be there. */
-export function judge(policy: Policy, explained: Explained): Finding[] {
+function judgeContents(policy: Policy, explained: Explained): Finding[] {
   return [
     ...disallowed(explained, policy.disallow, policy.file),
     ...policy.require.flatMap(name => missing(policy, explained, name)),
