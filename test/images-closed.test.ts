@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
+import { applyLayers } from '../src/archive/root.ts'
 import { silent } from '../src/io/progress.ts'
 import { verify } from '../src/verify/verify.ts'
 import { buildElf } from './support/elf-image.ts'
@@ -258,4 +259,20 @@ test('a layer that is no archive of files was not looked at, closed or not', asy
 test('layers in another order are told where the configuration has a name of its own', async () => {
   const told = await found(saved([[LIBRARY, C], [M]], [1, 0]), false)
   expect(told.filter(t => t.includes('tells of another layer'))).toHaveLength(2)
+})
+
+test('a file below more directories than a root may have is told of, though no name is too long', () => {
+  const member = (name: string, type: 'file' | 'directory' | 'link', target = '') => ({
+    name,
+    type,
+    mode: 0o644,
+    target,
+  })
+  const deep = 'd/'.repeat(1500)
+  const members = [member('l', 'link', deep), member(deep, 'directory'), member(`l/${deep}x`, 'file')]
+  const { placed, wrong } = applyLayers([{ name: 'layer', members }], member('', 'directory'))
+  expect(wrong).toEqual([
+    { layer: 'layer', reason: expect.stringMatching(/^l\/d.*\.\.\.: it lies below more than 2048 directories$/) },
+  ])
+  expect([...placed.values()].filter(({ member: { type } }) => type === 'file')).toEqual([])
 })

@@ -8,8 +8,9 @@ import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
+import { deflateSync, gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
+import { TRAILER } from '../src/archive/single.ts'
 import { silent } from '../src/io/progress.ts'
 import type { Finding } from '../src/model/findings.ts'
 import { References } from '../src/verify/checks/references.ts'
@@ -279,6 +280,22 @@ const PLANTS: readonly Plant[] = [
       shell(`cp "$(type -P true)" ${directory}/a && chmod u+w ${directory}/a && echo payload >> ${directory}/a`, work),
     want: ['container-unread a opaque data behind its end'],
   },
+  ...['no stream', 'another size'].map(
+    (lie): Plant => ({
+      what: `data behind a program's end, and the trailer of a single file: ${lie}`,
+      make: directory => {
+        const program = fs.readFileSync(run('bash', ['-c', 'type -P true']).toString().trim())
+        const data =
+          lie === 'no stream' ? Buffer.alloc(5000, 'x') : Buffer.concat([deflateSync('x'), Buffer.alloc(5000, 'x')])
+        const trailer = Buffer.alloc(TRAILER.size)
+        trailer.write(TRAILER.magic, 'latin1')
+        trailer.writeBigUInt64LE(BigInt(program.length), 8)
+        trailer.writeBigUInt64LE(BigInt(lie === 'no stream' ? data.length : data.length - 1), 16)
+        fs.writeFileSync(`${directory}/a`, Buffer.concat([program, data, trailer]))
+      },
+      want: ['container-unread a opaque data behind its end'],
+    }),
+  ),
   ...(
     [
       ['7z', '7z\xbc\xaf\x27\x1c'],

@@ -192,7 +192,10 @@ class Tree<M extends LayerMember> {
       if (!next?.children) {
         if (makesFor === null) return null
         if (next !== undefined) this.#wrong(layer, `${makesFor}: it lies below a file`)
-        if (at.length > DEPTH_MAX) return null
+        if (at.length > DEPTH_MAX) {
+          this.#wrong(layer, `${makesFor.slice(0, 60)}...: it lies below more than ${DEPTH_MAX} directories`)
+          return null
+        }
         this.#nodes++
         next = { member: this.#made, layer, children: new Map() }
         here.children!.set(part, next)

@@ -7,6 +7,7 @@
  * stream begins (8), its length (8), 16 characters of its SHA-256, the default program's path (256, NULs behind it).
  */
 import type { ByteSource } from '../io/bytes.ts'
+import { mayBeDeflate } from '../references/deflate-head.ts'
 import type { ArchiveMember } from './untar.ts'
 
 const MAGIC = 'SFONE01\0'
@@ -16,6 +17,8 @@ export const PROGRAM = 256
 export const TRAILER = { magic: MAGIC, size: MAGIC.length + 8 + 8 + 16 + PROGRAM } as const
 /** The program before the stream is smaller: 7 kB. In bytes. */
 const FRONT_MAX = 1 << 20
+/** Of a stream's beginning. In bytes. */
+const ZLIB_LOOK = 512
 /** As long as paths are on Linux. In bytes. */
 const PATH_MAX = 4096
 
@@ -27,7 +30,7 @@ export interface Single {
   readonly digest: string
   /** Byte string: `bin/nginx`. */
   readonly program: string
-  /** Whether the file has what the trailer speaks of, and nothing else. */
+  /** Whether the file has what the trailer speaks of, a zlib stream by its first bytes, and nothing else. */
   readonly isWhole: boolean
 }
 
@@ -39,9 +42,13 @@ export function singleOf(source: ByteSource): Single | null {
   if (trailer.toString('latin1', 0, MAGIC.length) !== MAGIC) return null
   const [offset, size] = [Number(trailer.readBigUInt64LE(8)), Number(trailer.readBigUInt64LE(16))]
   const text = trailer.toString('latin1', 24)
-  const isWhole = offset <= FRONT_MAX && offset + size === end
+  const isWhole = offset <= FRONT_MAX && offset + size === end && isZlib(source.read(offset, Math.min(size, ZLIB_LOOK)))
   return { offset, size, digest: text.slice(0, 16), program: text.slice(16).split('\0')[0]!, isWhole }
 }
+
+/** RFC 1950, and a first block that deflate could have. */
+const isZlib = (head: Buffer): boolean =>
+  head.length >= 2 && (head[0]! & 15) === 8 && head.readUInt16BE(0) % 31 === 0 && mayBeDeflate(head, 2)
 
 /**
  * The entries of the stream, each directory once before what is in it.

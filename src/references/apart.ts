@@ -11,6 +11,7 @@ const END = PIECE.subarray(3)
 const BEGINNING = PIECE.length - END.length
 const REST = Buffer.from('re', 'latin1')
 const WHOLE = PIECE.length + REST.length
+const MAGIC = 4
 /** What files of machine code begin with: ELF, Mach-O in both byte orders, universal Mach-O. */
 const CODE = new Set([0x7f454c46, 0xfeedface, 0xfeedfacf, 0xcefaedfe, 0xcffaedfe, 0xcafebabe, 0xcafebabf])
 
@@ -18,13 +19,22 @@ const CODE = new Set([0x7f454c46, 0xfeedface, 0xfeedfacf, 0xcefaedfe, 0xcffaedfe
 export class ApartSearch {
   /** File offset of the first that was found, or -1. */
   found = -1
+  /** Null: not yet known. */
   #isCode: boolean | null = null
+  #head: Buffer = Buffer.alloc(0)
   #offset = 0
   /** The end of what was pushed, in which one may begin. */
   #tail: Buffer = Buffer.alloc(0)
 
-  push(piece: Buffer): void {
-    this.#isCode ??= piece.length >= 4 && CODE.has(piece.readUInt32BE(0))
+  push(next: Buffer): void {
+    let piece = next
+    if (this.#isCode === null) {
+      // The first pieces may be shorter than what tells.
+      piece = this.#head.length === 0 ? next : Buffer.concat([this.#head, next])
+      this.#head = piece.length < MAGIC ? Buffer.from(piece) : this.#head
+      if (piece.length < MAGIC) return
+      this.#isCode = CODE.has(piece.readUInt32BE(0))
+    }
     if (!this.#isCode || this.found >= 0) return
     const across = Buffer.concat([this.#tail, piece.subarray(0, WHOLE - 1)])
     this.#search(across, this.#offset - this.#tail.length)

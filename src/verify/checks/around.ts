@@ -101,7 +101,7 @@ export function lookAround(
 function payload(names: readonly string[], source: ByteSource, looking: Looking): void {
   const facts = factsOf(source, names.join('!'))
   // What `-f exe` makes has one zlib stream behind it, which is looked into as all are.
-  if (facts?.program && hasPayload(source, facts) && singleOf(source) === null)
+  if (facts?.program && hasPayload(source, facts) && singleOf(source)?.isWhole !== true)
     looking.problem(names, problem('opaque', 'data behind its end'))
 }
 
