@@ -1,7 +1,9 @@
 /** Where a bundle lies that a word names, and its `bundle.json`, whatever it is packed in. */
+
 import { MANIFEST, readManifest as parseManifest } from './apply/manifest.ts'
 import { type Artefact, type Member, open } from './archive/members.ts'
 import { singleOf } from './archive/single.ts'
+import { gathered } from './archive/stream.ts'
 import { BundleError } from './errors.ts'
 import { stat, withFile } from './io/store.ts'
 import type { BundleOptions } from './options.ts'
@@ -93,7 +95,5 @@ const isManifest = (bytes: Buffer): boolean => 'manifest' in parseManifest(bytes
 async function bytesOf(member: Pick<Member, 'size' | 'contents'>, path: string): Promise<Buffer> {
   if (member.size > MANIFEST_MAX)
     throw new BundleError('unsupported', `a ${MANIFEST} of ${member.size} bytes is not read`, { path })
-  const pieces: Buffer[] = []
-  for await (const piece of member.contents()) pieces.push(Buffer.from(piece))
-  return Buffer.concat(pieces)
+  return gathered(member.contents())
 }

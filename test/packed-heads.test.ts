@@ -7,6 +7,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { bufferSource } from '../src/io/bytes.ts'
 import { rewriteContainer, scanContainer } from '../src/references/containers.ts'
+import { crc32 } from '../src/references/inflate.ts'
 import {
   HeadsInProgram,
   headsIn,
@@ -30,6 +31,12 @@ squashfs.writeUInt32LE(4, 28)
 /** One block of so many bytes, in the shape of a frame of lz4. */
 const lz4 = Buffer.from('04224d186440a70500008068656c6c6f00000000', 'hex')
 
+/** The header alone: the checksum is of where the directory lies. */
+const sevenZip = Buffer.alloc(64)
+sevenZip.write('7z\xbc\xaf\x27\x1c\x00\x04', 'latin1')
+sevenZip.writeBigUInt64LE(32n, 12)
+sevenZip.writeUInt32LE(crc32(sevenZip.subarray(12, 32)), 8)
+
 const PACKED: readonly (readonly [what: string, kind: PackedHead['kind'], bytes: Buffer])[] = [
   ['gzip', 'gzip', made('gzip')],
   ['gzip of an empty name', 'gzip', gzipSync(TEXT)],
@@ -41,6 +48,7 @@ const PACKED: readonly (readonly [what: string, kind: PackedHead['kind'], bytes:
   ['lz4', 'lz4', lz4],
   ['squashfs', 'squashfs', squashfs],
   ['zip', 'zip', made('zip -q')],
+  ['7z', '7z', sevenZip],
 ]
 
 function inPieces(bytes: Buffer, size: number): PackedHead[] {

@@ -32,7 +32,7 @@ export function compressionOf(head: Uint8Array): AnyCompression {
   return /^BZh[1-9]/.test(text) ? 'bzip2' : 'none'
 }
 
-/** A stream that compresses what is written to it, as zstd on all cores: the bytes are the same on any number. */
+/** A stream that compresses what is written to it, as zstd: on all cores where its program does, whose bytes are the same on any number. */
 export function zstdCompressor(): Duplex {
   const create = zstdOf('createZstdCompress')
   return create ? create() : viaProgram('zstd', [`-${ZSTD_LEVEL}`, '-T0', '-q', '-c'])

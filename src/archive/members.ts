@@ -14,7 +14,7 @@ import { type ArMember, isDebHead, readAr } from './ar.ts'
 import { compressionOf, decompressor } from './compress.ts'
 import { isTarHead, namesTar, namesZip } from './kind.ts'
 import { readSingle, type Single, singleOf } from './single.ts'
-import { peek, takenBy } from './stream.ts'
+import { peek, pieceOf, takenBy } from './stream.ts'
 import { BLOCK } from './tar.ts'
 import { type ArchiveMember, readTar } from './untar.ts'
 import { type Unzipped, unzip } from './unzip.ts'
@@ -272,7 +272,7 @@ async function* zipMembers(path: string): AsyncGenerator<Raw> {
     target: '',
     header: EMPTY,
     problem: zip.problem,
-    contents: () => once(around),
+    contents: () => pieceOf(around),
     whole: () => around,
   }
 }
@@ -287,13 +287,9 @@ function fromZip(member: Unzipped): Raw {
     ...member,
     size: contents.length,
     problem: isRead ? null : read,
-    contents: () => once(contents),
+    contents: () => pieceOf(contents),
     whole: () => contents,
   }
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }
 
 /** With the names below the one directory that all of a bundle's archive lies in. */

@@ -197,3 +197,15 @@ export class Decompression {
     }
   }
 }
+
+/** All bytes of a stream; a copy. */
+export async function gathered(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
+  const parts: Buffer[] = []
+  for await (const piece of pieces) parts.push(Buffer.from(piece))
+  return Buffer.concat(parts)
+}
+
+/** Bytes at hand as a stream. */
+export async function* pieceOf(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}

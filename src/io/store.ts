@@ -316,7 +316,3 @@ export const readStream = (
     // The last byte is one of it; a part without any ends before it begins.
     ...(part !== undefined && { start: part.offset, end: Math.max(part.offset, part.offset + part.size - 1) }),
   })
-
-/** A new file as a stream: it is an error (EEXIST) when it is there. */
-export const newFileStream = (path: string): fs.WriteStream =>
-  fs.createWriteStream(native(path), { flags: 'wx', highWaterMark: 1 << 20 })

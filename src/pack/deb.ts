@@ -6,7 +6,8 @@
  */
 import { createHash } from 'node:crypto'
 import { BundleError } from '../errors.ts'
-import { filePieces, newFileStream, stat } from '../io/store.ts'
+import { writeNew } from '../io/staging.ts'
+import { filePieces, stat } from '../io/store.ts'
 import { baseName, directoryOf } from '../paths.ts'
 import { type Packed, type PackedFile, type SourcedEntry, withDirectories, writeTar } from './archive.ts'
 import { addedFiles } from './own-files.ts'
@@ -109,11 +110,12 @@ export async function writeDeb(
   const [controlTar, dataTar] = [scratch('control.tar.gz'), scratch('data.tar.gz')]
   await writeTar(about, controlTar, 'gzip')
   const packed = await writeTar(entries, dataTar, 'gzip')
-  await writeAr(archive, [
+  const members = [
     ['debian-binary', Buffer.from('2.0\n')],
     ['control.tar.gz', controlTar],
     ['data.tar.gz', dataTar],
-  ])
+  ] as const
+  await writeNew(archive, arPieces(members))
   return packed
 }
 
@@ -167,12 +169,8 @@ async function md5(from: string | Buffer): Promise<string> {
 }
 
 /** An archive of `ar` (ar(5)), its members one after another at even places. */
-async function writeAr(archive: string, members: readonly (readonly [string, string | Buffer])[]): Promise<void> {
-  const out = newFileStream(archive)
-  const failed = new Promise<never>((_, reject) => out.on('error', reject))
-  const write = (bytes: Buffer): Promise<void> =>
-    Promise.race([failed, new Promise<void>(resolve => void out.write(bytes, () => resolve()))])
-  await write(Buffer.from('!<arch>\n'))
+async function* arPieces(members: readonly (readonly [string, string | Buffer])[]): AsyncGenerator<Buffer> {
+  yield Buffer.from('!<arch>\n')
   for (const [name, from] of members) {
     const size = typeof from === 'string' ? (stat(from)?.size ?? 0) : from.length
     const fields = [
@@ -183,9 +181,9 @@ async function writeAr(archive: string, members: readonly (readonly [string, str
       '100644'.padEnd(8),
       String(size).padEnd(10),
     ]
-    await write(Buffer.from(`${fields.join('')}\`\n`, 'latin1'))
-    for await (const piece of typeof from === 'string' ? filePieces(from) : [from]) await write(Buffer.from(piece))
-    if (size % 2 === 1) await write(Buffer.from('\n'))
+    yield Buffer.from(`${fields.join('')}\`\n`, 'latin1')
+    if (typeof from === 'string') yield* filePieces(from)
+    else yield from
+    if (size % 2 === 1) yield Buffer.from('\n')
   }
-  await Promise.race([failed, new Promise<void>(resolve => out.end(() => resolve()))])
 }

@@ -8,8 +8,9 @@ import { pipeline } from 'node:stream/promises'
 import { createDeflate } from 'node:zlib'
 import { PROGRAM, TRAILER } from '../archive/single.ts'
 import { blobOf, entryCpuOf, entrySystems } from '../entry/cpus.ts'
-import { BundleError, errno } from '../errors.ts'
-import { filePieces, newFileStream } from '../io/store.ts'
+import { BundleError } from '../errors.ts'
+import { writeNew } from '../io/staging.ts'
+import { filePieces } from '../io/store.ts'
 import type { Packed, PackedFile } from './archive.ts'
 
 /** @throws BundleError('unsupported') for a system without such a program */
@@ -64,15 +65,9 @@ export async function writeExe(
     trailer.write(program, 40, 'latin1')
     yield trailer
   }
-  try {
-    const source = Readable.from(entries(), { objectMode: false, highWaterMark: 1 << 20 })
-    await pipeline(source, createDeflate({ level: 6, chunkSize: 1 << 17 }), framed, newFileStream(archive))
-  } catch (error) {
-    const code = errno(error)
-    if (error instanceof BundleError || code === undefined) throw error
-    const reason = code === 'ENOSPC' ? 'no space left on the device' : `cannot be written (${code})`
-    throw new BundleError('write-failed', reason, { path: archive, cause: error, hint: 'give another --output' })
-  }
+  const source = Readable.from(entries(), { objectMode: false, highWaterMark: 1 << 20 })
+  const deflate = createDeflate({ level: 6, chunkSize: 1 << 17 })
+  await pipeline(source, deflate, pieces => writeNew(archive, framed(pieces)))
   return { tarSha256: hash.digest('hex'), tarSize: written }
 }
 

@@ -66,7 +66,11 @@ function wanted(kinds: readonly PackedHeadKind[] | null): Wanted {
       places.push({ magic, at: at + k })
       // Behind gzip's three bytes its flags stand.
       const next = k + 1 < needle.length ? [needle[k + 1]!] : Array(GZIP_FLAGS).keys()
-      for (const byte of next) pairs[needle[k]! | (byte << 8)] = places.length
+      for (const byte of next) {
+        const pair = needle[k]! | (byte << 8)
+        if (pairs[pair] !== 0) throw new Error(`two needles have the pair ${pair.toString(16)}`)
+        pairs[pair] = places.length
+      }
     }
   }
   return { pairs, places, lzma: kinds === null }

@@ -1,5 +1,6 @@
 /** The parts of programs and libraries that are there: of an input by offset, of a bundle's files all sections. */
 import { open } from '../archive/members.ts'
+import { gathered } from '../archive/stream.ts'
 import { BundleError } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
@@ -21,9 +22,7 @@ export async function sectionsIn(
   for await (const member of (await open(path)).members()) {
     if (member.type !== 'file' || member.size > LOOK_MAX || !isWanted(member.inside)) continue
     if (member.problem !== null) throw new BundleError('unreadable', `${member.inside} cannot be read`, { path })
-    const pieces: Buffer[] = []
-    for await (const piece of member.contents()) pieces.push(Buffer.from(piece))
-    found.set(member.inside, sectionsOf(bufferSource(Buffer.concat(pieces)), member.inside))
+    found.set(member.inside, sectionsOf(bufferSource(await gathered(member.contents())), member.inside))
   }
   return found
 }

@@ -7,6 +7,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { digestOfHash, MANIFEST, pathBytes, readManifest } from '../apply/manifest.ts'
 import { type Artefact, type ArtefactKind, type Member, open, TURN_MEMBERS } from '../archive/members.ts'
+import { gathered, pieceOf } from '../archive/stream.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import type { LinkMap } from '../elf/search.ts'
 import { TEMPLATES } from '../entry/templates.ts'
@@ -319,18 +320,12 @@ function* bytesOf(member: Member): Task<Buffer> {
   return whole === null ? yield* wait(gathered(member.contents())) : Buffer.from(whole)
 }
 
-async function gathered(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
-  const parts: Buffer[] = []
-  for await (const piece of pieces) parts.push(Buffer.from(piece))
-  return Buffer.concat(parts)
-}
-
 /** A member with its bytes. */
-const held = (member: Member, bytes: Buffer): Member => ({ ...member, contents: () => once(bytes), whole: () => bytes })
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
-}
+const held = (member: Member, bytes: Buffer): Member => ({
+  ...member,
+  contents: () => pieceOf(bytes),
+  whole: () => bytes,
+})
 
 /** Others have files of this name too. */
 function isForeign(bytes: Buffer): boolean {

@@ -3,7 +3,7 @@
  * where there is nothing but the bundle: they say what the originals say. Packages are fetched by apt.
  */
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { PT } from '../../src/elf/constants.ts'
@@ -13,6 +13,7 @@ import { grep, mustBundle, run, temporary } from '../support/bundle.ts'
 import { packages } from '../support/debian.ts'
 import { output } from '../support/elf-tools.ts'
 import { bareRoot, inBareRoot, PLACE, storePath } from '../support/store-lab.ts'
+import { filesBelow } from '../support/store-shape.ts'
 
 interface Debian {
   readonly arch: string
@@ -151,8 +152,5 @@ describe.each(CPUS)('$arch', ({ arch, suite, triplet, loader, emulator: [cpu, ..
   })
 })
 
-function elfFiles(directory: string): string[] {
-  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
-    .map(name => join(directory, name))
-    .filter(path => lstatSync(path).isFile() && isElf(readFileSync(path).subarray(0, 4)))
-}
+const elfFiles = (directory: string): string[] =>
+  filesBelow(directory).filter(path => isElf(readFileSync(path).subarray(0, 4)))

@@ -9,7 +9,7 @@
 import { createHash, hash as digestOf } from 'node:crypto'
 import { isTarHead } from '../../archive/kind.ts'
 import type { Member } from '../../archive/members.ts'
-import { Decompression, Input, Kept, peek, TOO_LARGE } from '../../archive/stream.ts'
+import { Decompression, Input, Kept, peek, pieceOf, TOO_LARGE } from '../../archive/stream.ts'
 import { BLOCK } from '../../archive/tar.ts'
 import { type ArchiveMember, readTar, tarMembersOf } from '../../archive/untar.ts'
 import type { ElfFacts } from '../../elf/facts.ts'
@@ -176,8 +176,11 @@ class Look implements Opening {
   }
 
   #kindOf(names: readonly string[], head: Buffer, size: number): Kind {
-    const isTar = isTarHead(head) || (this.#isLayer(names) && isEmptyTar(head))
-    return isTar ? 'tar' : containerKind(head, size)
+    return this.#isTar(names, head) ? 'tar' : containerKind(head, size)
+  }
+
+  #isTar(names: readonly string[], head: Buffer): boolean {
+    return isTarHead(head) || (this.#isLayer(names) && isEmptyTar(head))
   }
 
   /** What is told when all bytes were seen. */
@@ -250,7 +253,7 @@ class Look implements Opening {
       // A larger one may still be read as a stream.
       if (read.code !== 'too-large') return this.problem(names, read)
     }
-    const all = isWhole ? once(pieces) : pieces
+    const all = isWhole ? pieceOf(pieces) : pieces
     const limits = this.#isLayer(names) ? null : { budget: this.budget, fed }
     const stream = new Decompression(all, kind, limits)
     try {
@@ -271,9 +274,8 @@ class Look implements Opening {
     depth: number,
   ): Task<void> {
     const isLayer = this.#isLayer(names)
-    const isTar = (head: Buffer): boolean => isTarHead(head) || (isLayer && isEmptyTar(head))
     if (Buffer.isBuffer(contents)) {
-      if (!isTar(contents.subarray(0, KIND_HEAD))) yield* this.file({ ...inner, contents }, depth + 1)
+      if (!this.#isTar(names, contents.subarray(0, KIND_HEAD))) yield* this.file({ ...inner, contents }, depth + 1)
       else {
         yield* this.#tar(names, contents, depth)
         this.#diffId = isLayer ? digestOf('sha256', contents) : null
@@ -283,7 +285,7 @@ class Look implements Opening {
     const unpacked = isLayer ? createHash('sha256') : null
     const input = new Input(contents, piece => void unpacked?.update(piece))
     const { head, all } = yield* wait(peek(input.pieces(), KIND_HEAD))
-    if (isTar(head)) {
+    if (this.#isTar(names, head)) {
       yield* this.#tar(names, all, depth)
       yield* wait(drain(all))
       this.#diffId = unpacked?.digest('hex') ?? null
@@ -318,18 +320,13 @@ class Look implements Opening {
   }
 
   scan(names: readonly string[], part: string, contents: Buffer): void {
-    const references = new References(this.forbidden)
-    references.push(contents)
-    this.findings.push(...grouped(names.join('!'), 'contents', references.end(), () => part))
+    const references = new References(this.forbidden).of(contents)
+    this.findings.push(...grouped(names.join('!'), 'contents', references, () => part))
   }
 }
 
 /** A layer that changes nothing: an archive's end alone. */
 const isEmptyTar = (head: Buffer): boolean => head.length >= BLOCK && head.every(byte => byte === 0)
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
-}
 
 /** Reads the rest, for those who see it on its way. */
 async function drain(pieces: AsyncIterable<Buffer>): Promise<void> {

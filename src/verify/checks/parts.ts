@@ -5,7 +5,7 @@
 
 import type { ElfFacts } from '../../elf/facts.ts'
 import { isElf, parseElf } from '../../elf/parse.ts'
-import { readSections, SHT } from '../../elf/sections.ts'
+import { SHT, sectionsOf as sectionsOfElf } from '../../elf/sections.ts'
 import { BundleError } from '../../errors.ts'
 import type { ByteSource, Located } from '../../io/bytes.ts'
 import type { MachOFacts } from '../../macho/facts.ts'
@@ -57,9 +57,7 @@ function elfParts(source: ByteSource, path: string): Part[] {
 }
 
 function elfSections(source: ByteSource): Part[] {
-  const ident = source.read(0, 6)
-  const sections = readSections(source, { class: ident[4] === 2 ? 64 : 32, little: ident[5] === 1 })
-  return sections.filter(s => s.type !== SHT.nobits && s.name !== '')
+  return sectionsOfElf(source).filter(s => s.type !== SHT.nobits && s.name !== '')
 }
 
 function machOParts(source: ByteSource, path: string): Part[] {

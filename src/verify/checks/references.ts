@@ -71,12 +71,8 @@ export class References {
   }
 }
 
-function referencesIn(bytes: Buffer, forbidden: Forbidden): Reference[] {
-  if (bytes.length === 0) return []
-  const references = new References(forbidden)
-  references.push(bytes)
-  return references.end()
-}
+const referencesIn = (bytes: Buffer, forbidden: Forbidden): Reference[] =>
+  bytes.length === 0 ? [] : new References(forbidden).of(bytes)
 
 /** References outside a member's contents. */
 export function checkNames(
