@@ -301,7 +301,21 @@ test.each<[Language, string]>([
   ['php', `<?php ${'"{$a['.repeat(100_000)}${X}`],
   ['perl-module', `use strict;\n${'DATA '.repeat(100_000)}"${X}";\n`],
   ['lua', `"${'\\\\'.repeat(100_000)}${X}`],
-])('%s without end is read in no time', (language, text) => {
+  ['ruby', `puts '${X}'\n`.repeat(20_000)],
+  ['ruby', `puts '${`${X}:`.repeat(20_000)}'`],
+  ['ruby', `puts "${`#{1}${X}`.repeat(20_000)}"`],
+  ['php', `<?php echo "${`$a[0]${X}`.repeat(20_000)}";`],
+  ['js', `require('a'); f(\`${`\${1}${X}`.repeat(20_000)}\`)`],
+  ['tcl', Array.from({ length: 20_000 }, (_, i) => `puts ${X}${i}\n`).join('')],
+  ['python', `print('${X}')\n`.repeat(20_000)],
+  ['python', `print('${`${X}:`.repeat(20_000)}')`],
+  ['python', `print(f"{'${X}'}")\n`.repeat(20_000)],
+  ['python', `a = (${`'a' # ${X}\n`.repeat(20_000)})`],
+  ['shell', `echo "${X}"\n`.repeat(20_000)],
+  ['shell', `echo "${`${X}:`.repeat(20_000)}"`],
+  ['shell', `cat <<'E'\n${X}\nE\n`.repeat(20_000)],
+  ['shell', `eval 'echo ${X}'\n`.repeat(20_000)],
+])('%s that is long or has no end is read in no time', (language, text) => {
   const start = process.cpuUsage()
   asExpressions(language, text, at('pkg/a/x'), sitesOf(text), null)
   expect(process.cpuUsage(start).user).toBeLessThan(2_000_000)

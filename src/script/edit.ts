@@ -126,16 +126,35 @@ export function withAround(
  */
 export function indexAround(
   tokens: readonly { readonly pos: number; readonly end: number }[],
-  { offset, length }: Site,
+  { offset, length }: Pick<Site, 'offset' | 'length'>,
 ): number {
+  for (let at = lastFrom(tokens, offset); at >= 0; at--) if (offset + length <= tokens[at]!.end) return at
+  return -1
+}
+
+/** The last of some parts, sorted by their beginnings, that begins at an offset or before it: its index, or -1. */
+export const lastFrom = (parts: readonly { readonly pos: number }[], offset: number): number =>
+  howMany(parts, part => part.pos <= offset) - 1
+
+/** Whether an offset is in one of some parts, which are sorted and do not overlap. */
+export const isIn = (parts: readonly { readonly pos: number; readonly end: number }[], offset: number): boolean =>
+  offset < (parts[lastFrom(parts, offset)]?.end ?? 0)
+
+/** Which sites begin in a part of a text: the index of the first, and the one behind the last. */
+export const rangeOf = (sites: readonly Site[], pos: number, end: number): readonly [number, number] => [
+  howMany(sites, ({ offset }) => offset < pos),
+  howMany(sites, ({ offset }) => offset < end),
+]
+
+/** How many of a list something holds for, when it holds for none behind the first that it does not hold for. */
+export function howMany<T>(list: readonly T[], holds: (one: T) => boolean): number {
   let low = 0
-  for (let high = tokens.length; low < high; ) {
+  for (let high = list.length; low < high; ) {
     const middle = (low + high) >>> 1
-    if (tokens[middle]!.pos <= offset) low = middle + 1
+    if (holds(list[middle]!)) low = middle + 1
     else high = middle
   }
-  for (let at = low - 1; at >= 0; at--) if (offset + length <= tokens[at]!.end) return at
-  return -1
+  return low
 }
 
 /** Whether a backslash before `at`, not before `from`, gives what stands there another meaning. */

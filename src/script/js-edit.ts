@@ -16,6 +16,7 @@ import {
   blankedSite,
   indexAround,
   isEscaped,
+  isIn,
   NOWHERE,
   refuseAll,
   type Site,
@@ -33,8 +34,8 @@ export function editJs(text: string, place: BundlePath, sites: readonly Site[]):
   const tokens = all.filter(token => token.type !== 'comment')
   const split = new Set<JsToken>()
   const keys = new Set<JsToken>()
-  const edit = textEdit(text, sites, ({ offset, length, to }) => {
-    const site = { offset, length, to }
+  const edit = textEdit(text, sites, site => {
+    const { offset, length, to } = site
     const around = all[indexAround(all, site)]
     if (to === null || around?.type === 'comment') return blankedSite(text, site)
     const index = indexAround(tokens, site)
@@ -43,7 +44,7 @@ export function editJs(text: string, place: BundlePath, sites: readonly Site[]):
     if (isEscaped(text, token.pos + 1, offset)) return { refused: 'escape' }
     const done = (put: string) => ({ splice: { offset, length, text: put }, outcome: 'templated' as const })
     if (token.type === 'template') {
-      const isCode = token.tagged !== false || token.fields.some(f => f.pos <= offset && offset < f.end)
+      const isCode = token.tagged !== false || isIn(token.fields, offset)
       return isCode ? { refused: 'interpolation' } : done(`\${_storefree_root()}/${to}`)
     }
     const [before, after] = [tokens[index - 1], tokens[index + 1]].map(t => (t ? text.slice(t.pos, t.end) : ''))

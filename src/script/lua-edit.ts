@@ -42,9 +42,10 @@ export function editLua(text: string, place: BundlePath, sites: readonly Site[])
   const tokens = luaTokens(text)
   if (tokens === null || text.split(/\blocal\b/).length > LOCALS) return refuseAll(text, sites, 'unparsable')
   const split = new Set<Token>()
-  const edit = textEdit(text, sites, ({ offset, length, to }) => {
-    const token = tokens[indexAround(tokens, { offset, length, to })]
-    if (to === null || token?.type === 'comment') return blankedSite(text, { offset, length, to })
+  const edit = textEdit(text, sites, site => {
+    const { offset, length, to } = site
+    const token = tokens[indexAround(tokens, site)]
+    if (to === null || token?.type === 'comment') return blankedSite(text, site)
     if (token === undefined) return { refused: 'unparsable' }
     const open = text.slice(token.pos, token.pos + token.opens)
     const close = text.slice(token.end - token.closes, token.end)

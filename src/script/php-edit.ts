@@ -17,6 +17,7 @@ import {
   blankedSite,
   indexAround,
   isEscaped,
+  isIn,
   refuseAll,
   type Site,
   type TextEdit,
@@ -40,11 +41,12 @@ export function editPhp(text: string, place: BundlePath, sites: readonly Site[])
   tokens.sort((a, b) => a.pos - b.pos || b.end - a.end)
   const up = '/..'.repeat(place.split('/').length - 1)
   const split = new Set<Token>()
-  const edit = textEdit(text, sites, ({ offset, length, to }) => {
-    const token = tokens[indexAround(tokens, { offset, length, to })]
-    if (to === null || token?.type === 'comment') return blankedSite(text, { offset, length, to })
+  const edit = textEdit(text, sites, site => {
+    const { offset, length, to } = site
+    const token = tokens[indexAround(tokens, site)]
+    if (to === null || token?.type === 'comment') return blankedSite(text, site)
     if (token?.type !== 'string') return { refused: 'unparsable' }
-    if (token.fields.some(f => f.pos <= offset && offset < f.end)) return { refused: 'interpolation' }
+    if (isIn(token.fields, offset)) return { refused: 'interpolation' }
     const quote = text[token.pos] ?? ''
     // A backslash before a slash is one; before the quote it would be none.
     if (isEscaped(text, token.pos + 1, offset)) return { refused: 'escape' }

@@ -18,7 +18,18 @@
  * Refused are paths in the patterns of `match`, which takes literals only, in t-strings, and what is rare in braces.
  */
 import type { BundlePath } from '../paths.ts'
-import { blankedSite, refuseAll, type Site, type SiteEdit, type Splice, type TextEdit, textEdit } from './edit.ts'
+import {
+  blankedSite,
+  isEscaped,
+  isIn,
+  lastFrom,
+  refuseAll,
+  type Site,
+  type SiteEdit,
+  type Splice,
+  type TextEdit,
+  textEdit,
+} from './edit.ts'
 import { type Run, stringRuns } from './python-runs.ts'
 import { pythonTokens, type StringToken, type Token } from './python-tokens.ts'
 
@@ -34,20 +45,25 @@ export function editPython(text: string, place: BundlePath, sites: readonly Site
 
   // What becomes of each site, but for the parentheses.
   const edits: SiteEdit[] = []
-  const templated = new Map<Run, number[]>()
+  const templated = new Set<Run>()
+  const inRuns = new Map<Run, Site[]>()
   let at = 0
   for (const site of sites) {
     while (at < runs.length && (runs[at]?.end ?? 0) <= site.offset) at++
     const run = runs[at]
     const inside = run !== undefined && run.pos <= site.offset ? run : null
     const edit = siteEdit(text, tokens, site, inside, root)
-    if (inside && 'splice' in edit && edit.outcome === 'templated')
-      templated.set(inside, [...(templated.get(inside) ?? []), edits.length])
+    if (inside && 'splice' in edit && edit.outcome === 'templated') templated.add(inside)
+    if (inside) {
+      const others = inRuns.get(inside)
+      if (others) others.push(site)
+      else inRuns.set(inside, [site])
+    }
     edits.push(edit)
   }
   const edit = textEdit(text, sites, (_, index) => edits[index] ?? { refused: 'unparsable' })
-  const parentheses = [...templated.keys()].flatMap(run => {
-    const braced = new Set(run.strings.flatMap(s => sites.flatMap(site => inBraces(text, s, site) ?? [])))
+  const parentheses = [...templated].flatMap(run => {
+    const braced = new Set(inRuns.get(run)?.flatMap(site => inBraces(text, literalAt(run.strings, site), site) ?? []))
     const inner = [...braced].flatMap(({ pos, end }) => around(pos, end, ')'))
     return [...around(run.pos, run.end, braced.size > 0 ? ` if (${root},) else 0)` : ')'), ...inner]
   })
@@ -70,15 +86,14 @@ function rootExpression(place: BundlePath): string {
 function siteEdit(text: string, tokens: readonly Token[], site: Site, run: Run | null, root: string): SiteEdit {
   if (site.to === null || run?.statement) return blankedSite(text, site)
   const end = site.offset + site.length
-  const literal = run?.strings.find(s => s.pos <= site.offset && end <= s.end)
+  const literal = run && literalAt(run.strings, site)
   // Between the literals of a run there may be comments.
   if (!run || !literal) {
-    const comment = tokens.some(t => t.type === 'comment' && t.pos <= site.offset && end <= t.end)
-    return comment ? blankedSite(text, site) : { refused: 'unparsable' }
+    const around = tokens[lastFrom(tokens, site.offset)]
+    return around?.type === 'comment' && end <= around.end ? blankedSite(text, site) : { refused: 'unparsable' }
   }
   if (run.refused) return { refused: run.refused }
-  const field = literal.fields.find(f => f.pos <= site.offset && site.offset < f.end)
-  if (field) return bracedEdit(text, site, literal)
+  if (isIn(literal.fields, site.offset)) return bracedEdit(text, site, literal)
   const { prefix, quote } = literal
   const bytes = /b/i.test(prefix)
   let value = bytes ? `getattr(__import__('os'),'fsencode',str)(${root})` : root
@@ -107,9 +122,16 @@ const around = (pos: number, end: number, close: string): Splice[] => [
   { offset: end, length: 0, text: close },
 ]
 
+/** The literal that a site stands in. */
+function literalAt(strings: readonly StringToken[], { offset, length }: Site): StringToken | null {
+  const literal = strings[lastFrom(strings, offset)]
+  return literal !== undefined && offset + length <= literal.end ? literal : null
+}
+
 /** The literal in the braces of an f-string that a site stands in; null where it stands in none, or in a rare one. */
-function inBraces(text: string, literal: StringToken, { offset, length, to }: Site): StringToken | null {
-  const field = literal.fields.find(f => f.pos <= offset && offset < f.end)
+function inBraces(text: string, literal: StringToken | null, { offset, length, to }: Site): StringToken | null {
+  const fields = literal?.fields ?? []
+  const field = isIn(fields, offset) ? fields[lastFrom(fields, offset)] : undefined
   const at = field?.tokens.findIndex(t => t.type === 'string' && t.pos <= offset && offset + length <= t.end) ?? -1
   const inner = field?.tokens[at]
   if (to === null || inner?.type !== 'string' || inner.fields.length > 0 || /[bt]/i.test(inner.prefix)) return null
@@ -137,10 +159,10 @@ function bracedEdit(text: string, site: Site, literal: StringToken): SiteEdit {
 
 /** The end of a literal's text that would spoil the quotes behind it: a lone backslash, or quotes of the same kind. */
 function loose(before: string, quote: string): string {
-  if (/(?<!\\)(?:\\\\)*\\$/.test(before)) return '\\'
+  if (isEscaped(before, 0, before.length)) return '\\'
   const character = quote[0] ?? ''
   let start = before.length
   while (before[start - 1] === character) start--
-  if (/(?<!\\)(?:\\\\)*\\$/.test(before.slice(0, start))) start++
+  if (isEscaped(before, 0, start)) start++
   return before.slice(start)
 }

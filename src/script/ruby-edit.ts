@@ -13,6 +13,7 @@ import {
   blankedSite,
   indexAround,
   isEscaped,
+  isIn,
   refuseAll,
   type Site,
   type Splice,
@@ -28,27 +29,28 @@ export function editRuby(text: string, place: BundlePath, sites: readonly Site[]
   const up = place.split('/').length - 1
   const root = up === 0 ? '#{__dir__}' : `#{::File.expand_path('${Array(up).fill('..').join('/')}',__dir__)}`
   const single = new Set<RubyToken>()
-  const edit = textEdit(text, sites, ({ offset, length, to }) => {
-    const token = tokens[indexAround(tokens, { offset, length, to })]
-    if (to === null || token?.type === 'comment') return blankedSite(text, { offset, length, to })
+  const edit = textEdit(text, sites, site => {
+    const { offset, length, to } = site
+    const token = tokens[indexAround(tokens, site)]
+    if (to === null || token?.type === 'comment') return blankedSite(text, site)
     if (token === undefined) return { refused: 'unparsable' }
-    if (token.type === 'literal' || token.fields.some(f => f.pos <= offset && offset < f.end))
-      return { refused: 'interpolation' }
+    if (token.type === 'literal' || isIn(token.fields, offset)) return { refused: 'interpolation' }
     if (isEscaped(text, token.pos + 1, offset)) return { refused: 'escape' }
     if (token.type === 'single') single.add(token)
     return { splice: { offset, length, text: `${root}/${to}` }, outcome: 'templated' }
   })
   // A site that is blanked in a literal whose quotes change stays as it is written.
-  const quotes = [...single].flatMap(({ pos, end }) => inDoubleQuotes(text, pos, end, sites))
+  const byOffset = new Map(sites.map(site => [site.offset, site]))
+  const quotes = [...single].flatMap(({ pos, end }) => inDoubleQuotes(text, pos, end, byOffset))
   const splices = [...quotes, ...edit.splices].sort((a, b) => a.offset - b.offset || a.length - b.length)
   return { ...edit, splices }
 }
 
 /** What has to change of a literal in single quotes that gets double ones, but for its sites. */
-function inDoubleQuotes(text: string, pos: number, end: number, sites: readonly Site[]): Splice[] {
+function inDoubleQuotes(text: string, pos: number, end: number, sites: ReadonlyMap<number, Site>): Splice[] {
   const splices: Splice[] = [{ offset: pos, length: 1, text: '"' }]
   for (let at = pos + 1; at < end - 1; at++) {
-    const site = sites.find(s => s.offset === at)
+    const site = sites.get(at)
     if (site) {
       at += site.length - 1
       continue

@@ -22,7 +22,11 @@ import { type Command, forEachChild, type HereDoc, parse, type SyntaxNode } from
 import type { BundlePath } from '../paths.ts'
 import {
   blankedSite,
+  howMany,
+  indexAround,
+  isEscaped,
   type RefusalReason,
+  rangeOf,
   refuseAll,
   type Site,
   type SiteEdit,
@@ -104,6 +108,8 @@ const refusing = (refused: RefusalReason): Context => ({ literal: { refused }, d
 /** What becomes of each site of a text; null when the text cannot be parsed. */
 function placeAll(survey: Survey): readonly SiteEdit[] | null {
   if (!visit(survey, parse(survey.text), WORD)) return null
+  // The innermost one comes last; of two of one part the first counts.
+  survey.leaves.reverse().sort((a, b) => a.pos - b.pos || b.end - a.end)
   return survey.sites.map((site, index) => survey.inner.get(index) ?? edited(survey, site))
 }
 
@@ -200,7 +206,7 @@ function visit(survey: Survey, node: SyntaxNode, context: Context): boolean {
 
 /** What has a here-document expanded whose sites have become expressions, and all else in it mean itself. */
 function expanded(text: string, sites: readonly Site[], { delimiter, body }: HereDoc): Splice[] {
-  const own = sites.filter(({ offset }) => offset >= body.pos && offset < body.end)
+  const own = sites.slice(...rangeOf(sites, body.pos, body.end))
   if (!delimiter || own.every(({ to }) => to === null)) return []
   const escapes = [...text.slice(body.pos, body.end).matchAll(/[\\$`]/g)].map(
     ({ index }): Splice => ({ offset: body.pos + index, length: 0, text: '\\' }),
@@ -237,11 +243,12 @@ function codeOf(text: string, { name, args }: Command): Decoded[] {
 function placeInner(survey: Survey, decoded: Decoded): boolean {
   const start = decoded.from[0] ?? 0
   const end = decoded.to.at(-1) ?? start
-  const inside = survey.sites.flatMap((site, index) => {
-    if (site.offset < start || site.offset >= end) return []
-    const offset = decoded.from.indexOf(site.offset)
+  const [first, behind] = rangeOf(survey.sites, start, end)
+  const inside = survey.sites.slice(first, behind).flatMap((site, i) => {
+    const offset = howMany(decoded.from, from => from < site.offset)
+    if (decoded.from[offset] !== site.offset) return []
     const whole = survey.text.slice(site.offset, site.offset + site.length)
-    return decoded.text.startsWith(whole, offset) ? [{ index, site: { ...site, offset } }] : []
+    return decoded.text.startsWith(whole, offset) ? [{ index: first + i, site: { ...site, offset } }] : []
   })
   const own = inside.map(({ site }) => site)
   const edits = placeAll({ text: decoded.text, sites: own, leaves: [], inner: new Map(), named: [], verbatim: null })
@@ -257,16 +264,8 @@ function placeInner(survey: Survey, decoded: Decoded): boolean {
 /** What becomes of a site by the leaf it lies in. */
 function edited(survey: Survey, site: Site): SiteEdit {
   const { text, leaves } = survey
-  const end = site.offset + site.length
   if (site.to === null) return blankedSite(text, site)
-  let leaf: Leaf | undefined
-  for (const candidate of leaves)
-    if (
-      candidate.pos <= site.offset &&
-      end <= candidate.end &&
-      (!leaf || candidate.end - candidate.pos < leaf.end - leaf.pos)
-    )
-      leaf = candidate
+  const leaf = leaves[indexAround(leaves, site)]
   if (leaf === undefined) return inComment(survey, site) ? blankedSite(text, site) : { refused: 'unparsable' }
   if (leaf.style === 'blank') return blankedSite(text, site)
   if (typeof leaf.style === 'object') return leaf.style
@@ -276,9 +275,12 @@ function edited(survey: Survey, site: Site): SiteEdit {
       outcome: 'templated',
     }
   const before = text.slice(leaf.pos, site.offset)
-  const escaped = leaf.style !== 'single' && /(?<!\\)(?:\\\\)*\\$/.test(before)
+  const escaped = leaf.style !== 'single' && isEscaped(text, leaf.pos, site.offset)
   // `$"..."` and `$'...'` are other quotes, and `$${` is a process id.
-  const dollar = (leaf.style === 'bare' || leaf.style === 'double') && /(?<!\\)(?:\\\\)*\$$/.test(before)
+  const dollar =
+    (leaf.style === 'bare' || leaf.style === 'double') &&
+    before.endsWith('$') &&
+    !isEscaped(text, leaf.pos, site.offset - 1)
   if (dollar || (leaf.style === 'ansi' && (escaped || before.endsWith('\\c')))) return { refused: 'escape' }
   const put = expression(leaf.style, site.to)
   // A backslash before the path: nothing in a word, a backslash between double quotes.
@@ -308,7 +310,7 @@ function inComment({ text, leaves }: Survey, { offset }: Site): boolean {
     if (
       text[at] === '#' &&
       (at === line || ' \t;&|()<>`'.includes(text[at - 1] ?? ' ')) &&
-      !leaves.some(leaf => leaf.pos <= at && at < leaf.end)
+      indexAround(leaves, { offset: at, length: 1 }) < 0
     )
       return true
   return false

@@ -18,12 +18,12 @@ export function editTcl(text: string, place: BundlePath, sites: readonly Site[])
   if (/[^\x01-\x19\x1b-\x7e]/.test(text) || !/^[\w/.+=@~-]*$/.test(place)) return refuseAll(text, sites, 'unparsable')
   const start = text.startsWith('#!') ? text.indexOf('\n') + 1 : 0
   // Numbers tell packages apart whose names begin alike.
-  const places = [...new Set(sites.flatMap(({ to }) => to ?? []))]
+  const places = new Map([...new Set(sites.flatMap(({ to }) => to ?? []))].map((to, number) => [to, number]))
   const named = new Map<string, string>()
   const edit = textEdit(text, sites, site => {
     if (site.to === null || site.offset < start) return blankedSite(text, site)
     const name = text.slice(site.offset + STORE_PREFIX_LENGTH, site.offset + site.length)
-    const put = `/var/empty/${`${places.indexOf(site.to)}`.padStart(HASH_LENGTH, 'o')}-${name}`
+    const put = `/var/empty/${`${places.get(site.to)}`.padStart(HASH_LENGTH, 'o')}-${name}`
     named.set(put, site.to)
     return { splice: { offset: site.offset, length: site.length, text: put }, outcome: 'templated' }
   })
