@@ -2,8 +2,10 @@
  * Store paths in a script's text: what they become, so that the text is right wherever the bundle lies. Pure; a text is
  * a byte string.
  *
- * Nothing is written when the script runs, so each store path turns into something that the language works out itself.
- * What has to be known of each language is in shell-edit.ts, python-edit.ts and perl-edit.ts; here is what they share.
+ * Nothing is written to disk when the script runs. In most languages a store path turns into an expression that the
+ * language works out itself. In Perl, Perl modules and Tcl it is a placeholder of equal length, which the text has filled
+ * in when it is run or loaded; in `.pth` files it becomes relative. What has to be known of each language is in its
+ * `*-edit.ts` (expressions.ts has the list); here is what they share.
  */
 import type { BundlePath } from '../paths.ts'
 import { blank } from '../references/rewrite.ts'
@@ -98,6 +100,12 @@ export function textEdit(
   return { splices, outcomes, refusals }
 }
 
+/** An edit with more splices. */
+export const withSplices = (edit: TextEdit, more: readonly Splice[]): TextEdit => ({
+  ...edit,
+  splices: [...more, ...edit.splices].sort((a, b) => a.offset - b.offset || a.length - b.length),
+})
+
 /** An edit with something put in at an offset, before whatever else is put in there. */
 export function withInserted(edit: TextEdit, offset: number, text: string): TextEdit {
   const at = edit.splices.findIndex(splice => splice.offset >= offset)
@@ -116,8 +124,7 @@ export function withAround(
     { offset: pos, length: 0, text: open },
     { offset: end, length: 0, text: close },
   ])
-  const splices = [...around, ...edit.splices].sort((a, b) => a.offset - b.offset || a.length - b.length)
-  return { ...edit, splices }
+  return withSplices(edit, around)
 }
 
 /**
@@ -164,8 +171,8 @@ export function isEscaped(text: string, from: number, at: number): boolean {
   return (at - first) % 2 === 1
 }
 
-/** A text of several lines as one. */
-export const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
+/** The lines of a text as one: a person reads lines, a script gets one. */
+export const joined = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
 
 /** The text with its splices made. */
 export function spliced(text: string, splices: readonly Splice[]): string {

@@ -15,8 +15,8 @@ import {
   blankedSite,
   indexAround,
   isEscaped,
+  joined,
   NOWHERE,
-  oneLine,
   refuseAll,
   type Site,
   type TextEdit,
@@ -83,7 +83,7 @@ function firstLine(text: string): number {
 function setRoot(place: BundlePath): string {
   const at = quoted(`/${place}`)
   const up = '/..'.repeat(place.split('/').length - 1)
-  return `${oneLine(`
+  return `${joined(`
     local _storefree_root=(function()
     if type(debug)~="table" or type(io)~="table" then return ${quoted(NOWHERE)} end
     local s=debug.getinfo(1,"S").source
@@ -106,7 +106,7 @@ const quoted = (text: string): string =>
   `"${text.replace(/[^\x20-\x7e]|["\\]/g, c => `\\${c.charCodeAt(0).toString().padStart(3, '0')}`)}"`
 
 /** The strings and comments of a text; null when one of them has no end. */
-export function luaTokens(text: string): Token[] | null {
+function luaTokens(text: string): Token[] | null {
   const tokens: Token[] = []
   const next = /--|\[=*\[|["']/g
   next.lastIndex = firstLine(text)

@@ -18,7 +18,16 @@
 import { type LaunchTemplate, startedAs, type Template } from '../entry/launcher.ts'
 import { HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
 import type { BundlePath } from '../paths.ts'
-import { blankedSite, refuseAll, type Site, type SiteEdit, type TextEdit, textEdit, withInserted } from './edit.ts'
+import {
+  blankedSite,
+  joined,
+  refuseAll,
+  type Site,
+  type SiteEdit,
+  type TextEdit,
+  textEdit,
+  withInserted,
+} from './edit.ts'
 
 /**
  * The text as it lies on disk, of equal length. A placeholder is `/var/empty/`, 32 characters and the name, as for what
@@ -154,7 +163,7 @@ ${FILL}exec {$perl} $perl, @flags, "/dev/fd/$fd/$name", @ARGV or $fail->("cannot
  * Where it cannot (without /proc, with `-T`), it says so: never a program whose paths lead nowhere.
  */
 export const fillsItself = (place: BundlePath): string =>
-  `BEGIN { if (__FILE__ eq $0 && index('/var/empty/${'o'.repeat(HASH_LENGTH)}-', '/var/empty/o') == 0) { ${oneLine(
+  `BEGIN { if (__FILE__ eq $0 && index('/var/empty/${'o'.repeat(HASH_LENGTH)}-', '/var/empty/o') == 0) { ${uncommented(
     SELF.replaceAll('@PLACE@', () => `/${place}`.replace(/[\\']/g, '\\$&')),
   )} } }`
 
@@ -206,7 +215,7 @@ export function editPerlModule(text: string, place: BundlePath, sites: readonly 
     return refuseAll(text, sites, 'unparsable')
   const edit = editPerl(text, place, sites)
   if (!edit.outcomes.includes('templated')) return edit
-  const loader = oneLine(MODULE.replaceAll('@PLACE@', () => `/${place}`.replace(/[\\']/g, '\\$&')))
+  const loader = uncommented(MODULE.replaceAll('@PLACE@', () => `/${place}`.replace(/[\\']/g, '\\$&')))
   const end = `${text.endsWith('\n') ? '' : '\n'}${END}\n`
   const whole = withInserted(edit, 0, `${loader}\n`)
   return { ...whole, splices: [...whole.splices, { offset: text.length, length: 0, text: end }] }
@@ -234,9 +243,4 @@ die $@ if ref $@ || $@ ne '';
 `
 
 /** As a text can hold it whose lines have to stay where they are. */
-function oneLine(text: string): string {
-  return text
-    .replace(/ # .*$/gm, '')
-    .replace(/\s*\n\s*/g, ' ')
-    .trim()
-}
+const uncommented = (text: string): string => joined(text.replace(/ # .*$/gm, ''))

@@ -29,6 +29,7 @@ import {
   type Splice,
   type TextEdit,
   textEdit,
+  withSplices,
 } from './edit.ts'
 import { type Run, stringRuns } from './python-runs.ts'
 import { pythonTokens, type StringToken, type Token } from './python-tokens.ts'
@@ -67,8 +68,7 @@ export function editPython(text: string, place: BundlePath, sites: readonly Site
     const inner = [...braced].flatMap(({ pos, end }) => around(pos, end, ')'))
     return [...around(run.pos, run.end, braced.size > 0 ? ` if (${root},) else 0)` : ')'), ...inner]
   })
-  const splices = [...parentheses, ...edit.splices].sort((a, b) => a.offset - b.offset || a.length - b.length)
-  return { ...edit, splices }
+  return withSplices(edit, parentheses)
 }
 
 /**

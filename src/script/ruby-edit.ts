@@ -19,6 +19,7 @@ import {
   type Splice,
   type TextEdit,
   textEdit,
+  withSplices,
 } from './edit.ts'
 import { type RubyToken, rubyTokens } from './ruby-tokens.ts'
 
@@ -42,8 +43,7 @@ export function editRuby(text: string, place: BundlePath, sites: readonly Site[]
   // A site that is blanked in a literal whose quotes change stays as it is written.
   const byOffset = new Map(sites.map(site => [site.offset, site]))
   const quotes = [...single].flatMap(({ pos, end }) => inDoubleQuotes(text, pos, end, byOffset))
-  const splices = [...quotes, ...edit.splices].sort((a, b) => a.offset - b.offset || a.length - b.length)
-  return { ...edit, splices }
+  return withSplices(edit, quotes)
 }
 
 /** What has to change of a literal in single quotes that gets double ones, but for its sites. */

@@ -33,6 +33,7 @@ import {
   type Splice,
   type TextEdit,
   textEdit,
+  withSplices,
 } from './edit.ts'
 import { type Decoded, decodeBackquotes, decodeWord, outwards } from './shell-decode.ts'
 import { type Polyglot, setup, withSetup } from './shell-setup.ts'
@@ -60,8 +61,7 @@ export function editShell(
   const launcher = launcherOf(place)
   const names = edits && launcher !== null ? survey.named.map(range => ({ ...range, text: launcher })) : []
   const documents = edits ? (survey.verbatim ?? []).flatMap(document => expanded(text, sites, document)) : []
-  const splices = [...edit.splices, ...names, ...documents].sort((a, b) => a.offset - b.offset)
-  return withSetup(text, sites, { ...edit, splices }, setup(place, polyglot), polyglot !== null)
+  return withSetup(text, sites, withSplices(edit, [...names, ...documents]), setup(place, polyglot), polyglot !== null)
 }
 
 /**

@@ -19,7 +19,7 @@
 import { forEachChild, parse, type SyntaxNode } from 'unbash'
 import type { Template } from '../entry/launcher.ts'
 import { type BundlePath, baseName } from '../paths.ts'
-import type { Site, SiteOutcome, Splice, TextEdit } from './edit.ts'
+import { joined, type Site, type SiteOutcome, type Splice, type TextEdit } from './edit.ts'
 
 /** What runs a script in place of its `#!` line. */
 export interface Polyglot {
@@ -38,15 +38,12 @@ const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 export function setup(place: BundlePath, polyglot: Polyglot | null): string {
   const up = `"$_storefree_up"${quote(`/${place}`)}`
   const again = polyglot === null ? '' : runAgain(place, polyglot)
-  return oneLine(`${FIND}${REST}`).replace(/@(AGAIN|PLACE)@/g, (_, name) => (name === 'AGAIN' ? again : up))
+  return joined(`${FIND}${REST}`).replace(/@(AGAIN|PLACE)@/g, (_, name) => (name === 'AGAIN' ? again : up))
 }
 
 /** The part of the statement after which the root is known; `$0` is the file. */
 export const find = (place: BundlePath): string =>
-  oneLine(FIND).replaceAll('@PLACE@', () => `"$_storefree_up"${quote(`/${place}`)}`)
-
-/** A person reads lines; the script gets one. */
-const oneLine = (text: string): string => text.trim().replace(/\s*\n\s*/g, ' ')
+  joined(FIND).replaceAll('@PLACE@', () => `"$_storefree_up"${quote(`/${place}`)}`)
 
 // $(...) drops newlines at the end of a directory's name, so an x is put behind it and taken off again.
 // `$_` is kept for scripts that ask with it whether they are sourced.
@@ -104,7 +101,7 @@ function paths(place: BundlePath): { own: string; directory: string; called: str
  */
 export function nameInPackage(place: BundlePath): string {
   const { own, directory, called } = paths(place)
-  return oneLine(`
+  return joined(`
     _storefree_self=$0;
     [ "\${0%/*}/" -ef ${directory} ] 2>/dev/null ||
       if [ ${called} -ef ${own} ] 2>/dev/null; then _storefree_self=${called}; fi;
@@ -116,7 +113,7 @@ function runAgain(place: BundlePath, { interpreter, flags }: Polyglot): string {
   const { own, called } = paths(place)
   const program = `"$_storefree_root"${quote(`/${interpreter}`)}`
   const exec = `exec ${program} ${flags.map(flag => `${word(flag)} `).join('')}`
-  return oneLine(`
+  return joined(`
     if [ "\${1-}" = ${AGAIN} ]; then shift;
     elif [ "\${BASH-}" != ${program} ] && if [ -n "\${BASH_SOURCE-}" ]; then [ "$BASH_SOURCE" = "$0" ];
       elif [ / -ef / ] 2>/dev/null; then [ "$0" -ef ${own} ];

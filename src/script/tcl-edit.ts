@@ -11,7 +11,7 @@
  */
 import { HASH_LENGTH, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
 import type { BundlePath } from '../paths.ts'
-import { blankedSite, oneLine, refuseAll, type Site, type TextEdit, textEdit, withInserted } from './edit.ts'
+import { blankedSite, joined, refuseAll, type Site, type TextEdit, textEdit, withInserted } from './edit.ts'
 
 /** @param place where the text will lie */
 export function editTcl(text: string, place: BundlePath, sites: readonly Site[]): TextEdit {
@@ -37,7 +37,7 @@ const MARK = `/var/empty/${'o'.repeat(HASH_LENGTH)}-`
 function loader(place: BundlePath, named: ReadonlyMap<string, string>): string {
   const longestFirst = [...named].sort(([a], [b]) => b.length - a.length || (a < b ? -1 : 1))
   const pairs = longestFirst.map(([put, to]) => `${put} $r/${to}`).join(' ')
-  return oneLine(`
+  return joined(`
     if {[string match /var/empty/o* ${MARK}]} {return [eval [apply {{} {
     set s [info script];
     set f $s;
