@@ -1,6 +1,6 @@
 /** What is known of a target before anything is written: what `bundle` goes on from, and what questions are asked of. */
 import type { Progress } from './io/progress.ts'
-import { realPath, sameContents } from './io/store.ts'
+import { realPath, remembering, sameContents } from './io/store.ts'
 import type { DependencyGraph } from './model/graph.ts'
 import type { BundlePlan, PlanOptions } from './model/plan.ts'
 import type { Target } from './model/target.ts'
@@ -64,9 +64,16 @@ export async function prepare(
   const wanted = scanOptions(options, how, seen.traced, told?.paths)
   const without = async (unmade: ReadonlyMap<SourcePath, Unmade>): Promise<Prepared> => {
     const entries = target.entries.filter(({ source }) => !unmade.has(realPath(source)))
-    const scanned = scan(entries, target.roots, { ...wanted, without: new Set(unmade.keys()) }, progress)
-    const owners = await ownersOf([...scanned.files.keys(), ...scanned.links.keys()])
-    const graph = { ...scanned, owners, findings: [...seen.findings, ...leftOut(unmade), ...scanned.findings] }
+    // The database of packages that lies there is read for both: before `ownersOf` waits for the first time.
+    const { scanned, owners } = remembering(() => {
+      const found = scan(entries, target.roots, { ...wanted, without: new Set(unmade.keys()) }, progress)
+      return { scanned: found, owners: ownersOf([...found.files.keys(), ...found.links.keys()]) }
+    })
+    const graph = {
+      ...scanned,
+      owners: await owners,
+      findings: [...seen.findings, ...leftOut(unmade), ...scanned.findings],
+    }
     // No input is read for facts after this point.
     const made = makePlan(graph, how, sameContents)
     const payloads = spareOf(graph, made.findings)

@@ -2,8 +2,9 @@
 import { mkdirSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { remembering } from '../src/io/store.ts'
 import type { SourcePath } from '../src/paths.ts'
-import { directoriesOf, dpkgOwned } from '../src/scan/dpkg.ts'
+import { directoriesOf, dpkgOwned, dpkgOwners } from '../src/scan/dpkg.ts'
 import { temporary } from './support/bundle.ts'
 
 /** Files that each Debian has: of base-files and of perl-base. */
@@ -49,6 +50,23 @@ test('of what no package has there is nothing to say, nor where there is no dpkg
   expect(dpkgOwned(others, admin).size).toBe(0)
   expect(dpkgOwned([program], join(admin, 'none')).size).toBe(0)
   expect(dpkgOwned([program], temporary()).size).toBe(0)
+})
+
+test('what was installed since is known the next time, not while things are remembered', () => {
+  const admin = database({ other: { files: [DATA[1]!] } })
+  const owner = () => dpkgOwners([program], admin).get(program)
+  const install = (source: string): void => {
+    writeFileSync(join(admin, 'info/tool.list'), `${program}\n`)
+    writeFileSync(join(admin, 'status'), `Package: tool\nSource: ${source}\nStatus: install ok installed\n`)
+  }
+  remembering(() => {
+    expect(owner()).toBeUndefined()
+    install('tools')
+    expect(owner()).toBeUndefined()
+  })
+  expect(owner()).toMatchObject({ name: 'tool', source: 'tools' })
+  install('tool')
+  expect(owner()).toMatchObject({ name: 'tool', source: null })
 })
 
 test('few directories that tell', () => {

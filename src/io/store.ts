@@ -37,7 +37,8 @@ export function remembering<T>(use: () => T): T {
   }
 }
 
-const asked = <T>(call: (path: string) => T, path: string): T => (memory ? memory.ask(call, path) : call(path))
+/** What a function says of a path; while things are remembered, what it said first. @param call always the same one */
+export const asked = <T>(call: (path: string) => T, path: string): T => (memory ? memory.ask(call, path) : call(path))
 
 /** The status of what a path names, of the link itself when it names one; null when it names nothing. */
 export const lstat = (path: string): Status | null => asked(lstatNow, path)

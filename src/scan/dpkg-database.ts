@@ -1,8 +1,8 @@
 /**
- * dpkg's own database, as it lies there, read once in a run (dpkg(1), FILES: /var/lib/dpkg/status; deb(5) for its fields;
+ * dpkg's own database, as it lies there, read once while what is learnt is remembered (dpkg(1), FILES: /var/lib/dpkg/status; deb(5) for its fields;
  * info/*.list has a path a line).
  */
-import { list, readText, stat } from '../io/store.ts'
+import { asked, list, readText, stat } from '../io/store.ts'
 import type { SourcePath } from '../paths.ts'
 
 const ADMIN = '/var/lib/dpkg'
@@ -12,17 +12,14 @@ export interface DebianPackage {
   readonly name: string
   readonly version: string
   readonly arch: string | null
-  /** That it is built of: its own name where the database names none. */
-  readonly source: string
+  /** That it is built of, where that is called otherwise. */
+  readonly source: string | null
   /** What it needs when it runs: of each group one, by names without versions. */
   readonly depends: readonly (readonly string[])[]
   readonly provides: readonly string[]
   /** The name of its list of files. */
   readonly list: string
 }
-
-/** By their directories. */
-const known = new Map<string, DpkgDatabase | null>()
 
 export class DpkgDatabase {
   readonly #info: string
@@ -33,12 +30,12 @@ export class DpkgDatabase {
 
   /** The database of this machine, or below another directory (--admindir); null where there is none. */
   static at(admin = ADMIN): DpkgDatabase | null {
-    const read = known.get(admin)
-    if (read !== undefined) return read
+    return asked(DpkgDatabase.#read, admin)
+  }
+
+  static readonly #read = (admin: string): DpkgDatabase | null => {
     const isThere = stat(`${admin}/info`)?.type === 'directory' && stat(`${admin}/status`)?.type === 'file'
-    const database = isThere ? new DpkgDatabase(admin) : null
-    known.set(admin, database)
-    return database
+    return isThere ? new DpkgDatabase(admin) : null
   }
 
   private constructor(admin: string) {
@@ -104,17 +101,21 @@ function packageIn(paragraph: string, lists: ReadonlyMap<string, string>): Debia
   if (name === null || !/^Status: .* installed$/m.test(paragraph)) return null
   const file = lists.get(`${name}:${arch}.list`) ?? lists.get(name)
   if (file === undefined) return null
+  const source = field('Source')?.split(' ')[0] ?? name
   const groups = [field('Pre-Depends'), field('Depends')].flatMap(value => value?.split(',') ?? [])
   return {
     name,
     version: field('Version') ?? '',
     arch,
-    source: field('Source')?.split(' ')[0] ?? name,
+    source: source === name ? null : source,
     depends: groups.map(group => group.split('|').map(bare)),
     provides: field('Provides')?.split(',').map(bare) ?? [],
     list: file,
   }
 }
+
+/** The source that a package is built of. */
+export const sourceOf = ({ name, source }: DebianPackage): string => source ?? name
 
 /** `libc6` of `libc6:any (>= 2.36)`. */
 const bare = (text: string): string => /^[^\s:(]*/.exec(text.trim())![0]

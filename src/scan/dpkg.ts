@@ -2,7 +2,7 @@
 import { lstat, stat } from '../io/store.ts'
 import type { MachinePackage } from '../model/machine.ts'
 import { baseName, type SourcePath } from '../paths.ts'
-import { type DebianPackage, DpkgDatabase } from './dpkg-database.ts'
+import { type DebianPackage, DpkgDatabase, sourceOf, spellings } from './dpkg-database.ts'
 import { inRealDirectory } from './holdings.ts'
 
 /** A program's package, and those that are built with it: `python3.11-minimal` and `libpython3.11-stdlib`. */
@@ -33,9 +33,10 @@ export function dpkgOwned(paths: readonly SourcePath[], admin?: string): Map<Sou
   const wanted = paths.filter(path => IN_PACKAGES.test(path))
   const database = wanted.length === 0 ? null : DpkgDatabase.at(admin)
   const owned = new Map<SourcePath, Owned>()
-  for (const [path, own] of database?.ownersOf(wanted) ?? []) {
-    const all = builtWith(database!, own)
-    const data = all.flatMap(one => database!.filesOf(one)).filter(file => isRead(file) && !isSame(file, path))
+  for (const [path, owner] of database?.ownersOf(wanted) ?? []) {
+    const all = builtWith(database!, owner)
+    const own = spellings(path)
+    const data = all.flatMap(one => database!.filesOf(one)).filter(file => isRead(file) && !own.includes(file))
     owned.set(path, {
       packages: [...new Set(all.map(({ name }) => name))],
       data: [...new Set(data)].filter(f => stat(f)?.type === 'file').sort(),
@@ -54,7 +55,7 @@ export function dpkgBrings(path: SourcePath, admin?: string): SourcePath[] {
   const own = database?.ownersOf([path]).get(path)
   if (!database || !own) return []
   const first = builtWith(database, own)
-  const needed = database.needsOf(first).filter(one => !EVERYWHERE.test(one.source) || first.includes(one))
+  const needed = database.needsOf(first).filter(one => !EVERYWHERE.test(sourceOf(one)) || first.includes(one))
   const files = needed.flatMap(one => {
     const isFirst = first.includes(one)
     return database.filesOf(one).filter(file => isRead(file) || (isFirst && ITS_OWN.test(file)))
@@ -67,10 +68,8 @@ export function dpkgBrings(path: SourcePath, admin?: string): SourcePath[] {
 /** A package with those of the same source, its own first. */
 const builtWith = ({ packages }: DpkgDatabase, own: DebianPackage): DebianPackage[] => [
   own,
-  ...packages.filter(one => one !== own && one.source === own.source && !FOR_PEOPLE.test(one.name)),
+  ...packages.filter(one => one !== own && sourceOf(one) === sourceOf(own) && !FOR_PEOPLE.test(one.name)),
 ]
-
-const isSame = (file: string, path: SourcePath): boolean => file === path || `/usr${file}` === path
 
 /**
  * The installed package that each of some files is of; those that none has are left out.
@@ -85,7 +84,7 @@ export function dpkgOwners(
   return new Map(
     [...owners].map(([path, { name, version, arch, source }]) => [
       path,
-      { manager: 'deb', name, version, arch, source: source === name ? null : source },
+      { manager: 'deb', name, version, arch, source },
     ]),
   )
 }
