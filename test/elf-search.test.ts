@@ -473,6 +473,23 @@ function start(program: Opened, files: readonly Opened[], settings = SETTINGS): 
 }
 const paths = (process: Process): string[] => process.linkMap.objects.map(o => o.path)
 
+test('the directories that an object names, with what stands in for their tokens', () => {
+  const value = `$ORIGIN:$${'{ORIGIN}'}/../b:$ORIGINAL/c:/d/$LIB:/$PLATFORM/e::f:$ORIGIN_/g`
+  const named = ["/$&/a$'", '/$&/b'].map(directory => {
+    const program = library(`${directory}/program`, [], { runpath: located(value), rpath: located('/none') })
+    return start(program, [program], { ...SETTINGS, lib: 'lib/x' }).directoriesOf(program.path)
+  })
+  expect(named).toEqual([
+    ["/$&/a$'", "/$&/a$'/../b", '/d/lib/x', '/x86_64/e'],
+    ['/$&/b', '/$&/b/../b', '/d/lib/x', '/x86_64/e'],
+  ])
+  const old = library('/a/old', [], { rpath: located('$ORIGIN/lib') })
+  expect([start(old, [old]).directoriesOf(old.path), start(old, [old]).directoriesOf(LD.path)]).toEqual([
+    ['/a/lib'],
+    [],
+  ])
+})
+
 test('-z nodefaultlib leaves the directories of ld.so.conf', () => {
   const cache = new Map([
     ['liba.so', ['/lib/liba.so', '/opt/liba.so']],

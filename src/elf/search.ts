@@ -155,6 +155,12 @@ export class Process {
     return found ? { path: found.file.path, opened: found.opened, via: found.via } : null
   }
 
+  /** The directories that the object at `by` names itself, by its RUNPATH or else its RPATH. */
+  directoriesOf(by: SourcePath): readonly string[] {
+    const object = this.#byPath.get(by)
+    return object ? ownDirectories(object.file.facts, object.opened, this.#settings.lib) : []
+  }
+
   #loadFrom(start: number): void {
     for (let i = start; i < this.#objects.length; i++) {
       const object = this.#objects[i]!
@@ -285,13 +291,28 @@ export class Process {
   }
 
   #expand(text: string, owner: Loaded): string {
-    if (!text.includes('$')) return text
-    const origin = owner.opened.slice(0, owner.opened.lastIndexOf('/')) || '/'
-    return text.replace(/\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))/g, (_, a, b) => {
-      const token = a ?? b
-      return token === 'ORIGIN' ? origin : token === 'LIB' ? this.#settings.lib : platformName(owner.file.facts.arch)
-    })
+    return expand(text, owner.file.facts, owner.opened, this.#settings.lib)
   }
+}
+
+/**
+ * The directories that an object names itself, by its RUNPATH or else its RPATH, as the loader reads them.
+ * @param opened the path by which it was opened
+ * @param lib what `$LIB` stands for
+ */
+export const ownDirectories = (facts: ElfFacts, opened: string, lib: string): string[] =>
+  ((facts.runpath ?? facts.rpath)?.value.split(':') ?? [])
+    .map(element => expand(element, facts, opened, lib))
+    .filter(directory => directory.startsWith('/'))
+
+/** A text with what `$ORIGIN`, `$LIB` and `$PLATFORM` stand for (ld.so(8), "Dynamic string tokens"). */
+function expand(text: string, { arch }: ElfFacts, opened: string, lib: string): string {
+  if (!text.includes('$')) return text
+  const origin = opened.slice(0, opened.lastIndexOf('/')) || '/'
+  return text.replace(/\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))/g, (_, a, b) => {
+    const token = a ?? b
+    return token === 'ORIGIN' ? origin : token === 'LIB' ? lib : platformName(arch)
+  })
 }
 
 /** Whether one process can hold both files: class, byte order, machine and, where both tell it, calling convention agree. */

@@ -4,7 +4,7 @@ import { sonameStrings } from '../elf/dlopen.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import { readBuildId } from '../elf/notes.ts'
 import { hasPayload } from '../elf/payload.ts'
-import { Process } from '../elf/search.ts'
+import { ownDirectories, Process } from '../elf/search.ts'
 import { readSections, SHT } from '../elf/sections.ts'
 import { isStatic, type StubRefusal, stubRefusal } from '../entry/inject.ts'
 import type { Wrapper } from '../entry/launcher.ts'
@@ -154,10 +154,10 @@ function entryOf(source: ByteSource, facts: ElfFacts): { refusal: StubRefusal | 
 /** Its own interpreter; of a library the one that lies where it looks for its C library. */
 function loaderOf(path: SourcePath, facts: ElfFacts, sources: Sources): Loader | null {
   if (facts.interp) return sources.loader(facts.interp.value)
-  const own = directoryOf(path)
-  const directories = (facts.runpath ?? facts.rpath)?.value.split(':') ?? []
-  for (const directory of [...directories.map(d => d.replace(/\$\{?ORIGIN\}?/g, own)), own, '/lib64', '/lib'])
-    if (directory.startsWith('/') && stat(directory)?.type === 'directory')
+  // What `$LIB` is, a loader would say.
+  const named = ownDirectories(facts, path, 'lib')
+  for (const directory of [...named, directoryOf(path), '/lib64', '/lib'])
+    if (stat(directory)?.type === 'directory')
       for (const name of list(directory).filter(n => LOADER.test(n))) {
         const loader = sources.loader(`${directory}/${name}`)
         if (loader && loader.file.facts.machine === facts.machine && loader.file.facts.class === facts.class)

@@ -149,27 +149,8 @@ export class Processes {
     }
     const names = withFile(path, source => sonameStrings(source, facts, SONAME_OR_PATTERN))
     for (const { name, offset } of names)
-      for (const one of name.includes('%') ? this.#fitting(name, path, facts) : [name])
+      for (const one of name.includes('%') ? fittingOf(process, name, path) : [name])
         if (!noted.has(one) && one !== facts.soname?.value) this.#open(process, path, one, offset)
-  }
-
-  /**
-   * The libraries that a pattern of an object's may mean: of its own directory and of those that it is searched for in. Of
-   * a machine's programs none: there it would be whatever is installed.
-   */
-  #fitting(pattern: string, path: SourcePath, { rpath, runpath }: ElfFacts): readonly string[] {
-    if (storePathOf(path) === null) return []
-    const searched =
-      (runpath ?? rpath)?.value.replaceAll(/\$(?:ORIGIN|\{ORIGIN\})/g, directoryOf(path)).split(':') ?? []
-    const names = new Set(
-      [directoryOf(path), ...searched]
-        .filter(directory => stat(directory)?.type === 'directory')
-        .flatMap(directory =>
-          fitting(pattern, list(directory), 'delimiter').map(name => [name, `${directory}/${name}`]),
-        )
-        .flatMap(([name, file]) => (isWorthIt(name!, realPath(file!)) ? [name!] : [])),
-    )
-    return [...names].sort()
   }
 
   missing(name: string, chain: readonly SourcePath[], severity: 'error' | 'warning'): void {
@@ -257,6 +238,21 @@ export class Processes {
       this.#listener.file(variant.path)
     }
   }
+}
+
+/**
+ * The libraries that a pattern of an object's may mean: of its own directory and of those that it is searched for in. Of
+ * a machine's programs none: there it would be whatever is installed.
+ */
+function fittingOf(process: Process, pattern: string, path: SourcePath): readonly string[] {
+  if (storePathOf(path) === null) return []
+  const names = new Set(
+    [directoryOf(path), ...process.directoriesOf(path)]
+      .filter(directory => stat(directory)?.type === 'directory')
+      .flatMap(directory => fitting(pattern, list(directory), 'delimiter').map(name => [name, `${directory}/${name}`]))
+      .flatMap(([name, file]) => (isWorthIt(name!, realPath(file!)) ? [name!] : [])),
+  )
+  return [...names].sort()
 }
 
 /** Null where a file is malformed. */
