@@ -85,6 +85,24 @@ const CASES: readonly [string, Case][] = [
   ['documentation', { rule: 'development', follow: false, path: 'share/doc/x', own: true }],
   ['headers', { rule: 'development', follow: false, path: 'include' }],
   ['a static library', { rule: 'development', follow: false, path: 'lib/libx.a', type: 'file' }],
+  [
+    'what a build tool reads of its own: aclocal its macros',
+    { rule: 'own-instructions', follow: true, from: script, path: 'share/aclocal', own: true },
+  ],
+  ['the same in data', { rule: 'development', follow: false, from: data, path: 'share/aclocal', own: true }],
+  ["another package's", { rule: 'development', follow: false, from: script, path: 'share/aclocal' }],
+  [
+    'a build tool that a script runs',
+    { rule: 'file', follow: true, from: script, name: 'autoconf-2.71', path: 'bin/autoconf', type: 'file' },
+  ],
+  [
+    'a build tool that a program was built with',
+    { rule: 'compiler', follow: false, name: 'pkg-config-0.29.2', path: 'bin/pkg-config', type: 'file' },
+  ],
+  [
+    'a compiler in a script',
+    { rule: 'compiler', follow: false, from: script, name: 'gcc-12.2.0', path: 'bin/gcc', type: 'file' },
+  ],
   ['a compiler', { rule: 'compiler', follow: false, name: 'gcc-wrapper-12.2.0', path: 'bin/gcc', type: 'file' }],
   ['a linker', { rule: 'compiler', follow: false, name: 'binutils-2.40', path: 'bin/ld', type: 'file' }],
   [

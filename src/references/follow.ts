@@ -58,6 +58,11 @@ interface Row {
 const OPTION = /(?:^|[\s"'=])-[-A-Za-z][^\s"']*(?:(?<=isystem|idirafter) )?$/
 const COMPILER =
   /^(?:gcc|clang|llvm|binutils|cctools|gfortran|rustc|gnumake|cmake|ninja|pkg-config|pkgconf|automake|autoconf|bison|flex)(?:-wrapper)?-(?:wrapper-)?\d[^-]*$|^stdenv-/
+/** Of those, what a text that names a program of them runs as a tool of its own: automake autoconf, meson ninja. They are small. */
+const TOOL =
+  /^(?:gnumake|cmake|ninja|pkg-config|pkgconf|automake|autoconf|bison|flex)(?:-wrapper)?-(?:wrapper-)?\d[^-]*$/
+/** What only who builds other packages reads, and so what a build tool reads when it runs: automake, libtool, pkg-config. */
+const INSTRUCTIONS = /^(?:share\/aclocal|(?:lib|share)\/(?:pkgconfig|cmake))(?:\/|$)/
 const DEVELOPMENT = /-(?:dev|doc|devdoc|man|info|debug|static)$/
 const CONFIGURATION =
   /(?:^|\/)(?:_sysconfigdata[^/]*\.(?:py|pyc)|config-[^/]+\/[^/]+|Config(?:_heavy|_git)?\.p[lm]|[^/]+\.(?:pc|la|prl|cmake|h|hpp|pri|mk))$|(?:^|\/)Makefile(?:\.[^/]*)?$/
@@ -110,6 +115,16 @@ const TABLE: readonly Row[] = [
     matches: q => q.target !== null && CONFIGURATION.test(q.from.path),
   },
   {
+    rule: 'own-instructions',
+    reason: 'instructions for building that a program of the same package names: it is a build tool, which reads them',
+    follow: true,
+    matches: ({ from, target }) =>
+      target?.own === true &&
+      target.type !== 'missing' &&
+      INSTRUCTIONS.test(target.path) &&
+      /^(?:s?bin|libexec)\//.test(from.path),
+  },
+  {
     rule: 'development',
     reason: 'documentation, headers and other things for building programs',
     follow: false,
@@ -120,7 +135,7 @@ const TABLE: readonly Row[] = [
     rule: 'compiler',
     reason: 'a compiler or build tool',
     follow: false,
-    matches: q => q.target?.own === false && !q.from.wrapper && COMPILER.test(q.target.name),
+    matches: q => q.target?.own === false && !q.from.wrapper && COMPILER.test(q.target.name) && !isRunAsTool(q),
   },
   {
     rule: 'absent',
@@ -231,6 +246,10 @@ export const RULES: ReadonlyMap<string, string> = new Map([
 ])
 
 const isBinary = ({ from }: Question): boolean => from.format === 'elf' || from.format === 'macho'
+
+/** Whether a text names a program of a build tool, by which it runs it. */
+const isRunAsTool = (q: Question): boolean =>
+  !isBinary(q) && q.target?.type === 'file' && /^bin\//.test(q.target.path) && TOOL.test(q.target.name)
 
 /** Whether the C library names a file of its own. */
 const isLibcs = ({ from, target }: Question): boolean => target?.own === true && /^lib\/libc[.-]/.test(from.path)

@@ -138,8 +138,10 @@ export class Holdings {
   addTree(root: SourcePath, only?: RegExp, isNamed = false): void {
     const { data } = this.#bounds
     const packageRoot = storePathOf(root)?.root ?? root
+    // What stays out of a package's tree comes along where it is asked for by its own name.
+    const all = data === 'all' || leftOut(root.slice(packageRoot.length + 1)) !== null
     const wanted = (path: string): boolean =>
-      !this.#bounds.excluded(path) && (data === 'all' || leftOut(path.slice(packageRoot.length + 1)) === null)
+      !this.#bounds.excluded(path) && (all || leftOut(path.slice(packageRoot.length + 1)) === null)
     for (const { path, type } of walkTree(root, wanted)) {
       if (only && !only.test(path.slice(root.length + 1))) continue
       if (type === 'special') this.findings.push({ code: 'special-file', severity: 'warning', file: path })
