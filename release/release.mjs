@@ -36,7 +36,7 @@ const SYSTEMS = [
   },
 ]
 /** What the command needs of what is built. */
-const BUILT = ['cli.cjs', 'pipeline.cjs', 'page.js', 'page.css']
+const BUILT = ['start.cjs', 'cli.cjs', 'pipeline.cjs', 'page.js', 'page.css']
 const LIBRARIES = ['libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0', 'libstdc++.so.6']
 
 const env = { ...process.env, TZ: 'UTC', LC_ALL: 'C', SOURCE_DATE_EPOCH: '1' }
@@ -109,7 +109,7 @@ function packaged({ system, node, integrity, libraries, loader }, tree) {
   fs.mkdirSync(join(command, 'bin'))
   fs.mkdirSync(join(command, 'lib'))
   for (const name of BUILT) fs.copyFileSync(join(tree, 'dist', name), join(command, 'lib', name))
-  fs.writeFileSync(join(command, 'bin/bundle'), `#!${added(nodes)}/node\nrequire('../lib/cli.cjs')\n`)
+  fs.writeFileSync(join(command, 'bin/bundle'), `#!${added(nodes)}/node\nrequire('../lib/start.cjs')\n`)
   fs.symlinkSync('bundle', join(command, 'bin/storefree'))
   // Whatever the umask: the executable bit is all that a store keeps.
   run('chmod', ['-R', 'u=rwX,go=rX', command])

@@ -6,7 +6,6 @@ import { load, print } from './output.ts'
 import { helpNames, TOPICS } from './topics.ts'
 
 export function addHelp(program: Command): void {
-  program.helpCommand(false)
   program
     .command('help')
     .description('tell of a command or a topic; without one, which there are')

@@ -5,6 +5,7 @@
 import { CommanderError } from 'commander'
 import type { BundleError } from '../errors.ts'
 import { EXIT } from '../exit.ts'
+import { commandOf } from './commands.ts'
 import { isSmart, load, loaded, print } from './output.ts'
 import { programOf } from './program.ts'
 
@@ -17,7 +18,7 @@ function splitTraced(argv: readonly string[]): [string[], string[]] {
   return isTraced ? [argv.slice(0, dashes), argv.slice(dashes + 1)] : [[...argv], []]
 }
 
-const program = programOf(traced)
+const program = programOf(traced, commandOf(words[2]))
 
 /** Whether all work is done, and its exit code set. */
 let finished = false

@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander'
 import type { BundleError } from '../errors.ts'
+import { COMMANDS } from './commands.ts'
 import { LONG, nearest } from './nearest.ts'
 import { load } from './output.ts'
 
@@ -47,7 +48,7 @@ function meantBy(program: Command, [word = '']: readonly string[]): string | nul
   if (program.args[0] === 'make' || !/^[a-z]+$/i.test(word)) return null
   return nearest(
     word.toLowerCase(),
-    program.commands.map(command => command.name()).filter(name => name !== 'make'),
+    COMMANDS.filter(name => name !== 'make'),
   )
 }
 

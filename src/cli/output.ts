@@ -1,8 +1,8 @@
 /** What the commands share: the options that say how much is said, the pipeline behind them, and printing. */
-import { setFlagsFromString } from 'node:v8'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Progress } from '../io/progress.ts'
 import type { Finding } from '../model/findings.ts'
+import { forShortRuns } from './flags.ts'
 import type * as Pipeline from './pipeline.ts'
 
 export type { Pipeline }
@@ -12,17 +12,13 @@ const PIPELINE: string = './pipeline.cjs'
 /** Of the CommonJS that this file is built to: `import()` would first look through a megabyte for names of exports. */
 declare const require: (path: string) => typeof Pipeline
 let pipeline: typeof Pipeline | undefined
-/**
- * How much of its bytecode a function runs before V8 compiles it for speed; by itself 66 KiB. Most runs last a second or
- * two, of which compiling what is called a few thousand times took more than it saved. Later Nodes have a compiler in
- * between, and other budgets. In bytes.
- */
-const BUDGET = 250_000
 
 /** Everything that does work: --version and --help need none of it. */
 export function load(): typeof Pipeline {
-  if (pipeline === undefined && process.version.startsWith('v20.')) setFlagsFromString(`--interrupt-budget=${BUDGET}`)
-  pipeline ??= require(PIPELINE)
+  if (pipeline === undefined) {
+    pipeline = require(PIPELINE)
+    forShortRuns()
+  }
   return pipeline
 }
 

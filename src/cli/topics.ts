@@ -95,6 +95,9 @@ notice. --json has all of them, mistakes on the command line too. A storefree.js
   DOCKER_CONFIG      where the passwords of docker login are (else ~/.docker)
   CI, TERM=dumb      no progress is shown; it never is where standard error is no terminal
   TMPDIR             where bundles are tried, and images taken apart
+  XDG_CACHE_HOME     where compiled code of this command is kept, in storefree/code (else ~/.cache)
+  STOREFREE_NO_CODE_CACHE=1
+                     it is not kept, nor read
 
 Nothing is coloured, so NO_COLOR and CLICOLOR_FORCE change nothing. A file of -f exe looks at XDG_CACHE_HOME and HOME for
 where to unpack, and at STOREFREE_EXTRACT for where to unpack and end.`,
