@@ -8,6 +8,8 @@
 export const KEPT_MAX = 512 * 1024
 /** All files that are kept. In bytes. */
 const TOTAL_MAX = 24 * 1024 * 1024
+/** Small ones lie side by side: memory of its own for each would cost as much as the reading. In bytes. */
+const SLAB = 1024 * 1024
 
 /** Answers of a kind: neighbours are asked about soon after one another. */
 const ANSWERS_MAX = 20_000
@@ -17,6 +19,8 @@ export class Memory {
   readonly #answers = new Map<(path: string) => unknown, Map<string, unknown>>()
   readonly #files = new Map<string, Buffer>()
   #total = 0
+  /** What is left of the memory that the last files lie in. */
+  #slab = EMPTY
 
   ask<T>(call: (path: string) => T, path: string): T {
     const answers = this.#answers.get(call) ?? new Map<string, unknown>()
@@ -29,19 +33,36 @@ export class Memory {
     return answer
   }
 
+  /** What `ask` would answer without calling. */
+  known<T>(call: (path: string) => T, path: string): T | undefined {
+    return this.#answers.get(call)?.get(path) as T | undefined
+  }
+
   file(path: string): Buffer | undefined {
     return this.#files.get(path)
   }
 
-  /** Keeps a file's bytes, in the place of those that were kept longest. */
-  keep(path: string, bytes: Buffer): void {
-    if (this.#files.has(path)) return
+  /** Memory for a file's bytes, which is given again unless they are kept. */
+  room(length: number): Buffer {
+    if (this.#slab.length < length) this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB, length))
+    return this.#slab.subarray(0, length)
+  }
+
+  /**
+   * Keeps a file's bytes, in the place of those that were kept longest.
+   * @param bytes what `room` gave last, or the start of it
+   */
+  keep(path: string, bytes: Buffer): Buffer {
+    this.#slab = this.#slab.subarray(bytes.length)
     this.#files.set(path, bytes)
     this.#total += bytes.length
     for (const [oldest, { length }] of this.#files) {
-      if (this.#total <= TOTAL_MAX) return
+      if (this.#total <= TOTAL_MAX) break
       this.#files.delete(oldest)
       this.#total -= length
     }
+    return bytes
   }
 }
+
+const EMPTY = Buffer.alloc(0)

@@ -226,7 +226,7 @@ function assertReplaceable(directory: string): void {
 }
 
 /** Not every file system has hard links. */
-function linkOrRename(from: Buffer, to: Buffer): void {
+function linkOrRename(from: string | Buffer, to: string | Buffer): void {
   try {
     fs.linkSync(from, to)
   } catch (error) {

@@ -20,8 +20,9 @@ export interface Status {
   readonly inode: string | null
 }
 
-/** A byte string as Node's fs takes it. */
-export const native = (path: string): Buffer => Buffer.from(path, 'latin1')
+/** A byte string as Node's fs takes it: of ASCII alone as it is, which is the same bytes in UTF-8 and needs no memory. */
+export const native = (path: string): string | Buffer => (NOT_ASCII.test(path) ? Buffer.from(path, 'latin1') : path)
+const NOT_ASCII = /[\x80-\xff]/
 
 /** What is known by now, as long as inputs are taken to stay as they are. */
 let memory: Memory | null = null
@@ -46,11 +47,20 @@ const lstatNow = (path: string): Status | null => status(path, fs.lstatSync)
 
 /** The status of what a path names, links followed; null when it names nothing, or only a broken or cyclic link. */
 export const stat = (path: string): Status | null => asked(statNow, path)
-const statNow = (path: string): Status | null => status(path, fs.statSync)
+function statNow(path: string): Status | null {
+  if (memory) {
+    // What is remembered of it is the same, unless it is a link.
+    const own = lstat(path)
+    if (own?.type !== 'link') return own
+  }
+  return status(path, fs.statSync)
+}
 
-function status(path: string, call: (path: Buffer) => fs.Stats): Status | null {
+function status(path: string, call: typeof fs.lstatSync): Status | null {
   try {
-    const s = call(native(path))
+    // An error that is thrown costs more than the question.
+    const s = call(native(path), { throwIfNoEntry: false })
+    if (s === undefined) return null
     const type = s.isFile() ? 'file' : s.isDirectory() ? 'directory' : s.isSymbolicLink() ? 'link' : 'special'
     const inode = type === 'file' && s.nlink > 1 ? `${s.dev}:${s.ino}` : null
     return { type, size: s.size, mode: s.mode, inode }
@@ -62,17 +72,10 @@ function status(path: string, call: (path: Buffer) => fs.Stats): Status | null {
 }
 
 /** Names in a directory, sorted bytewise. */
-export const list = (path: string): string[] =>
-  reading(path, () =>
-    fs
-      .readdirSync(native(path), { encoding: 'buffer' })
-      .map(name => name.toString('latin1'))
-      .sort(),
-  )
+export const list = (path: string): string[] => reading(path, () => fs.readdirSync(native(path), 'latin1').sort())
 
 export const readLink = (path: string): string => asked(readLinkNow, path)
-const readLinkNow = (path: string): string =>
-  reading(path, () => fs.readlinkSync(native(path), { encoding: 'buffer' }).toString('latin1'))
+const readLinkNow = (path: string): string => reading(path, () => fs.readlinkSync(native(path), 'latin1'))
 
 /** The path with every link resolved. */
 export const realPath = (path: string): SourcePath => asked(realPathNow, path)
@@ -85,9 +88,7 @@ function realPathNow(path: string): SourcePath {
     const type = lstat(inside)?.type
     if (type !== undefined && type !== 'link') return inside as SourcePath
   }
-  return reading(path, () =>
-    fs.realpathSync.native(native(path), { encoding: 'buffer' }).toString('latin1'),
-  ) as SourcePath
+  return reading(path, () => fs.realpathSync.native(native(path), 'latin1')) as SourcePath
 }
 /** A path that names something else than it says, or is told from where the process stands. */
 const ODD = /^[^/]|\/\.{0,2}(?:\/|$)/
@@ -98,16 +99,18 @@ const HEAD = 4096
 /** Runs `use` on an open regular file, as a source of bytes, and closes it. */
 export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
   const kept = memory?.file(path)
-  if (kept !== undefined) return use(copying(kept))
+  if (kept !== undefined) return use(whole(kept))
   const fd = reading(path, () => fs.openSync(native(path), 'r'))
   try {
-    const size = reading(path, () => fs.fstatSync(fd).size)
+    const known = memory?.known(lstatNow, path)
+    const sizeNow = (): number => reading(path, () => fs.fstatSync(fd).size)
+    let size = known?.type === 'file' ? known.size : sizeNow()
     if (memory && size <= KEPT_MAX) {
-      const bytes = Buffer.allocUnsafeSlow(size)
-      if (reading(path, () => fs.readSync(fd, bytes, 0, size, 0)) === size) {
-        memory.keep(path, bytes)
-        return use(copying(bytes))
-      }
+      // A byte more than it has shows its end.
+      const room = memory.room(size + 1)
+      if (reading(path, () => fs.readSync(fd, room, 0, room.length, 0)) === size)
+        return use(whole(memory.keep(path, room.subarray(0, size))))
+      size = sizeNow()
     }
     const readInto = (buffer: Buffer, offset: number): number =>
       reading(path, () => {
@@ -141,11 +144,11 @@ export function withFile<T>(path: string, use: (source: ByteSource) => T): T {
   }
 }
 
-/** Bytes that are kept, as a file gives them: whoever holds on to a few of them does not hold all. */
-const copying = (bytes: Buffer): ByteSource => ({
+/** Bytes that are kept, as a file gives them. Whoever holds on to a few of them holds all, and its neighbours'. */
+const whole = (bytes: Buffer): ByteSource => ({
   size: bytes.length,
   readInto: (buffer, offset) => (offset < bytes.length ? bytes.copy(buffer, 0, offset) : 0),
-  read: (offset, length) => Buffer.from(bytes.subarray(offset, offset + Math.max(0, length))),
+  read: (offset, length) => bytes.subarray(offset, offset + Math.max(0, length)),
 })
 
 /** All of a text file, or of a pipe that a person names as one (`<(nix-store -qR ./result)`). */

@@ -15,11 +15,15 @@ import type { Settled } from './verdicts.ts'
 /** An edge as it is found: where its name stands, as far as that is known. */
 export type Found = Omit<Dependency, 'at' | 'count'> & { readonly at?: readonly Evidence[] }
 
-type Growing = Omit<Dependency, 'at' | 'count'> & { at: Evidence[]; count: number }
+type Growing = Omit<Dependency, 'at' | 'count'> & { at: readonly Evidence[]; count: number }
+
+/** Most edges of a tree are of its members, which nothing names. */
+const NOWHERE: readonly Evidence[] = []
 
 export class Edges {
   readonly #edges: Growing[] = []
-  readonly #byKey = new Map<string, Growing>()
+  /** By where they begin and end, and where there are several by kind and name: keys of it all would be long texts. */
+  readonly #between = new Map<SourcePath, Map<SourcePath | null, Growing | Map<string, Growing>>>()
   readonly #asked: Asked[] = []
   readonly #askedKeys = new Set<string>()
 
@@ -31,17 +35,25 @@ export class Edges {
     return this.#asked
   }
 
-  add({ at = [], ...edge }: Found): void {
-    if (edge.kind === 'member' && edge.from === edge.to) return
-    const key = `${edge.kind}\0${edge.from}\0${edge.name}\0${edge.to}`
-    const known = this.#byKey.get(key)
-    const growing = known ?? { ...edge, at: [], count: 0 }
-    const more = at.filter(a => !growing.at.some(b => sameEvidence(a, b)))
-    growing.at.push(...more.slice(0, EVIDENCE_MAX - growing.at.length))
-    growing.count += more.length
-    if (known) return
-    this.#byKey.set(key, growing)
-    this.#edges.push(growing)
+  add({ from, kind, name, to, via, at = NOWHERE }: Found): void {
+    if (kind === 'member' && from === to) return
+    let ends = this.#between.get(from)
+    if (ends === undefined) this.#between.set(from, (ends = new Map()))
+    const met = ends.get(to)
+    let edge =
+      met instanceof Map ? met.get(keyOf(kind, name)) : met?.kind === kind && met.name === name ? met : undefined
+    if (edge === undefined) {
+      edge = { from, kind, name, to, via, at: NOWHERE, count: 0 }
+      this.#edges.push(edge)
+      if (met === undefined) ends.set(to, edge)
+      else if (met instanceof Map) met.set(keyOf(kind, name), edge)
+      else ends.set(to, new Map([met, edge].map(e => [keyOf(e.kind, e.name), e])))
+    }
+    if (at.length === 0) return
+    const { at: known } = edge
+    const more = at.filter(a => !known.some(b => sameEvidence(a, b)))
+    edge.at = [...known, ...more.slice(0, EVIDENCE_MAX - known.length)]
+    edge.count += more.length
   }
 
   ask(asked: Asked): void {
@@ -94,6 +106,8 @@ export class Edges {
     }
   }
 }
+
+const keyOf = (kind: string, name: string): string => `${kind}\0${name}`
 
 const sameEvidence = (a: Evidence, b: Evidence): boolean =>
   a.offset === b.offset && a.file === b.file && a.member?.join('!') === b.member?.join('!')

@@ -68,7 +68,7 @@ export class Files {
     if (path.endsWith('.pyc'))
       this.pycs.set(
         path,
-        withFile(path, source => source.read(0, PYC_HEAD)),
+        withFile(path, source => Buffer.from(source.read(0, PYC_HEAD))),
       )
     if (isNamed) this.#named.add(path)
     const namer = { path, facts, isWrapper: wrapper !== null, isNamed: isNamed && text }

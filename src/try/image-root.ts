@@ -95,7 +95,7 @@ async function writeFiles(
 }
 
 /** @param time in seconds */
-export async function writeFile(file: Member, at: Buffer, time: number): Promise<void> {
+export async function writeFile(file: Member, at: string | Buffer, time: number): Promise<void> {
   const fd = fs.openSync(at, 'wx', 0o600)
   try {
     for await (const piece of file.contents())

@@ -36,7 +36,7 @@ export async function inTemporary<T>(use: (directory: string) => Promise<T>): Pr
  */
 export async function unpack(artefact: Artefact, to: string): Promise<void> {
   fs.mkdirSync(to, { recursive: true })
-  const at = (name: string): Buffer => Buffer.concat([native(`${Buffer.from(to).toString('latin1')}/`), native(name)])
+  const at = (name: string): Buffer => Buffer.concat([Buffer.from(`${to}/`), Buffer.from(name, 'latin1')])
   for await (const { inside, type, mode, target, contents } of artefact.members()) {
     if (inside === '') continue
     const slash = inside.lastIndexOf('/')
