@@ -23,16 +23,35 @@ test('what changes meanwhile is seen when it is over', () => {
   expect([lstat(file)?.size, stat(`${work}/none`)?.size, all(file)]).toEqual([8, 0, 'after it'])
 })
 
-test('bytes that were read are the own ones of whoever reads them', () => {
-  const file = `${work}/own`
+test('bytes that were read stay what they are, whatever is read behind them', () => {
+  const [file, next] = [`${work}/own`, `${work}/next`]
   fs.writeFileSync(file, 'bytes')
+  fs.writeFileSync(next, 'others')
   remembering(() => {
-    withFile(file, s => s.read(0, 5).fill(0))
-    expect(withFile(file, s => s.read(0, 5).toString())).toBe('bytes')
+    const held = withFile(file, s => s.read(0, 5))
+    expect(withFile(next, s => s.read(0, 6).toString())).toBe('others')
+    expect([held.toString(), withFile(file, s => s.read(0, 5).toString())]).toEqual(['bytes', 'bytes'])
     const [into, more] = [Buffer.alloc(8), Buffer.alloc(8)]
     expect([withFile(file, s => s.readInto!(into, 3)), into.toString('latin1', 0, 2)]).toEqual([2, 'es'])
     expect(withFile(file, s => [s.readInto!(more, 5), s.readInto!(more, 9), s.read(9, 2).length])).toEqual([0, 0, 0])
   })
+})
+
+test('all of a file is read, whatever was known of its size: of a link, or before it grew or shrank', () => {
+  const [file, link] = [`${work}/sized`, `${work}/by-link`]
+  fs.symlinkSync('sized', link)
+  for (const then of ['longer than before', 'short', '']) {
+    fs.writeFileSync(file, 'as before')
+    remembering(() => {
+      expect([lstat(file)?.size, lstat(link)?.size]).toEqual([9, 5])
+      fs.writeFileSync(file, then)
+      for (const path of [file, link])
+        expect(
+          withFile(path, s => s.read(0, s.size).toString()),
+          path,
+        ).toBe(then)
+    })
+  }
 })
 
 test('a path is resolved as realpath(3) does, also through what was resolved before', () => {
@@ -55,7 +74,7 @@ test('a path is resolved as realpath(3) does, also through what was resolved bef
 
 test('only so many bytes are kept, the last ones', () => {
   const memory = new Memory()
-  for (let i = 0; i < 1000; i++) memory.keep(`file ${i}`, Buffer.alloc(KEPT_MAX))
+  for (let i = 0; i < 1000; i++) memory.keep(`file ${i}`, memory.room(KEPT_MAX))
   const kept = Array.from({ length: 1000 }, (_, i) => memory.file(`file ${i}`)).filter(bytes => bytes !== undefined)
   expect(kept.length).toBe(48)
   expect(memory.file('file 999')).toBeDefined()

@@ -1,7 +1,10 @@
 /** Bytes: the only bounds-checked reader. What it reads of names are byte strings (paths.ts). */
 import { BundleError } from '../errors.ts'
 
-/** Random access to the bytes of a file or buffer. `read` returns fewer bytes than asked only at the end. */
+/**
+ * Random access to the bytes of a file or buffer. `read` returns fewer bytes than asked only at the end; others may have
+ * the same bytes: who changes them copies them first.
+ */
 export interface ByteSource {
   /** In bytes. */
   readonly size: number
