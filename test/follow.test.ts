@@ -12,6 +12,7 @@ interface Case {
   readonly own?: boolean
   readonly name?: string
   readonly before?: string
+  readonly ends?: true
   readonly bare?: true
   readonly ofLoader?: true
   readonly gone?: true
@@ -23,6 +24,7 @@ const ask = (c: Case) =>
     bare: c.bare ?? false,
     ofLoader: c.ofLoader ?? false,
     before: () => c.before ?? '',
+    ends: () => c.ends ?? false,
     target: c.gone
       ? null
       : { name: c.name ?? 'lib-1.0', path: c.path ?? '', type: c.type ?? 'directory', own: c.own ?? false },
@@ -82,6 +84,28 @@ const CASES: readonly [string, Case][] = [
     { rule: 'configuration', follow: false, from: { format: 'data', path: 'lib/x/x.pc' }, path: 'share' },
   ],
   ['a development output', { rule: 'development', follow: false, name: 'zlib-1.2.13-dev', path: 'share' }],
+  [
+    'a program in one, which nixpkgs has many of',
+    { rule: 'file', follow: true, name: 'glib-2.74-dev', path: 'bin/gdbus-codegen', type: 'file' },
+  ],
+  [
+    'its programs, on the PATH of a wrapper',
+    { rule: 'directory', follow: true, from: wrapper, name: 'qt-6-dev', path: 'bin' },
+  ],
+  ['a data file in one', { rule: 'file', follow: true, name: 'x-1-dev', path: 'share/x/y', type: 'file' }],
+  ['an option with a directory', { rule: 'option', follow: false, before: '--data=', path: 'share/x', ends: true }],
+  [
+    'one option with a file, which is given to another program',
+    { rule: 'file', follow: true, before: '--config=', path: 'etc/x.conf', type: 'file', ends: true },
+  ],
+  [
+    'one that others follow, which is printed',
+    { rule: 'option', follow: false, before: '--config=', path: 'etc/x.conf', type: 'file' },
+  ],
+  [
+    "a compiler's option with a file",
+    { rule: 'option', follow: false, before: '-Wl,--dynamic-linker=', path: 'lib/ld.so', type: 'file', ends: true },
+  ],
   ['documentation', { rule: 'development', follow: false, path: 'share/doc/x', own: true }],
   ['headers', { rule: 'development', follow: false, path: 'include' }],
   ['a static library', { rule: 'development', follow: false, path: 'lib/libx.a', type: 'file' }],
@@ -97,14 +121,51 @@ const CASES: readonly [string, Case][] = [
   ],
   [
     'a build tool that a program was built with',
-    { rule: 'compiler', follow: false, name: 'pkg-config-0.29.2', path: 'bin/pkg-config', type: 'file' },
+    {
+      rule: 'compiler',
+      follow: false,
+      name: 'pkg-config-0.29.2',
+      path: 'bin/pkg-config',
+      type: 'file',
+      before: 'PKG_CONFIG=',
+    },
   ],
   [
     'a compiler in a script',
-    { rule: 'compiler', follow: false, from: script, name: 'gcc-12.2.0', path: 'bin/gcc', type: 'file' },
+    { rule: 'build-tool', follow: false, from: script, name: 'gcc-12.2.0', path: 'bin/gcc', type: 'file' },
   ],
-  ['a compiler', { rule: 'compiler', follow: false, name: 'gcc-wrapper-12.2.0', path: 'bin/gcc', type: 'file' }],
-  ['a linker', { rule: 'compiler', follow: false, name: 'binutils-2.40', path: 'bin/ld', type: 'file' }],
+  [
+    'a compiler in a longer string',
+    { rule: 'compiler', follow: false, name: 'gcc-wrapper-12.2.0', path: 'bin/gcc', type: 'file', before: 'CC=' },
+  ],
+  ["a compiler's root", { rule: 'compiler', follow: false, name: 'gcc-12.2.0' }],
+  [
+    'a linker that a program may run',
+    { rule: 'build-tool', follow: false, name: 'binutils-2.40', path: 'bin/ld', type: 'file' },
+  ],
+  [
+    'one that a module may run',
+    {
+      rule: 'build-tool',
+      follow: false,
+      from: { format: 'data', path: 'lib/python3.11/site-packages/x.py' },
+      before: "CC = '",
+      name: 'clang-14.0.6',
+      path: 'bin/clang',
+      type: 'file',
+    },
+  ],
+  [
+    'one in what a script knows of its build',
+    {
+      rule: 'compiler',
+      follow: false,
+      from: { format: 'script', path: 'bin/apr-1-config' },
+      name: 'gcc-12.2.0',
+      path: 'bin/gcc',
+      type: 'file',
+    },
+  ],
   [
     "a compiler's library output is none",
     { rule: 'file', follow: true, name: 'gcc-12.2.0-lib', path: 'lib/libgcc_s.so.1', type: 'file' },

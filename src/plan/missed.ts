@@ -13,6 +13,8 @@ const PER_PACKAGE = 3
 
 /** References for which no run is known to notice that nothing is there: worth a note. */
 const UNNOTICED: ReadonlySet<string> = new Set(['tabset'])
+/** What stays out though something may look for it. */
+const MAY_BE_MISSED: ReadonlySet<string> = new Set(['build-tool'])
 
 /**
  * @param isBundled whether something lies in the bundle, or in a directory of which something does
@@ -50,7 +52,8 @@ export function missedReferences(
     }),
     ...[...left].map(([rule, group]): Finding => {
       const targets = distinct(group.map(a => a.verdict.target!))
-      return { code: 'reference-left', severity: 'note', file: group[0]!.file, rule, targets, count: group.length }
+      const severity = MAY_BE_MISSED.has(rule) ? 'warning' : 'note'
+      return { code: 'reference-left', severity, file: group[0]!.file, rule, targets, count: group.length }
     }),
   ]
 }

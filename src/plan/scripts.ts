@@ -14,6 +14,7 @@ import type { DependencyGraph, FileNode, LinkNode, Package } from '../model/grap
 import { storePathOf } from '../nix/store-path.ts'
 import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
 import type { ScriptFacts } from '../script/facts.ts'
+import { handsItselfOn } from '../script/handed-on.ts'
 import { type Language, languageOf } from '../script/language.ts'
 import { moduleFlags } from '../script/perl-edit.ts'
 import { canBePolyglot } from '../script/polyglot.ts'
@@ -59,6 +60,7 @@ export class Scripts {
   readonly #sourced = new Set<string>()
   readonly #interpreters: ReadonlyMap<SourcePath, SourcePath>
   readonly #forms = new Map<SourcePath, Form>()
+  readonly #handedOn = new Map<SourcePath, boolean>()
   #names: ReadonlyMap<SourcePath, string[]> | null = null
   #mentioned: { readonly arguments: ReadonlySet<string>; readonly paths: ReadonlySet<string> } | null = null
 
@@ -90,8 +92,20 @@ export class Scripts {
   /** The language of a text: what shell scripts source is shell, whatever it is called. */
   languageOf(path: SourcePath): Language | null {
     const facts = this.#graph.files.get(path)?.facts
-    if (!facts || !this.#graph.texts.has(path)) return null
-    return languageOf(path, facts) ?? (facts.format === 'data' && this.#sourced.has(baseName(path)) ? 'shell' : null)
+    const text = this.#graph.texts.get(path)
+    if (!facts || text === undefined) return null
+    const language =
+      languageOf(path, facts) ?? (facts.format === 'data' && this.#sourced.has(baseName(path)) ? 'shell' : null)
+    return language === 'shell' && this.#isHandedOn(path, text) ? null : language
+  }
+
+  /** Whether a shell text is one of another language too, in which a line of shell more would mean something else. */
+  #isHandedOn(path: SourcePath, text: string): boolean {
+    const known = this.#handedOn.get(path)
+    if (known !== undefined) return known
+    const isHandedOn = handsItselfOn(text)
+    this.#handedOn.set(path, isHandedOn)
+    return isHandedOn
   }
 
   /** A script that runs in the bundle by an interpreter of the bundle's; null for other files. */

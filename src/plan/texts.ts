@@ -195,12 +195,13 @@ export class Texts {
 
   /**
    * A text that says itself where it lies. One of which a program would miss something all the same is `relocate`'s, all of
-   * it, where its language has been read no further than its strings.
+   * it, where its language has been read no further than its strings, and where it could not be read at all.
    */
   #asExpressions(node: FileNode, at: BundlePath, language: Language, start: Start | null = null): Rewritten {
     const rewritten = this.#accounts.asExpressions(node, at, language, start)
     const missed = rewritten.accounts.some(account => account.missed)
-    const filled = missed && !READ_WHOLE.has(language) ? this.#asTemplate(node, at, start) : null
+    const isRead = rewritten.accounts.some(account => account.outcome === 'templated')
+    const filled = missed && !(READ_WHOLE.has(language) && isRead) ? this.#asTemplate(node, at, start) : null
     return filled === null || filled.accounts.some(account => account.missed) ? rewritten : filled
   }
 

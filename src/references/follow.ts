@@ -27,6 +27,8 @@ export interface Question {
   readonly ofLoader: boolean
   /** The text before the reference up to the beginning of its string or line, as far as it was read. */
   readonly before: () => string
+  /** Whether its string is known to end behind it: in a binary there is a NUL. */
+  readonly ends: () => boolean
   /** The store path that it names, null when there is no such one on this machine. */
   readonly target: {
     /** The package's name, such as `nginx-1.22.1`. */
@@ -56,6 +58,8 @@ interface Row {
 
 /** The text ends in an option: `-I`, `-Wl,-rpath,`, `--prefix=`, `CFLAGS=-isystem `. */
 const OPTION = /(?:^|[\s"'=])-[-A-Za-z][^\s"']*(?:(?<=isystem|idirafter) )?$/
+/** Options of compilers and linkers that are followed by a path, and are no file that a program reads. */
+const COMPILER_OPTION = /^-(?:[ILBRF]|W[lap],|f[a-z-]+=|i[a-z]+|specs|-sysroot|-with-)/
 const COMPILER =
   /^(?:gcc|clang|llvm|binutils|cctools|gfortran|rustc|gnumake|cmake|ninja|pkg-config|pkgconf|automake|autoconf|bison|flex)(?:-wrapper)?-(?:wrapper-)?\d[^-]*$|^stdenv-/
 /** Of those, what a text that names a program of them runs as a tool of its own: automake autoconf, meson ninja. They are small. */
@@ -64,6 +68,11 @@ const TOOL =
 /** What only who builds other packages reads, and so what a build tool reads when it runs: automake, libtool, pkg-config. */
 const INSTRUCTIONS = /^(?:share\/aclocal|(?:lib|share)\/(?:pkgconfig|cmake))(?:\/|$)/
 const DEVELOPMENT = /-(?:dev|doc|devdoc|man|info|debug|static)$/
+/** What programs run and read of an output for development too: glib's and Qt's tools lie in one. */
+const USED = /^(?:(?:s?bin|libexec)(?:\/|$)|(?:share|etc)\/.)/
+/** Files that know all of a build, in whatever language. */
+const BUILD_FACTS = /-config(?:\.\w+)?$|(?:^|\/)(?:libtool|rbconfig\.rb|Makeconf)$/
+const MODULE = /\.(?:py|p[lm]|rb|lua|tcl|php|[cm]?js|sh)$/
 const CONFIGURATION =
   /(?:^|\/)(?:_sysconfigdata[^/]*\.(?:py|pyc)|config-[^/]+\/[^/]+|Config(?:_heavy|_git)?\.p[lm]|[^/]+\.(?:pc|la|prl|cmake|h|hpp|pri|mk))$|(?:^|\/)Makefile(?:\.[^/]*)?$/
 const LOCALES = /(?:^|\/)locale-archive$|^share\/i18n(?:\/|$)|^share\/locale(?:\/|$)/
@@ -106,7 +115,7 @@ const TABLE: readonly Row[] = [
     rule: 'option',
     reason: 'an option that the program was configured or compiled with, kept to be printed',
     follow: false,
-    matches: q => isBinary(q) && !q.from.wrapper && OPTION.test(q.before()),
+    matches: q => isBinary(q) && !q.from.wrapper && OPTION.test(q.before()) && !isOneOption(q),
   },
   {
     rule: 'configuration',
@@ -129,13 +138,21 @@ const TABLE: readonly Row[] = [
     reason: 'documentation, headers and other things for building programs',
     follow: false,
     matches: ({ target }) =>
-      target !== null && ((!target.own && DEVELOPMENT.test(target.name)) || leftOut(target.path) !== null),
+      target !== null &&
+      ((!target.own && DEVELOPMENT.test(target.name) && !(target.name.endsWith('-dev') && USED.test(target.path))) ||
+        leftOut(target.path) !== null),
+  },
+  {
+    rule: 'build-tool',
+    reason: 'a compiler or build tool, which is large, though a program or script may run it',
+    follow: false,
+    matches: q => isCompiler(q) && q.target?.type === 'file' && mayRun(q),
   },
   {
     rule: 'compiler',
     reason: 'a compiler or build tool',
     follow: false,
-    matches: q => q.target?.own === false && !q.from.wrapper && COMPILER.test(q.target.name) && !isRunAsTool(q),
+    matches: q => isCompiler(q),
   },
   {
     rule: 'absent',
@@ -250,6 +267,20 @@ const isBinary = ({ from }: Question): boolean => from.format === 'elf' || from.
 /** Whether a text names a program of a build tool, by which it runs it. */
 const isRunAsTool = (q: Question): boolean =>
   !isBinary(q) && q.target?.type === 'file' && /^bin\//.test(q.target.path) && TOOL.test(q.target.name)
+
+const isCompiler = (q: Question): boolean =>
+  q.target?.own === false && !q.from.wrapper && COMPILER.test(q.target.name) && !isRunAsTool(q)
+
+/** Whether a file is named to be used: by a script or module, or by a string of a program that is nothing but its path. */
+const mayRun = (q: Question): boolean =>
+  !BUILD_FACTS.test(q.from.path) &&
+  (isBinary(q) ? q.before() === '' : q.from.format === 'script' || MODULE.test(q.from.path))
+
+/** Whether a string is one option that names a file: what a program gives to another, and no list of what it was built with. */
+const isOneOption = (q: Question): boolean => {
+  const before = q.before()
+  return q.target?.type === 'file' && /^-[^\s"']*$/.test(before) && !COMPILER_OPTION.test(before) && q.ends()
+}
 
 /** Whether the C library names a file of its own. */
 const isLibcs = ({ from, target }: Question): boolean => target?.own === true && /^lib\/libc[.-]/.test(from.path)

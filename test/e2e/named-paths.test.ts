@@ -303,6 +303,13 @@ describe('a path into a package that is there, which leads nowhere, is told', ()
     )
   })
 
+  test('where it is a compiler or build tool, which does not come for being named', () => {
+    const cmake = storePath('cmake-3.25.1', { 'bin/cmake': '#!/bin/sh\n' })
+    expect(said([`${cmake}/bin/cmake`])).toMatch(
+      /bin\/ask: names cmake-3\.25\.1\/bin\/cmake, which stays out: a compiler or build tool, .*--include brings/,
+    )
+  })
+
   test('and not where nothing is there in the store either: the original finds nothing too', () => {
     expect(said([`${hdep}/etc/hdep.conf`, `${hdep}/share/hdep/b`])).toBe('')
   })

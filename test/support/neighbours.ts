@@ -26,6 +26,10 @@ export const NEIGHBOURS: Jobs = {
     '"$T"/bin/needs-cudnn; "$T"/bin/opens-cudnn; "$T"/bin/needs-cublas',
   'nix-bundle-exe#14 (NSS): a library opens others by a pattern of names': '"$T"/bin/by-pattern',
   'a module names its package in a byte string, an f-string, a raw string': '"$T"/bin/strings',
+  "a text is the shell's up to an exec, and then Tcl, Python, Perl or Lua":
+    'for name in tcl python perl lua; do "$T"/bin/$name-in-sh a "b c"; done',
+  'a program gives another one option with a file in it': '"$T"/bin/gives-option',
+  'a tool and its data lie in an output for development': '"$T"/bin/uses-dev; PATH= "$T"/bin/path-dev',
 }
 
 /** In store paths of their own; `libc` is the package. */
@@ -208,4 +212,32 @@ export function addNeighbours(app: string, { libc, bash, python, perl, lua, tcl,
     'bin/strings',
     `#!${python}\nn = 'data'\nprint(open(b'${third}/share/third/data').read(), open(f'${third}/share/third/{n}').read(), open(r'${third}/share/third/data').read())\n`,
   )
+  const data = `${third}/share/third/data`
+  const sh = `#!${bash}\n`
+  put(
+    'bin/tcl-in-sh',
+    `${sh}# the next line restarts using tclsh \\\nexec ${tcl} "$0" \${1+"$@"}\nset f [open ${data}]\nputs "[gets $f] $argv"\n`,
+  )
+  put(
+    'bin/python-in-sh',
+    `${sh}'''exec' ${python} "$0" "$@"\n' '''\nimport sys\nprint(open('${data}').read(), sys.argv[1:])\n`,
+  )
+  put(
+    'bin/perl-in-sh',
+    `${sh}eval 'exec ${perl} -x -wS $0 \${1+"$@"}'\n  if 0;\n#!perl\nopen my $f, '<', '${data}' or die; print <$f>, "@ARGV\\n";\n`,
+  )
+  put('bin/lua-in-sh', `${sh}_=[[\nexec ${lua} "$0" "$@"\n]]\nfor l in io.lines("${data}") do print(l, arg[1]) end\n`)
+  const opened = storePath('opened-1', { 'etc/o.conf': 'o.conf\n' })
+  c('bin/gives-option', `int main(void) { const char *o = "--config=${opened}/etc/o.conf"; show(strchr(o, '/')); }`)
+  const dev = storePath('tools-1-dev', {
+    'bin/dev-tool': `${sh}echo a tool for development\n`,
+    'share/tools/rules': 'rules\n',
+    'include/tools.h': '#define TOOLS\n',
+  })
+  c(
+    'bin/uses-dev',
+    `int main(void) { show("${dev}/share/tools/rules"); fflush(stdout); execl("${dev}/bin/dev-tool", "x", (char *)0); }`,
+  )
+  put('bin/path-dev', `#! ${bash} -e\nexport PATH='${dev}/bin'\nexec "${app}/bin/.path-dev"  "$@" \n`)
+  put('bin/.path-dev', `${sh}dev-tool\n`)
 }
