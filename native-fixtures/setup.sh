@@ -103,7 +103,7 @@ test_needs=(
   s390x-linux-gnu-gcc:gcc-s390x-linux-gnu
   /usr/s390x-linux-gnu/include/stdio.h:libc6-dev-s390x-cross
   qemu-aarch64-static:qemu-user-static
-  # Mach-O: a compiler, a linker and the readers that the facts are compared with
+  # Mach-O: a compiler, a linker and the readers that the facts are compared with; the first two also make the sieve's module
   clang-19:clang-19
   ld64.lld-19:lld-19
   llvm-otool-19:llvm-19

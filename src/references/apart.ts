@@ -4,6 +4,7 @@
  * then, and no scan can tell which it is; but its beginning is one of the numbers, and nothing else holds
  * `nix/sto` without the rest of it. (Not so where the path begins two bytes or more into a number.)
  */
+import { kindOf, placeOf, SIFTED, type Sifted } from './sieve.ts'
 
 const PIECE = Buffer.from('nix/sto', 'latin1')
 /** Its end is what is searched for: machine code has few slashes, and an `n` in every hundred bytes. */
@@ -26,7 +27,8 @@ export class ApartSearch {
   /** The end of what was pushed, in which one may begin. */
   #tail: Buffer = Buffer.alloc(0)
 
-  push(next: Buffer): void {
+  /** @param sifted what was let through of these bytes; null: they are looked at here */
+  push(next: Buffer, sifted: Sifted | null = null): void {
     let piece = next
     if (this.#isCode === null) {
       // The first pieces may be shorter than what tells.
@@ -38,7 +40,8 @@ export class ApartSearch {
     if (!this.#isCode || this.found >= 0) return
     const across = Buffer.concat([this.#tail, piece.subarray(0, WHOLE - 1)])
     this.#search(across, this.#offset - this.#tail.length)
-    this.#search(piece, this.#offset)
+    if (sifted !== null && piece === next) this.#judge(piece, this.#offset, sifted)
+    else this.#search(piece, this.#offset)
     this.#offset += piece.length
     this.#tail = Buffer.from(piece.length < WHOLE ? across.subarray(1 - WHOLE) : piece.subarray(1 - WHOLE))
   }
@@ -46,12 +49,21 @@ export class ApartSearch {
   #search(bytes: Buffer, base: number): void {
     for (let end = bytes.indexOf(END, BEGINNING); end >= 0; end = bytes.indexOf(END, end + 1)) {
       const at = end - BEGINNING
-      if (bytes.compare(PIECE, 0, BEGINNING, at, end) !== 0) continue
-      // At its end, the next piece tells.
-      if (at + WHOLE > bytes.length) return
-      const rest = bytes.subarray(at + PIECE.length, at + WHOLE)
-      if (rest.equals(REST) || this.found >= 0) continue
-      this.found = base + at
+      if (bytes.compare(PIECE, 0, BEGINNING, at, end) === 0) this.#compareRest(bytes, base, at)
     }
+  }
+
+  #judge(bytes: Buffer, base: number, sifted: Sifted): void {
+    for (const entry of sifted) {
+      if (kindOf(entry) !== SIFTED.nix) continue
+      const at = placeOf(entry)
+      if (PIECE.equals(bytes.subarray(at, at + PIECE.length))) this.#compareRest(bytes, base, at)
+    }
+  }
+
+  #compareRest(bytes: Buffer, base: number, at: number): void {
+    // At its end, the next piece tells.
+    if (at + WHOLE > bytes.length || this.found >= 0) return
+    if (!bytes.subarray(at + PIECE.length, at + WHOLE).equals(REST)) this.found = base + at
   }
 }

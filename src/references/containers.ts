@@ -19,6 +19,7 @@ import { type ContainerKind, containerKindOf, type OpaqueKind } from './kind.ts'
 import { ascending, headsIn, namedHeads, type PackedHead } from './packed-heads.ts'
 import type { Reference } from './reference.ts'
 import { ANY_HASH, type HashSet, ReferenceScanner } from './scan.ts'
+import { sieve } from './sieve.ts'
 import { readMember, readZip, type Zip, type ZipMember } from './zip.ts'
 import { type Packed, pack, remakeZip } from './zip-edit.ts'
 import { streamOfLength, ZlibHeads, type ZlibStream, zlibStreams } from './zlib-streams.ts'
@@ -158,8 +159,9 @@ const ENOUGH = new Error('enough references')
 /** What is packed in a file of another kind: zlib and gzip streams, and heads of what is not looked into. */
 function packedIn(bytes: Buffer): { streams: number[]; others: PackedHead[] } {
   const zlib = new ZlibHeads()
-  zlib.push(bytes)
-  const heads = headsIn(bytes)
+  const sifted = sieve(false)(bytes)
+  zlib.push(bytes, sifted)
+  const heads = headsIn(bytes, sifted)
   const gzip = heads.filter(h => h.kind === 'gzip').map(h => h.offset)
   return { streams: ascending(zlib.found, gzip), others: heads.filter(h => h.kind !== 'gzip') }
 }

@@ -19,6 +19,7 @@ import {
   type PackedHeadKind,
 } from './packed-magics.ts'
 import { nextPair, viewOf } from './pairs.ts'
+import { kindOf, placeOf, SIFTED, type Sifted, siftedFrom } from './sieve.ts'
 
 export type { PackedHeadKind } from './packed-magics.ts'
 
@@ -54,14 +55,19 @@ interface Wanted {
   readonly pairs: Uint8Array
   readonly places: readonly { readonly magic: Magic /** From the first byte of a head. */; readonly at: number }[]
   readonly lzma: boolean
+  /** By the kind that the sieve tells. */
+  readonly sifted: readonly (Pick<Magic, 'kind' | 'is'> | undefined)[]
 }
 
 function wanted(kinds: readonly PackedHeadKind[] | null): Wanted {
   const pairs = new Uint8Array(1 << 16)
+  const sifted: (Pick<Magic, 'kind' | 'is'> | undefined)[] = []
+  if (kinds === null) sifted[SIFTED.lzma] = { kind: 'lzma', is: isLzma }
   const places: Wanted['places'][number][] = []
   for (const magic of MAGICS) {
     if (kinds !== null && !kinds.includes(magic.kind)) continue
     const { needle, at } = magic
+    sifted[SIFTED[magic.kind]] = magic
     for (let k = 0; k < STEP; k++) {
       places.push({ magic, at: at + k })
       // Behind gzip's three bytes its flags stand.
@@ -73,13 +79,13 @@ function wanted(kinds: readonly PackedHeadKind[] | null): Wanted {
       }
     }
   }
-  return { pairs, places, lzma: kinds === null }
+  return { pairs, places, lzma: kinds === null, sifted }
 }
 
 const ANYWHERE = wanted(null)
 const IN_PROGRAM = wanted(IN_PROGRAMS)
 
-/** Heads that begin before byte `to`. */
+/** Heads that begin before byte `to`, by looks at all bytes. */
 function searchAll(
   bytes: Buffer,
   base: number,
@@ -107,9 +113,34 @@ function tell(found: PackedHead[], kind: PackedHeadKind, offset: number): void {
   if (found.length < FOUND_MAX) found.push({ kind, offset })
 }
 
-/** The same. Whatever is packed has a NUL in so many bytes; texts have none. */
-function search(bytes: Buffer, base: number, to: number, wanted: Wanted, found: PackedHead[]): void {
-  if (to > 0 && (bytes.length < SHORT || bytes.includes(0))) searchAll(bytes, base, to, wanted, found)
+/** Whatever is packed has a NUL in so many bytes; texts have none. */
+const mayHold = (bytes: Buffer): boolean => bytes.length < SHORT || bytes.includes(0)
+
+/** The same. @param sifted null: to be looked for here */
+function search(
+  bytes: Buffer,
+  base: number,
+  to: number,
+  wanted: Wanted,
+  found: PackedHead[],
+  sifted: Sifted | null,
+): void {
+  if (to <= 0) return
+  if (sifted !== null) judge(bytes, base, to, wanted, found, sifted)
+  else if (mayHold(bytes)) searchAll(bytes, base, to, wanted, found)
+}
+
+/** Heads that begin before byte `to`, of what the sieve has let through. */
+function judge(bytes: Buffer, base: number, to: number, wanted: Wanted, found: PackedHead[], sifted: Sifted): void {
+  let may: boolean | null = null
+  for (const entry of sifted) {
+    const start = placeOf(entry)
+    const magic = wanted.sifted[kindOf(entry)]
+    if (magic === undefined || start >= to) continue
+    may ??= mayHold(bytes)
+    if (!may) return
+    if (magic.is(bytes.subarray(start, start + HEAD))) tell(found, magic.kind, base + start)
+  }
 }
 const SHORT = 4096
 
@@ -131,10 +162,11 @@ export class PackedHeads {
     this.#base = start
   }
 
-  push(piece: Buffer): void {
+  /** @param sifted what was let through of these bytes; null: they are looked at here */
+  push(piece: Buffer, sifted: Sifted | null = null): void {
     this.#wanted ??= wantedOf(piece)
     if (this.#tail.length > 0) this.#seam(piece, this.#wanted)
-    search(piece, this.#base, piece.length - HEAD + 1, this.#wanted, this.#found)
+    search(piece, this.#base, piece.length - HEAD + 1, this.#wanted, this.#found, sifted)
     this.#base += piece.length
     const rest = piece.length >= HEAD ? piece : Buffer.concat([this.#tail, piece])
     this.#tail = Buffer.from(rest.subarray(Math.max(0, rest.length - HEAD + 1)))
@@ -174,17 +206,20 @@ export class HeadsInProgram {
     this.#ranges = ranges.filter(([start, end]) => end - start >= HEAD)
   }
 
-  push(piece: Buffer): void {
+  /** @param sifted what was let through of these bytes; null: they are looked at here */
+  push(piece: Buffer, sifted: Sifted | null = null): void {
     const base = this.#base
     this.#base += piece.length
     for (let range = this.#ranges[this.#next]; range !== undefined; range = this.#ranges[this.#next]) {
       const [start, end] = range
       if (start >= this.#base) return
-      const part = piece.subarray(Math.max(0, start - base), end - base)
-      if (start >= base && end <= this.#base) search(part, start, part.length, IN_PROGRAM, this.#found)
+      const from = Math.max(0, start - base)
+      const part = piece.subarray(from, end - base)
+      const rest = sifted && siftedFrom(sifted, from)
+      if (start >= base && end <= this.#base) search(part, start, part.length, IN_PROGRAM, this.#found, rest)
       else {
         this.#heads ??= new PackedHeads(IN_PROGRAM, start)
-        this.#heads.push(part)
+        this.#heads.push(part, rest)
         if (end > this.#base) return
         this.#take()
       }
@@ -215,7 +250,7 @@ export function headsInProgram(source: ByteSource, ranges: readonly Range[]): Pa
   for (const [start, end] of ranges) {
     if (end - start < HEAD) continue
     if (end - start <= PIECE) {
-      search(pieceOf(source, start, end - start), start, end - start, IN_PROGRAM, found)
+      search(pieceOf(source, start, end - start), start, end - start, IN_PROGRAM, found, null)
       continue
     }
     const heads = new PackedHeads(IN_PROGRAM, start)
@@ -226,14 +261,15 @@ export function headsInProgram(source: ByteSource, ranges: readonly Range[]): Pa
 }
 
 /** The heads in all of a file, as its bytes show them. */
-export function headsShown(bytes: Buffer): PackedHead[] {
+export function headsShown(bytes: Buffer, sifted: Sifted | null = null): PackedHead[] {
   const found: PackedHead[] = []
-  search(bytes, 0, bytes.length, wantedOf(bytes), found)
+  search(bytes, 0, bytes.length, wantedOf(bytes), found, sifted)
   return found.sort(byOffset)
 }
 
 /** The heads in all of a file. */
-export const headsIn = (bytes: Buffer): PackedHead[] => confirmed(bufferSource(bytes), headsShown(bytes))
+export const headsIn = (bytes: Buffer, sifted: Sifted | null = null): PackedHead[] =>
+  confirmed(bufferSource(bytes), headsShown(bytes, sifted))
 
 /** New memory for every piece would cost as much as the search. */
 let spare: Buffer | null = null

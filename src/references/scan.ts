@@ -42,6 +42,7 @@ import {
 import { DIGIT, filterOf, GROUP, type HashFilter, type HashSet, hasGroup, NONE } from './hash-filter.ts'
 import { nextPair, viewOf } from './pairs.ts'
 import type { Reference } from './reference.ts'
+import { kindOf, placeOf, SIFTED, type Sift, type Sifted, sieve } from './sieve.ts'
 
 export type { HashSet } from './hash-filter.ts'
 
@@ -58,6 +59,12 @@ const SEAM = LOOKBACK + LOOKAHEAD
 const WINDOW = 128 * 1024
 /** To copy a smaller piece costs less than to look at its two ends again. In bytes. */
 const LARGE = 64 * 1024
+/** The same where it is known that nothing begins at its end. */
+const LARGE_SIFTED = 32 * 1024
+/** Of what begins before, so much is enough to know that it does: hashes in UTF-32 are the longest. In bytes. */
+const REACH = 256
+/** Fewer bytes are not worth to be sifted. */
+const SIFTED_MIN = 512
 
 const STORE = Buffer.from(STORE_DIR, 'latin1')
 
@@ -86,6 +93,16 @@ for (const pair of ESCAPED_PAIRS) if (PAIRS[pair] === 0) PAIRS[pair] = ESCAPED
 const ALL_PAIRS = PAIRS.map(pair => pair & (NUMBER | ESCAPED | WIDE_STORE | WIDE_HASH))
 const STORE_PAIRS = PAIRS.map(pair => pair & (NUMBER | ESCAPED | WIDE_STORE))
 
+/** Bytes that the sieve looks at together. */
+const VECTOR = 16
+const OF_REFERENCES: ReadonlySet<number> = new Set([
+  SIFTED.nix,
+  SIFTED.wide,
+  SIFTED.hashes,
+  SIFTED.hashesEnd,
+  SIFTED.wideHashes,
+])
+
 const EMPTY = Buffer.alloc(0)
 /** A window that no scanner uses, with its view: the next one need not make its own. */
 let spare: Buffer = EMPTY
@@ -111,20 +128,36 @@ export class ReferenceScanner {
 
   /** Stream offset of the last escaped store path: more than one of the looks may meet it. */
   #escaped = -1
+  readonly #sieve: typeof sieve | null
+  /** Made when it is needed. */
+  #sift: Sift | null = null
 
-  /** @param emit is not called in order: scanReferences() sorts */
-  constructor(hashes: HashSet | null, emit: (reference: Reference) => void) {
+  /**
+   * @param emit is not called in order: scanReferences() sorts
+   * @param by null: all bytes are looked at here
+   */
+  constructor(hashes: HashSet | null, emit: (reference: Reference) => void, by: typeof sieve | null = sieve) {
     this.#hashes = hashes
     this.#filter = hashes && filterOf(hashes)
     this.#emit = emit
+    this.#sieve = by
     this.#window = spare
     this.#view = spareView
     spare = EMPTY
   }
 
-  push(piece: Buffer): void {
-    if (piece.length >= LARGE) this.#inPlace(piece)
+  /** @param sifted what was let through of this piece, for hashes too where they are looked for, if somebody has asked */
+  push(piece: Buffer, sifted?: Sifted | null): void {
+    const known = sifted === undefined ? this.#sieve !== null : sifted !== null
+    if (piece.length >= (known ? LARGE_SIFTED : LARGE)) this.#inPlace(piece, sifted)
     else this.#copy(piece)
+  }
+
+  /** What is let through of bytes; null for so few that it is not worth it. */
+  #siftedOf(bytes: Buffer): Sifted | null {
+    if (this.#sieve === null || bytes.length < SIFTED_MIN) return null
+    this.#sift ??= this.#sieve(this.#filter !== null)
+    return this.#sift(bytes)
   }
 
   #copy(piece: Buffer): void {
@@ -137,23 +170,26 @@ export class ReferenceScanner {
   }
 
   /** A piece where it lies; its first bytes with those that came before, its last ones when more has come. */
-  #inPlace(piece: Buffer): void {
+  #inPlace(piece: Buffer, known: Sifted | null | undefined): void {
     if (this.#length > 0) {
       this.#copy(piece.subarray(0, SEAM))
       this.#scan(this.#length - LOOKAHEAD)
       this.#base += this.#length - SEAM
       this.#done = LOOKBACK
     }
-    this.#searchParts(piece, piece.length - LOOKAHEAD)
-    this.#base += piece.length - SEAM
+    const sifted = known === undefined ? this.#siftedOf(piece) : known
+    // Where nothing begins in the last bytes but for the very last, none but these are needed.
+    const open = sifted !== null && isQuiet(sifted, piece.length - LOOKAHEAD) ? REACH : LOOKAHEAD
+    this.#searchParts(piece, piece.length - open, sifted)
+    this.#base += piece.length - open - LOOKBACK
     this.#done = LOOKBACK
     this.#length = 0
-    this.#copy(piece.subarray(-SEAM))
+    this.#copy(piece.subarray(-open - LOOKBACK))
   }
 
   /** All of these bytes at once: where nothing else is pushed, none of them need be copied. */
-  scan(bytes: Buffer): void {
-    this.#searchParts(bytes, bytes.length)
+  scan(bytes: Buffer, sifted: Sifted | null = this.#siftedOf(bytes)): void {
+    this.#searchParts(bytes, bytes.length, sifted)
   }
 
   /** Nothing may be pushed any more. */
@@ -195,18 +231,68 @@ export class ReferenceScanner {
   }
 
   #scan(limit: number): void {
-    if (this.#length > 0) this.#search(this.#window.subarray(0, this.#length), this.#view, limit)
+    if (this.#length === 0) return
+    const bytes = this.#window.subarray(0, this.#length)
+    const sifted = limit - this.#done < SIFTED_MIN ? null : this.#siftedOf(bytes)
+    if (sifted === null) this.#search(bytes, this.#view, limit)
+    else this.#judge(bytes, sifted, limit)
   }
 
-  /** As #search, in parts that stay in the cache while they are gone through twice. */
-  #searchParts(bytes: Buffer, limit: number): void {
+  /** Emits the references that begin in [done, limit); in parts that stay in the cache while they are gone through twice. */
+  #searchParts(bytes: Buffer, limit: number, sifted: Sifted | null): void {
+    if (sifted !== null) {
+      this.#judge(bytes, sifted, limit)
+      return
+    }
     const view = viewOf(bytes)
     for (; this.#done + WINDOW < limit; this.#done += WINDOW) this.#search(bytes, view, this.#done + WINDOW)
     this.#search(bytes, view, limit)
   }
 
+  /** Emits the references that begin in [done, limit), of what the sieve has let through. */
+  #judge(bytes: Buffer, sifted: Sifted, limit: number): void {
+    const from = this.#done
+    for (const entry of sifted) {
+      const at = placeOf(entry)
+      switch (kindOf(entry)) {
+        case SIFTED.nix:
+          if (bytes[at - 1] === SLASH && bytes[at + MIDDLE - 1] === SLASH)
+            this.#compareStore(bytes, at - 1, 1, from, limit)
+          else this.#compareEscaped(bytes, at, from, limit)
+          break
+        case SIFTED.wide:
+          this.#compareStore(bytes, at, bytes[at + 2] !== 0 ? 2 : 4, from, limit)
+          break
+        case SIFTED.wideHashes:
+          this.#compareWideHashes(bytes, at, from, limit)
+      }
+    }
+    let row = 0
+    for (const entry of sifted) {
+      if (kindOf(entry) === SIFTED.hashes) row = Math.max(from, placeOf(entry) - VECTOR + 1)
+      else if (kindOf(entry) === SIFTED.hashesEnd && this.#filter !== null)
+        this.#findHashes(bytes, this.#filter.within, row, Math.min(limit, placeOf(entry) + 1))
+    }
+  }
+
+  /** Finds the hashes of a wide encoding around the vector at `at`, of which every second is looked at. */
+  #compareWideHashes(bytes: Buffer, at: number, from: number, limit: number): void {
+    let first = at
+    while (DIGIT[bytes[first]!] === NONE) first++
+    const width = DIGIT[bytes[first + 2]!] !== NONE ? 2 : 4
+    // Those that begin before are around the one before.
+    const least = Math.max(from, at - 2 * VECTOR + 1)
+    if (!this.#mayHold(bytes, first, width)) return
+    let start = first
+    while (start - width >= least && DIGIT[bytes[start - width]!] !== NONE && zeros(bytes, start - width + 1, start))
+      start -= width
+    const stop = endOfRun(bytes, first, first + HASH_LENGTH * width, width)
+    for (; start <= at && start + HASH_LENGTH * width <= stop; start += width)
+      if (start >= from && start < limit) this.#ask(bytes, start, width)
+  }
+
   /**
-   * Emits the references that begin in [done, limit).
+   * Emits the references that begin in [done, limit), by looks at all bytes.
    * @param view of these bytes, or of more
    */
   #search(bytes: Buffer, view: DataView, limit: number): void {
@@ -313,10 +399,20 @@ export class ReferenceScanner {
   }
 }
 
+/** Whether nothing of a reference was let through from a place on. */
+function isQuiet(sifted: Sifted, from: number): boolean {
+  for (const entry of sifted) if (placeOf(entry) >= from && OF_REFERENCES.has(kindOf(entry))) return false
+  return true
+}
+
 /** Every reference of some bytes, by offset. */
-export function scanReferences(pieces: Iterable<Buffer>, hashes: HashSet | null): Reference[] {
+export function scanReferences(
+  pieces: Iterable<Buffer>,
+  hashes: HashSet | null,
+  by: typeof sieve | null = sieve,
+): Reference[] {
   const references: Reference[] = []
-  const scanner = new ReferenceScanner(hashes, reference => references.push(reference))
+  const scanner = new ReferenceScanner(hashes, reference => references.push(reference), by)
   for (const piece of pieces) scanner.push(piece)
   scanner.end()
   return references.sort((a, b) => a.offset - b.offset)

@@ -17,6 +17,7 @@ import type { ByteSource } from '../io/bytes.ts'
 import { mayBeDeflate } from './deflate-head.ts'
 import { gzipHeaderEnd, gzipTrailer } from './gzip.ts'
 import { type Budget, type Problem, problem } from './inflate.ts'
+import { kindOf, placeOf, SIFTED, type Sifted } from './sieve.ts'
 
 const X = 0x78
 const GZIP = 0x1f
@@ -56,20 +57,23 @@ export class ZlibHeads {
   /** Whether the last byte was an `x`. */
   #open = false
 
-  push(piece: Buffer): void {
+  /** @param sifted what was let through of these bytes; null: they are looked at here */
+  push(piece: Buffer, sifted: Sifted | null = null): void {
     if (piece.length === 0) return
     if (this.#open && FOLLOWS[piece[0]!] !== 0) this.found.push(this.#base - 1)
     const end = piece.length - 1
-    for (let at = piece.indexOf(X); at >= 0 && at < end; at = nextX(piece, at, end))
-      if (
-        FOLLOWS[piece[at + 1]!] !== 0 &&
-        mayBeDeflate(piece, at + HEADER) &&
-        !isPicture(piece, at) &&
-        unpacks(piece, at)
-      )
-        this.found.push(this.#base + at)
+    if (sifted !== null) {
+      for (const entry of sifted) if (kindOf(entry) === SIFTED.zlib) this.#judge(piece, placeOf(entry))
+    } else
+      for (let at = piece.indexOf(X); at >= 0 && at < end; at = nextX(piece, at, end))
+        if (FOLLOWS[piece[at + 1]!] !== 0) this.#judge(piece, at)
     this.#open = piece[end] === X
     this.#base += piece.length
+  }
+
+  #judge(piece: Buffer, at: number): void {
+    if (mayBeDeflate(piece, at + HEADER) && !isPicture(piece, at) && unpacks(piece, at))
+      this.found.push(this.#base + at)
   }
 }
 

@@ -26,6 +26,7 @@ import {
 import { confirmed, HeadsInProgram, PackedHeads } from '../references/packed-heads.ts'
 import type { Reference } from '../references/reference.ts'
 import { ANY_HASH, type HashSet, ReferenceScanner } from '../references/scan.ts'
+import { sieve } from '../references/sieve.ts'
 import { ZlibHeads } from '../references/zlib-streams.ts'
 import { readBinaryWrapper } from '../script/binary-wrapper.ts'
 import { parseShellWrapper } from '../script/shell-wrapper.ts'
@@ -52,6 +53,7 @@ export interface ReadBytes {
 export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
   const references: Reference[] = []
   const heads = new ZlibHeads()
+  const sift = sieve(true)
   const apart = new ApartSearch()
   let packed = false
   let text = true
@@ -68,10 +70,11 @@ export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
     const files = isProgram ? new HeadsInProgram(dataRanges(source, sectionsOf(source))) : new PackedHeads()
     for (const piece of pieces(source)) {
       text &&= !piece.includes(0)
-      scanner.push(piece)
-      apart.push(piece)
-      heads.push(piece)
-      files.push(piece)
+      const sifted = sift(piece)
+      scanner.push(piece, sifted)
+      apart.push(piece, sifted)
+      heads.push(piece, sifted)
+      files.push(piece, sifted)
     }
     scanner.end()
     const shown = files.end()

@@ -4,6 +4,7 @@ import { isElf } from '../../elf/parse.ts'
 import { type Section, sectionsOf } from '../../elf/sections.ts'
 import { withFile } from '../../io/store.ts'
 import { HeadsInProgram, type PackedHead, PackedHeads } from '../../references/packed-heads.ts'
+import type { Sifted } from '../../references/sieve.ts'
 
 export class PassingHeads {
   readonly #path: string | null
@@ -17,10 +18,10 @@ export class PassingHeads {
     this.#path = path
   }
 
-  push(piece: Buffer): void {
+  push(piece: Buffer, sifted: Sifted | null): void {
     if (this.#isFirst) this.#search = this.#begin(piece)
     this.#isFirst = false
-    this.#search?.push(piece)
+    this.#search?.push(piece, sifted)
   }
 
   #begin(first: Buffer): PackedHeads | HeadsInProgram | null {

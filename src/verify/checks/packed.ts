@@ -25,6 +25,7 @@ import { gzipName, readGzip } from '../../references/gzip.ts'
 import { Budget, type Problem, problem } from '../../references/inflate.ts'
 import { ascending, headsShown, type PackedHead } from '../../references/packed-heads.ts'
 import type { Reference } from '../../references/reference.ts'
+import { sieve } from '../../references/sieve.ts'
 import { ZlibHeads } from '../../references/zlib-streams.ts'
 import { type Kind, lookAround } from './around.ts'
 import { PassingHeads } from './heads.ts'
@@ -117,14 +118,16 @@ class Look implements Opening {
     const isWhole = Buffer.isBuffer(contents)
     const hash = names.length === 1 && this.#wanted.digest && !isWhole ? createHash('sha256') : null
     const references = new References(this.forbidden)
+    const sift = sieve(this.forbidden.hashes !== null)
     const apart = new ApartSearch()
     const heads = new ZlibHeads()
     const before = this.findings.length
     if (isWhole) {
-      const found = references.of(contents)
-      apart.push(contents)
-      heads.push(contents)
-      const shown = isElf(contents) ? [] : headsShown(contents)
+      const sifted = sift(contents)
+      const found = references.of(contents, sifted)
+      apart.push(contents, sifted)
+      heads.push(contents, sifted)
+      const shown = isElf(contents) ? [] : headsShown(contents, sifted)
       const kind = this.#kindOf(names, contents.subarray(0, KIND_HEAD), contents.length)
       try {
         yield* this.#unpack(names, kind, contents.subarray(0, KIND_HEAD), contents, () => contents.length, depth)
@@ -139,10 +142,11 @@ class Look implements Opening {
     const files = new PassingHeads(entry.path)
     const input = new Input(contents, piece => {
       hash?.update(piece)
-      references.push(piece)
-      apart.push(piece)
-      heads.push(piece)
-      files.push(piece)
+      const sifted = sift(piece)
+      references.push(piece, sifted)
+      apart.push(piece, sifted)
+      heads.push(piece, sifted)
+      files.push(piece, sifted)
       if (heads.found.length > 0 || files.any) kept.hold()
       kept.push(piece)
     })

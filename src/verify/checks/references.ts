@@ -7,6 +7,7 @@ import type { Finding } from '../../model/findings.ts'
 import { LIMITS } from '../../references/containers.ts'
 import { type Reference, WIDTH } from '../../references/reference.ts'
 import { type HashSet, ReferenceScanner } from '../../references/scan.ts'
+import type { Sifted } from '../../references/sieve.ts'
 import { DirectoryScanner } from '../../references/store-dir.ts'
 
 type Where = 'contents' | 'name' | 'link' | 'header'
@@ -39,16 +40,18 @@ export class References {
     this.#directories = directories
   }
 
-  /** All of these bytes, and no others. */
-  of(bytes: Buffer): Reference[] {
+  /** All of these bytes, and no others. @param sifted what was let through of them, where that is known */
+  of(bytes: Buffer, sifted?: Sifted | null): Reference[] {
     for (const scanner of this.#scanners)
-      if (scanner instanceof ReferenceScanner) scanner.scan(bytes)
+      if (scanner instanceof ReferenceScanner) scanner.scan(bytes, sifted)
       else scanner.push(bytes)
     return this.end()
   }
 
-  push(piece: Buffer): void {
-    for (const scanner of this.#scanners) scanner.push(piece)
+  push(piece: Buffer, sifted?: Sifted | null): void {
+    for (const scanner of this.#scanners)
+      if (scanner instanceof ReferenceScanner) scanner.push(piece, sifted)
+      else scanner.push(piece)
   }
 
   /** All that were found, by offset. Nothing may be pushed any more. */
