@@ -80,7 +80,7 @@ interface Web {
 let made: Module | null | undefined
 
 function make(): Module | null {
-  const { WebAssembly: web } = globalThis as { WebAssembly?: Web }
+  const { WebAssembly: web } = globalThis as unknown as { WebAssembly?: Web }
   const code = Buffer.from(SIEVE, 'base64')
   if (!web?.validate(code)) return null
   try {
