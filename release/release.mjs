@@ -36,7 +36,7 @@ const SYSTEMS = [
   },
 ]
 /** What the command needs of what is built. */
-const BUILT = ['start.cjs', 'cli.cjs', 'pipeline.cjs', 'page.js', 'page.css']
+const BUILT = ['start.cjs', 'cli.cjs', 'pipeline.cjs', 'look.cjs', 'page.js', 'page.css']
 const LIBRARIES = ['libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0', 'libstdc++.so.6']
 
 const env = { ...process.env, TZ: 'UTC', LC_ALL: 'C', SOURCE_DATE_EPOCH: '1' }

@@ -4,5 +4,5 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 
-for (const name of ['dist/start.cjs', 'dist/cli.cjs', 'dist/pipeline.cjs'])
+for (const name of ['dist/start.cjs', 'dist/cli.cjs', 'dist/pipeline.cjs', 'dist/look.cjs'])
   writeFileSync(name, readFileSync(name, 'utf8').replace(/(\\?\/)nix\1store/g, '$1nix$1stor\\x65'))

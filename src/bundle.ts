@@ -4,7 +4,7 @@
  */
 
 import { availableParallelism } from 'node:os'
-import { apply } from './apply/apply.ts'
+import { apply, type WrittenFile } from './apply/apply.ts'
 import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manifest.ts'
 import { rehearse } from './apply/rehearsal.ts'
 import { BundleError } from './errors.ts'
@@ -38,6 +38,7 @@ import { addSbom } from './sbom.ts'
 import { destinationOf, fullName } from './title.ts'
 import { compareChoices } from './verify/checks/choices.ts'
 import { checkRehearsed } from './verify/checks/rehearsed.ts'
+import { Looks } from './verify/looks.ts'
 import { partsIn } from './verify/sections.ts'
 import { verify } from './verify/verify.ts'
 import { VERSION } from './version.ts'
@@ -130,10 +131,19 @@ async function write(
 
   const destination = destinationOf(title, options, format, cwd)
   const staging = new Staging(destination, force)
+  const jobs = options.jobs ?? availableParallelism()
+  const looks = Looks.ofBundle(graph.hashes, jobs)
   try {
     const spared = new Spared(graph)
-    const jobs = options.jobs ?? availableParallelism()
-    const written = await apply(planned, graph, how, jobs, staging, progress, (file, error) => spared.add(file, error))
+    const unmade = (file: SourcePath, error: BundleError): void => spared.add(file, error)
+    // Another thread proves what is written while this one writes on.
+    const prove =
+      looks &&
+      ((file: WrittenFile): void => {
+        staging.finish(file.at, file.executable)
+        looks.askEarly({ name: file.at, path: staging.path(file.at), size: file.size })
+      })
+    const written = await apply(planned, graph, how, jobs, staging, progress, unmade, prove)
     if (written === null) return { unmade: spared.unmade }
     // Staging holds exactly the plan's steps.
     const plan = { ...planned, accounts: withoutRelocation(planned.accounts, written.refused, graph) }
@@ -153,7 +163,7 @@ async function write(
       { at: MANIFEST, executable: false, link: false },
     ])
 
-    const verified = await verify(staging.tree, progress, { hashes: graph.hashes })
+    const verified = await verify(staging.tree, progress, { hashes: graph.hashes, jobs }, looks)
     const bytes = manifest.length + written.files.reduce((sum, f) => sum + (f.type === 'file' ? f.size : 0), 0)
     const findings = judgedBy([
       ...(policy === null ? [] : judgeSize(policy, bytes, explained)),
@@ -184,6 +194,7 @@ async function write(
     staging.publish({ scratch: 'archive', executable: format === 'exe' }, force)
     return { ...report(destination, findings, written.files, packed, known?.size), pushed }
   } finally {
+    looks?.close()
     staging.remove()
     progress.done()
   }

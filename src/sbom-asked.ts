@@ -1,5 +1,5 @@
 /** The bill of materials of what was asked for: a target, or a bundle, whatever that is packed in. */
-import { digestOfHash } from './apply/manifest.ts'
+
 import { open } from './archive/members.ts'
 import { bundleOf } from './bundle.ts'
 import { BundleError } from './errors.ts'
@@ -9,6 +9,7 @@ import { writeFile } from './io/staging.ts'
 import { lstat, readInput } from './io/store.ts'
 import type { Told } from './model/sbom.ts'
 import { closureOf } from './nix/database.ts'
+import { digestOfHash } from './nix/hash-digest.ts'
 import { metasOf } from './nix/metas.ts'
 import { provenancesOf } from './nix/provenance.ts'
 import { storePathOf } from './nix/store-path.ts'

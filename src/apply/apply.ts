@@ -33,6 +33,9 @@ import { editAndSign } from './sign.ts'
 /** The table of strings that relocate themselves, where the stub looks for it. */
 const RELOCATIONS = RELOCATIONS_PATH as BundlePath
 
+/** Edits that are made when all files are written. */
+const LATER: ReadonlySet<string> = new Set(['sign', 'inject-stub', 'enter-by-sidecar'])
+
 /** A file of the bundle as it was written. */
 export interface WrittenFile {
   readonly at: BundlePath
@@ -48,6 +51,7 @@ export interface WrittenFile {
 /**
  * Writes the planned tree into staging.
  * @param unmade is told of files that cannot be edited as planned, and throws where the bundle is nothing without them
+ * @param finished is told of files that are as they will be, most of them; the rest is when all is back
  * @returns what was written, in the plan's order, the objects whose strings cannot relocate themselves after all, and
  * the differences from the plan; null when some file was told of: then all of it is of no use
  */
@@ -59,6 +63,7 @@ export async function apply(
   staging: Staging,
   progress: Progress,
   unmade: (file: SourcePath, error: BundleError) => void,
+  finished: ((file: WrittenFile) => void) | null = null,
 ): Promise<{ files: WrittenFile[]; refused: ReadonlySet<BundlePath>; findings: Finding[] } | null> {
   const files: WrittenFile[] = new Array(plan.steps.length)
   const patches: PatchelfJob[] = []
@@ -97,6 +102,7 @@ export async function apply(
     if (bytes !== null) {
       staging.write(step.at, bytes)
       files[index] = { ...written(step.at, bytes), executable: step.executable }
+      finished?.(files[index])
       return
     }
     if (step.do === 'write') return
@@ -136,6 +142,7 @@ export async function apply(
       target: null,
       ...(grown.has(index) && digestOf(staging.path(step.at))),
     }
+    if (!isPatchelfs && !step.edits.some(e => LATER.has(e.op))) finished?.(files[index])
   }
   await eachWithJobs(plan.steps, jobs, (step, index) => unlessUnmade(step, () => write(step, index)))
   if (!isWhole) return null

@@ -4,7 +4,6 @@
  * neither `/nix/store` nor a store hash. Of the closure's hashes it has digests, so that whoever verifies the bundle
  * on another machine can still tell that none of them is left.
  */
-import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import type { Explained } from '../model/explained.ts'
 import type { Finding } from '../model/findings.ts'
@@ -12,6 +11,7 @@ import type { DependencyGraph } from '../model/graph.ts'
 import type { Manifest } from '../model/manifest.ts'
 import { type BundlePlan, OUTCOMES, type Outcome, type PlanOptions } from '../model/plan.ts'
 import type { Target } from '../model/target.ts'
+import { digestOfHash } from '../nix/hash-digest.ts'
 import { identityOf } from '../nix/store-path.ts'
 import { type BundlePath, toText } from '../paths.ts'
 import { RULES } from '../references/follow.ts'
@@ -103,8 +103,6 @@ type ManifestText = v.InferInput<typeof ManifestSchema>
 /** A path of the manifest as a byte string. */
 export const pathBytes = ({ path, bytes }: { path: string; bytes?: string | undefined }): BundlePath =>
   textBytes(path, bytes) as BundlePath
-
-export const digestOfHash = (hash: string): string => createHash('sha256').update(hash).digest('hex').slice(0, 16)
 
 /** What the manifest says that neither plan nor graph know. */
 export interface Title {

@@ -26,6 +26,8 @@ export interface Member extends ArchiveMember {
   readonly path: string | null
   /** Equal for names of one file on disk (hard links); null where there are no others, and in archives. */
   readonly inode: string | null
+  /** When a file on disk was last changed, in milliseconds; not in archives. */
+  readonly changed?: number
   /** Why its contents cannot be read; null when they can. */
   readonly problem: Problem | null
   /** Pieces are valid until the next one is asked for. */
@@ -66,11 +68,26 @@ export async function open(path: string): Promise<Artefact> {
 
 const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
-const READ_SIZE = 128 * 1024
+export const READ_SIZE = 128 * 1024
 const NOT_AT_HAND = (): null => null
 /** The event loop gets its turn after this many bytes or members: signals are looked at, progress is shown. */
 const TURN_BYTES = 32 << 20
 export const TURN_MEMBERS = 256
+
+/** What is read of a member. */
+export type Readable = Pick<Member, 'path' | 'size' | 'problem' | 'contents' | 'whole'>
+
+/**
+ * A regular file.
+ * @param buffer that it is read into, of READ_SIZE: one serves file after file
+ */
+export const fileOnDisk = (path: string, size: number, buffer: Buffer): Readable => ({
+  path,
+  size,
+  problem: null,
+  contents: () => filePiecesInto(buffer, path, TURN_BYTES),
+  whole: () => (size < buffer.length ? readWhole(buffer, path) : null),
+})
 
 function* directoryMembers(root: string): Generator<Member> {
   const pending = ['']
@@ -81,18 +98,15 @@ function* directoryMembers(root: string): Generator<Member> {
     if (status === null) continue
     if (name !== '')
       yield {
+        ...fileOnDisk(path, status.type === 'file' ? status.size : 0, buffer),
         name,
         inside: name,
-        path,
         inode: status.inode,
-        problem: null,
+        changed: status.changed,
         type: status.type,
         mode: status.mode & 0o7777,
-        size: status.type === 'file' ? status.size : 0,
         target: status.type === 'link' ? readLink(path) : '',
         header: EMPTY,
-        contents: () => filePiecesInto(buffer, path, TURN_BYTES),
-        whole: () => (status.size < buffer.length ? readWhole(buffer, path) : null),
       }
     if (status.type === 'directory')
       for (const child of list(path).reverse()) pending.push(name === '' ? child : `${name}/${child}`)

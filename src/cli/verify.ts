@@ -10,6 +10,7 @@ import {
   print,
   printFindings,
   progressFor,
+  wholeNumber,
   withOutput,
 } from './output.ts'
 
@@ -26,6 +27,11 @@ export function addVerify(program: Command): void {
     .option('--strict', 'what cannot be looked into is an error')
     .option('--baseline <file>', 'findings that are known: fail on new ones only')
     .option('--write-baseline <file>', 'accept what is found now')
+    .option(
+      '--jobs <n>',
+      'threads that look into files of a directory (default: one for each CPU)',
+      wholeNumber(1, 1024),
+    )
     .option('--policy <file>', 'what it may and must hold (docs/policy.md)')
     .option('--sarif <file>', 'write SARIF 2.1.0')
     .option('--github', 'annotations for GitHub Actions')

@@ -1,5 +1,5 @@
 /** A graph and what is planned of it, or written, as the questions of this room are asked of it. Pure. */
-import { digestOfHash } from '../apply/manifest.ts'
+
 import type { ElfFacts } from '../elf/facts.ts'
 import { isMachOProgram } from '../macho/facts.ts'
 import {
@@ -16,6 +16,7 @@ import {
 import type { DependencyGraph, FileFacts, FileNode } from '../model/graph.ts'
 import type { BundlePlan } from '../model/plan.ts'
 import type { ClosureFacts } from '../nix/database.ts'
+import { digestOfHash } from '../nix/hash-digest.ts'
 import type { BundlePath, SourcePath } from '../paths.ts'
 import { Packages } from './packages.ts'
 import { type Parts, Places } from './places.ts'

@@ -1,6 +1,7 @@
 /** What a person calls a file or a package of a bundle. Pure. */
-import { digestOfHash } from '../apply/manifest.ts'
+
 import type { Explained, ExplainedPackage } from '../model/explained.ts'
+import { digestOfHash } from '../nix/hash-digest.ts'
 import { parseName, storePathOf } from '../nix/store-path.ts'
 import { baseName, fromText } from '../paths.ts'
 import { globs } from '../references/glob.ts'

@@ -35,6 +35,8 @@ export class Staging {
   readonly destination: string
   /** Directories of the tree that are there. */
   readonly #made = new Set<string>()
+  /** Files that have their modes and times. */
+  readonly #finished = new Set<BundlePath>()
 
   /** @throws BundleError('destination-exists' | 'destination-unwritable') */
   constructor(destination: string, force: boolean) {
@@ -117,16 +119,20 @@ export class Staging {
     fs.renameSync(native(from), native(to))
   }
 
-  /** Sets modes and times: umask and clock leave no trace. */
+  /** Sets a file's mode and times: nothing of it is changed any more. */
+  finish(at: BundlePath, executable: boolean): void {
+    const path = native(this.path(at))
+    fs.chmodSync(path, executable ? 0o755 : 0o644)
+    fs.utimesSync(path, MTIME, MTIME)
+    this.#finished.add(at)
+  }
+
+  /** Sets modes and times, where that is not done: umask and clock leave no trace. */
   seal(files: readonly { at: BundlePath; executable: boolean; link: boolean }[]): void {
     const directories = new Set<string>([''])
     for (const { at, executable, link } of files) {
-      const path = native(this.path(at))
-      if (link) fs.lutimesSync(path, MTIME, MTIME)
-      else {
-        fs.chmodSync(path, executable ? 0o755 : 0o644)
-        fs.utimesSync(path, MTIME, MTIME)
-      }
+      if (link) fs.lutimesSync(native(this.path(at)), MTIME, MTIME)
+      else if (!this.#finished.has(at)) this.finish(at, executable)
       for (let d = at.lastIndexOf('/'); d > 0; d = at.lastIndexOf('/', d - 1)) directories.add(at.slice(0, d))
     }
     // Deepest first: a directory's own time is set after its last child's.

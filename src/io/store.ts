@@ -18,6 +18,8 @@ export interface Status {
   readonly mode: number
   /** What tells a file that has several names (hard links) from all others; null for one that has one. */
   readonly inode: string | null
+  /** When contents or status were last changed, which nobody can set (st_ctime). In milliseconds. */
+  readonly changed: number
 }
 
 /** A byte string as Node's fs takes it: of ASCII alone as it is, which is the same bytes in UTF-8 and needs no memory. */
@@ -63,7 +65,7 @@ function status(path: string, call: typeof fs.lstatSync): Status | null {
     if (s === undefined) return null
     const type = s.isFile() ? 'file' : s.isDirectory() ? 'directory' : s.isSymbolicLink() ? 'link' : 'special'
     const inode = type === 'file' && s.nlink > 1 ? `${s.dev}:${s.ino}` : null
-    return { type, size: s.size, mode: s.mode, inode }
+    return { type, size: s.size, mode: s.mode, inode, changed: s.ctimeMs }
   } catch (error) {
     const code = errno(error)
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP' || code === 'ENAMETOOLONG') return null

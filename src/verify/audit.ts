@@ -24,6 +24,8 @@ export interface AuditOptions {
   writeBaseline?: string
   closed?: boolean
   strict?: boolean
+  /** Threads that look into files. */
+  jobs?: number
   /** What else is asked of each path: its findings with those of a policy. */
   judge?: (path: string, verification: Verification) => Promise<readonly Finding[]>
 }
@@ -57,6 +59,7 @@ export async function audit(paths: readonly string[], options: AuditOptions, pro
     closed: options.closed ?? false,
     strict: options.strict ?? false,
     facts: options.judge !== undefined,
+    ...(options.jobs !== undefined && { jobs: options.jobs }),
   }
   const audited: Audited[] = []
   const met = new Set<string>()

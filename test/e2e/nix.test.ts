@@ -72,6 +72,6 @@ test('what is no store path is said', () => {
 })
 
 test('the built command can be bundled: it names no store directory as others do', () => {
-  for (const name of ['start.cjs', 'cli.cjs', 'pipeline.cjs'])
+  for (const name of ['start.cjs', 'cli.cjs', 'pipeline.cjs', 'look.cjs'])
     expect(fs.readFileSync(join(repository, 'dist', name), 'latin1')).not.toMatch(/\\?\/nix\\?\/store/)
 })

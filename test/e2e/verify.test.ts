@@ -1,7 +1,9 @@
 /** `bundle verify` as CI runs it: the Action's command, images, missing programs, memory. */
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
+import { buildSync } from 'esbuild'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { command, type Run, run, temporary } from '../support/bundle.ts'
 
@@ -88,6 +90,58 @@ test('exit codes, and what is printed where', () => {
   expect(verify(['clean', '--baseline', 'base.json']).stderr).toContain('note: found no longer, of the baseline: 1')
   expect(verify(['clean', '--sarif', 'out.sarif']).code).toBe(0)
   expect(fs.existsSync(join(cwd, 'out.sarif'))).toBe(true)
+})
+
+describe('several threads', () => {
+  const many = join(cwd, 'many')
+  beforeAll(() => {
+    fs.mkdirSync(many)
+    for (let i = 0; i < 3000; i++)
+      fs.writeFileSync(join(many, `${i}`), i % 500 === 7 ? `see ${STORE}/${i}\n` : `${i}\n`)
+  })
+  const byThreads = (jobs: number): Run => verify(['many', '--json', '--jobs', `${jobs}`])
+
+  test('say what one says, byte by byte', () => {
+    const [one, two, eight] = [1, 2, 8].map(byThreads)
+    expect(one!.code).toBe(1)
+    expect(one!.stdout).toContain(`${STORE}/2507`)
+    for (const more of [two!, eight!]) expect([more.code, more.stdout]).toEqual([1, one!.stdout])
+  })
+
+  test('the library has them too', () => {
+    // As `npm run build:api` builds it.
+    const library = join(cwd, 'library')
+    const require = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);'
+    buildSync({
+      entryPoints: ['src/index.ts'],
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      target: 'node20.20',
+      banner: { js: require },
+      outfile: join(library, 'index.mjs'),
+      logLevel: 'error',
+    })
+    fs.copyFileSync('dist/look.cjs', join(library, 'look.cjs'))
+    const script = `import { verify } from ${JSON.stringify(join(library, 'index.mjs'))}
+      const one = await verify('many', { jobs: 1 })
+      const two = await verify('many', { jobs: 2 })
+      console.log(one.findings.length, JSON.stringify(one) === JSON.stringify(two))`
+    expect(run(process.execPath, ['--input-type=module', '-e', script], { cwd })).toMatchObject({
+      code: 0,
+      stdout: '7 true\n',
+    })
+  })
+
+  test.each(['SIGINT', 'SIGTERM'] as const)('%s ends all of them, at any time', async signal => {
+    for (const delay of [60, 120, 180, 240, 300, 400]) {
+      const child = spawn(process.execPath, [command, 'verify', '-q', '--jobs', '4', many], { stdio: 'ignore' })
+      const exit = new Promise(done => child.once('exit', (code, by) => done(code ?? by)))
+      await new Promise(done => setTimeout(done, delay))
+      child.kill(signal)
+      expect([signal === 'SIGINT' ? 130 : 143, signal, 1]).toContain(await exit)
+    }
+  })
 })
 
 test('tar.xz without xz: exit 2, and what to install', () => {

@@ -1,0 +1,28 @@
+/** A thread that looks into files (looks.ts): built to dist/look.cjs. */
+import { fileOnDisk, READ_SIZE } from '../archive/members.ts'
+import { lstat } from '../io/store.ts'
+import { run } from '../io/task.ts'
+import { serve } from '../io/workers.ts'
+import { lookInto } from './checks/packed.ts'
+import { type Asked, type FileOnDisk, forbiddenOf, type Sight } from './looks.ts'
+
+serve(({ forbidden: list, wanted, early }: Asked) => {
+  const forbidden = forbiddenOf(list)
+  const buffer = Buffer.allocUnsafe(READ_SIZE)
+  const look = async ({ name, path, size }: FileOnDisk): Promise<Sight | null> => {
+    try {
+      // Before it is read: what is written from then on shows.
+      const changed = early ? lstat(path)!.changed : null
+      const looked = run(lookInto(fileOnDisk(path, size, buffer), name, forbidden, wanted))
+      return { changed, looked: looked instanceof Promise ? await looked : looked }
+    } catch {
+      // Whoever asked looks himself, and sees why not.
+      return null
+    }
+  }
+  return async (files: readonly FileOnDisk[]): Promise<readonly (Sight | null)[]> => {
+    const sights: (Sight | null)[] = []
+    for (const file of files) sights.push(await look(file))
+    return sights
+  }
+})
