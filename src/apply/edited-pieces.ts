@@ -8,6 +8,7 @@ import { BundleError, LEAVE_OUT } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
 import { filePieces, withFile } from '../io/store.ts'
 import type { Edit, Step } from '../model/plan.ts'
+import { checksumsOf } from '../references/checksums.ts'
 import { containerKindOf, rewriteContainer } from '../references/containers.ts'
 import { isSignedPhar } from '../references/phar.ts'
 
@@ -35,8 +36,11 @@ export async function* editedPieces(
     yield* splicedPieces(step.from, step.size, splices, count)
     return
   }
+  const overwrites = step.edits.filter((e): e is Edit & { op: 'overwrite' } => e.op === 'overwrite')
+  const sums = loaded > 0 || overwrites.length === 0 ? [] : withFile(step.from, s => checksumsOf(s, overwrites))
   const edits = [
-    ...step.edits.filter((e): e is Edit & { op: 'overwrite' } => e.op === 'overwrite'),
+    ...overwrites,
+    ...sums.map(sum => ({ ...sum, from: null })),
     ...writes.map(w => ({ offset: w.offset, from: null, to: w.bytes })),
   ].sort((a, b) => a.offset - b.offset)
   const strip = step.edits.find(e => e.op === 'strip')
@@ -87,6 +91,8 @@ function repacked(
       if (!own) return contents
       const changed = Buffer.from(contents)
       for (const { offset, from, to } of own) overlay(changed, 0, offset, to, from, step.from)
+      for (const { offset, to } of checksumsOf(bufferSource(contents), own))
+        overlay(changed, 0, offset, to, null, step.from)
       return changed
     },
     { path: step.from },

@@ -7,6 +7,7 @@ import type { DependencyGraph, FileNode, LinkNode } from '../model/graph.ts'
 import type { Account, PlanOptions } from '../model/plan.ts'
 import { storePathOf } from '../nix/store-path.ts'
 import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
+import { isCounted } from '../references/counted.ts'
 import type { Start } from '../script/expressions.ts'
 import type { ScriptFacts } from '../script/facts.ts'
 import type { Language } from '../script/language.ts'
@@ -184,7 +185,8 @@ export class Texts {
   /** What is written of a text, or of what else is no binary. */
   edits(node: FileNode, at: BundlePath): Rewritten {
     // What has members is packed, even where no byte of it happens to be NUL.
-    const isText = node.text && node.members.length === 0
+    const text = this.#graph.texts.get(node.path)
+    const isText = node.text && node.members.length === 0 && !(text !== undefined && isCounted(text, node.references))
     if (this.#options.prefix !== null && isText) return this.#accounts.atAnyLength(node, at)
     const language = this.#options.prefix === null && isText ? this.#scripts.languageOf(node.path) : null
     // A script's, of Perl, needs a launcher's help.

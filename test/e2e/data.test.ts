@@ -147,6 +147,32 @@ test('a zlib stream inside of a file is looked into, brought, and written again 
   }
 })
 
+test('headers of tar have their checksums, and strings that are counted their length', () => {
+  const page = `${nginx}/html/index.html`
+  const place = temporary()
+  symlinkSync(page, join(place, 'link'))
+  run('tar', ['-C', place, '-cf', join(place, 'a.tar'), 'link'])
+  const tar = readFileSync(join(place, 'a.tar'))
+  const cache = `a:1:{i:0;s:${page.length}:"${page}";}`
+  const app = tree({ 'bin/app': program, 'share/a.tar': tar, 'share/a.tar.gz': gzipSync(tar), 'share/a.ser': cache })
+  for (const [options, to] of [
+    [['--prefix', '/p'], '/p/+/p/0'],
+    [[], '/var/empty/e{32}'],
+  ] as const) {
+    const out = join(app, `../b${options.length}`)
+    const { stdout } = mustBundle([app, ...options, '-f', 'dir', '-o', out])
+    for (const archive of ['a.tar', 'a.tar.gz'])
+      expect(run('tar', ['-tvf', join(out, 'pkg/app/share', archive)])).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(new RegExp(` link -> ${to}-nginx-1\\.22\\.1/html/index\\.html\n$`)),
+      })
+    const after = readFileSync(join(out, 'pkg/app/share/a.ser'), 'latin1')
+    expect(after).toMatch(new RegExp(`^a:1:{i:0;s:\\d+:"${to}-nginx-1\\.22\\.1/html/index\\.html";}$`))
+    expect(after.length).toBe(cache.length)
+    expect(stdout).not.toContain('relocate')
+  }
+})
+
 test('verify finds a store path in what is packed, in a directory and in its archive', () => {
   const dirty = tree({ 'share/page.gz': gzipSync('/nix/store/x') })
   for (const target of [dirty, join(dirty, '../dirty.tar')]) {
