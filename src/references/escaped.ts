@@ -43,7 +43,9 @@ const DIR_LONGEST = 3 * LONGEST + 'nixstore'.length
 const storeDir = (slash: string): Buffer => Buffer.from(`nix${slash}store${slash}`, 'latin1')
 /** Looks are as many bytes apart (scan.ts). */
 const WINDOW = STORE_DIR.length - 1
-const isDigit = (c: number): boolean => /[\da-fA-F]/.test(String.fromCharCode(c))
+/** By the byte: 1 for a digit, as hexadecimal numbers have them. */
+const DIGIT = new Uint8Array(256)
+for (const digit of '0123456789abcdefABCDEF') DIGIT[digit.charCodeAt(0)] = 1
 
 /**
  * Nine pairs of neighbours in a row, the first byte lower, of `nix<slash>store<slash>`: those with the fewest pairs of
@@ -53,11 +55,15 @@ function choosePairs(slash: string): { slash: string; pairs: readonly number[]; 
   const bytes = storeDir(slash)
   const digits = (from: number): number => {
     let count = 0
-    for (let i = from; i < from + WINDOW; i++) if (isDigit(bytes[i]!) && isDigit(bytes[i + 1]!)) count++
+    for (let i = from; i < from + WINDOW; i++) count += DIGIT[bytes[i]!]! & DIGIT[bytes[i + 1]!]!
     return count
   }
   let best = 0
-  for (let from = 1; from + WINDOW < bytes.length; from++) if (digits(from) < digits(best)) best = from
+  let fewest = digits(best)
+  for (let from = 1; from + WINDOW < bytes.length && fewest > 0; from++) {
+    const count = digits(from)
+    if (count < fewest) [best, fewest] = [from, count]
+  }
   const pairs = Array.from({ length: WINDOW }, (_, i) => bytes[best + i]! | (bytes[best + i + 1]! << 8))
   const store = `${slash}store`
   return { slash, pairs, word: best + WINDOW < 'nix'.length + store.length ? store : store + slash }

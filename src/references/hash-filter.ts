@@ -29,13 +29,17 @@ export interface HashFilter {
 
 const BYTES = 32 ** GROUP / 8
 /** Of a set that cannot be listed: it has to be asked. */
-const ANY: HashFilter = { within: new Uint8Array(BYTES).fill(0xff), first: new Uint8Array(BYTES).fill(0xff) }
+let any: HashFilter | null = null
+const anyFilter = (): HashFilter => {
+  const all = new Uint8Array(BYTES).fill(0xff)
+  return { within: all, first: all }
+}
 
 const made = new WeakMap<HashSet, { filter: HashFilter; size: number }>()
 
 /** The filter of a set, made once: a set may grow from one call to the next, and loses nothing. */
 export function filterOf(hashes: HashSet): HashFilter {
-  if (!(hashes instanceof Set)) return ANY
+  if (!(hashes instanceof Set)) return (any ??= anyFilter())
   const known = made.get(hashes)
   if (known?.size === hashes.size) return known.filter
   const filter = { within: new Uint8Array(BYTES), first: new Uint8Array(BYTES) }

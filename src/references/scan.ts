@@ -89,9 +89,9 @@ for (let k = 0; k < STEP; k++) {
 }
 for (const pair of ESCAPED_PAIRS) if (PAIRS[pair] === 0) PAIRS[pair] = ESCAPED
 
-/** The pairs that are looked for: without hashes, those that may begin one are none. */
-const ALL_PAIRS = PAIRS.map(pair => pair & (NUMBER | ESCAPED | WIDE_STORE | WIDE_HASH))
-const STORE_PAIRS = PAIRS.map(pair => pair & (NUMBER | ESCAPED | WIDE_STORE))
+/** The pairs that are looked for without hashes: those that may begin one are none. */
+const STORE_PAIRS = PAIRS.slice()
+for (let c = 0; c < 256; c++) STORE_PAIRS[c]! &= ~WIDE_HASH
 
 /** Bytes that the sieve looks at together. */
 const VECTOR = 16
@@ -297,7 +297,7 @@ export class ReferenceScanner {
    */
   #search(bytes: Buffer, view: DataView, limit: number): void {
     const from = this.#done
-    const pairs = this.#filter === null ? STORE_PAIRS : ALL_PAIRS
+    const pairs = this.#filter === null ? STORE_PAIRS : PAIRS
     // The last of the first nine characters of what begins before `limit`, in UTF-32.
     const end = Math.min(bytes.length - 1, limit + (STEP - 1) * 4)
     for (let at = nextPair(view, from, end, pairs, STEP); at < end; at = nextPair(view, at + STEP, end, pairs, STEP)) {

@@ -10,7 +10,7 @@ import { by, covers, identity, type Method, saidVersion } from './identity.ts'
 import { fileComponents, insideComponents, occurrences } from './parts.ts'
 import { ecosystemPurl, machinePurl, nixPurl } from './purl.ts'
 import { isObject, MADE, type Shipped } from './shipped.ts'
-import { isExpression, SPDX_IDS } from './spdx.ts'
+import { isExpression, spdxIds } from './spdx.ts'
 
 /** A package's component; and whether its files contradict its store path. */
 export function packageComponent(
@@ -166,10 +166,10 @@ const sourceReference = ({ url, algorithm, digest }: NonNullable<Provenance['sou
  */
 function licencesOf(licence: Licence): object[] {
   const acknowledgement = 'declared'
-  if ('expression' in licence && !SPDX_IDS.has(licence.expression) && isExpression(licence.expression))
+  if ('expression' in licence && !spdxIds().has(licence.expression) && isExpression(licence.expression))
     return [{ expression: licence.expression, acknowledgement }]
   const names = 'expression' in licence ? [licence.expression] : licence.names
-  return names.map(name => ({ license: { ...(SPDX_IDS.has(name) ? { id: name } : { name }), acknowledgement } }))
+  return names.map(name => ({ license: { ...(spdxIds().has(name) ? { id: name } : { name }), acknowledgement } }))
 }
 
 /** nixpkgs names patches after what they mend. */

@@ -2,8 +2,7 @@
  * Identifiers of licences and of their exceptions that CycloneDX takes (its list of SPDX identifiers, v1.1-3.29.0); another one makes a
  * document that no reader takes (docker/scout-cli#190). Pure.
  */
-export const SPDX_IDS: ReadonlySet<string> = new Set(
-  `
+const IDS = `
 0BSD 3D-Slicer-1.0 AAL Abstyles AdaCore-doc Adobe-2006 Adobe-Display-PostScript Adobe-Glyph Adobe-Utopia ADSL
 Advanced-Cryptics-Dictionary AFL-1.1 AFL-1.2 AFL-2.0 AFL-2.1 AFL-3.0 Afmparse AGPL-1.0 AGPL-1.0-only AGPL-1.0-or-later
 AGPL-3.0 AGPL-3.0-only AGPL-3.0-or-later Aladdin ALGLIB-Documentation AMD-newlib AMDPLPA AML AML-glslang AMPAS
@@ -107,11 +106,10 @@ Spelling-Provider-LGPL-exception sqlitestudio-OpenSSL-exception stunnel-exceptio
 Texinfo-exception u-boot-exception-2.0 UBDL-exception Universal-FOSS-exception-1.0 vsftpd-openssl-exception
 WxWindows-exception-3.1 x11vnc-openssl-exception
 `
-    .trim()
-    .split(/\s+/),
-)
+let ids: ReadonlySet<string> | null = null
+export const spdxIds = (): ReadonlySet<string> => (ids ??= new Set(IDS.trim().split(/\s+/)))
 
 /** Whether it is made of known identifiers: `MIT OR Apache-2.0`, `GPL-2.0-or-later WITH Classpath-exception-2.0`. */
 export const isExpression = (text: string): boolean =>
   /^[A-Za-z0-9.+-]+(?: (?:WITH|AND|OR) [A-Za-z0-9.+-]+)*$/.test(text) &&
-  text.split(/ (?:WITH|AND|OR) /).every(id => SPDX_IDS.has(id))
+  text.split(/ (?:WITH|AND|OR) /).every(id => spdxIds().has(id))
