@@ -5,6 +5,7 @@ import type { LinkMap } from '../elf/search.ts'
 import type { Strip } from '../elf/strip.ts'
 import type { StubRefusal } from '../entry/inject.ts'
 import type { Wrapper } from '../entry/launcher.ts'
+import type { Located } from '../io/bytes.ts'
 import type { MachOFacts } from '../macho/facts.ts'
 import type { MachOLinkMap } from '../macho/search.ts'
 import type { SourcePath } from '../paths.ts'
@@ -42,6 +43,8 @@ export interface DependencyGraph {
   readonly split: ReadonlyMap<SourcePath, ReadonlySet<string>>
   /** The first bytes of compiled Python modules (script/pyc.ts). */
   readonly pycs: ReadonlyMap<SourcePath, Buffer>
+  /** The libraries that typelibs have opened, where a store path is among them (references/typelib.ts). */
+  readonly typelibs: ReadonlyMap<SourcePath, Located>
   /** Objects that are stripped, and how. */
   readonly strips: ReadonlyMap<SourcePath, Strip>
   /** Hashes of the closure, as far as its files show it (scan/hashes.ts) or was told: no bundle may hold them. */

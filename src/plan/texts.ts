@@ -2,12 +2,14 @@
  * Scripts, modules and other texts as a bundle wants them: part of stage 4 (plan.ts), which is told what is written. Pure.
  */
 
+import type { Located } from '../io/bytes.ts'
 import type { Finding, Severity } from '../model/findings.ts'
 import type { DependencyGraph, FileNode, LinkNode } from '../model/graph.ts'
 import type { Account, PlanOptions } from '../model/plan.ts'
 import { storePathOf } from '../nix/store-path.ts'
 import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
 import { isCounted } from '../references/counted.ts'
+import { namesIn } from '../references/typelib.ts'
 import type { Start } from '../script/expressions.ts'
 import type { ScriptFacts } from '../script/facts.ts'
 import type { Language } from '../script/language.ts'
@@ -178,7 +180,9 @@ export class Texts {
 
   /** What is read and not started: modules, parts of scripts, data. */
   data(node: FileNode, at: BundlePath): void {
+    const libraries = this.#options.prefix === null ? this.#graph.typelibs.get(node.path) : undefined
     if (node.path.endsWith('.pyc')) this.#pyc(node, at)
+    else if (libraries !== undefined) this.#typelib(node, at, libraries)
     else this.#steps.copy(at, node, this.edits(node, at))
   }
 
@@ -233,5 +237,24 @@ export class Texts {
       accounts,
       edits: mended === null ? edits : [...edits, { op: 'overwrite', ...mended }],
     })
+  }
+
+  /** A typelib names its libraries by what they are found by, at no greater length. */
+  #typelib(node: FileNode, at: BundlePath, libraries: Located): void {
+    const length = libraries.value.length
+    const names = namesIn(libraries).map(name => (storePathOf(name) === null ? name : this.#sonameOf(name)))
+    const to = Buffer.alloc(length)
+    const isShorter = to.length >= Buffer.from(names.join(','), 'latin1').copy(to)
+    const { edits, accounts } = this.#accounts.inPlace(node, at, [{ offset: libraries.offset, length }])
+    const from = Buffer.from(libraries.value, 'latin1')
+    const edit = { op: 'overwrite', offset: libraries.offset, from, to } as const
+    this.#steps.copy(at, node, isShorter ? { accounts, edits: [...edits, edit] } : this.#accounts.inPlace(node, at))
+  }
+
+  /** What the loader knows a library by; links of the store lead to files of the graph. */
+  #sonameOf(name: string): string {
+    const path = name as SourcePath
+    const facts = this.#graph.files.get(this.#graph.links.get(path)?.target ?? path)?.facts
+    return facts?.format === 'elf' && facts.soname !== null ? facts.soname.value : baseName(name)
   }
 }

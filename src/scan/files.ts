@@ -3,12 +3,15 @@
  */
 
 import type { Wrapper } from '../entry/launcher.ts'
+import type { Located } from '../io/bytes.ts'
 import { stat, withFile } from '../io/store.ts'
 import type { Finding } from '../model/findings.ts'
 import type { FileNode, Verdict } from '../model/graph.ts'
+import { storePathOf } from '../nix/store-path.ts'
 import type { SourcePath } from '../paths.ts'
 import type { Reference } from '../references/reference.ts'
 import { ANY_HASH, type HashSet } from '../references/scan.ts'
+import { librariesOf, namesIn } from '../references/typelib.ts'
 import { languageOf } from '../script/language.ts'
 import { PYC_HEAD } from '../script/pyc.ts'
 import { NO_MEMBERS, readBytes, readMembers, readWrapper, splitHashes } from './contents.ts'
@@ -24,6 +27,7 @@ export class Files {
   readonly wrappers = new Map<SourcePath, Wrapper>()
   readonly texts = new Map<SourcePath, string>()
   readonly pycs = new Map<SourcePath, Buffer>()
+  readonly typelibs = new Map<SourcePath, Located>()
   readonly split = new Map<SourcePath, ReadonlySet<string>>()
   readonly findings: Finding[] = []
   /** Files that others name. */
@@ -70,6 +74,11 @@ export class Files {
         path,
         withFile(path, source => Buffer.from(source.read(0, PYC_HEAD))),
       )
+    if (path.endsWith('.typelib') && references.length > 0) {
+      const libraries = withFile(path, source => librariesOf(source, path))
+      if (libraries !== null && namesIn(libraries).some(name => storePathOf(name) !== null))
+        this.typelibs.set(path, libraries)
+    }
     if (isNamed) this.#named.add(path)
     const namer = { path, facts, isWrapper: wrapper !== null, isNamed: isNamed && text }
     const judge = (reference: Reference, isBinary: boolean): Verdict =>

@@ -34,6 +34,7 @@ import { machineData, machineRoot, withMachineRoots } from './machine-data.ts'
 import { compare, withoutHash } from './packages.ts'
 import { Sources } from './sources.ts'
 import { notStripped, strips } from './strips.ts'
+import { addTypelibs } from './typelibs.ts'
 import { Verdicts } from './verdicts.ts'
 
 /**
@@ -153,6 +154,7 @@ class Scanner {
     this.#edges.addConditions(this.#verdicts.conditions(this.#held.files.values()))
     this.#edges.addMembers(this.#held.files, this.#held.links)
     this.#edges.addLoaded(this.#processes.linkMaps.values())
+    addTypelibs(this.#reader.typelibs, this.#held.files, this.#edges)
     for (const { kind, to } of this.#edges.all)
       if (to !== null && (kind === 'wrapper' || kind === 'shebang')) started.add(to)
     return {
@@ -172,6 +174,7 @@ class Scanner {
       sidecars: this.#sidecars,
       texts: this.#reader.texts,
       pycs: this.#reader.pycs,
+      typelibs: this.#reader.typelibs,
       split: this.#reader.split,
       strips: this.#options.strip ? strips(this.#held.files.values(), this.#sources.loaders.keys()) : new Map(),
       hashes: this.#hashes,
