@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { EXIT } from '../exit.ts'
 import { codeCache } from '../io/code-cache.ts'
+import { asUsual } from '../io/flags.ts'
 import { commandOf } from './commands.ts'
-import { asUsual } from './flags.ts'
 
 /** Of the CommonJS that this file is built to. */
 declare const require: (name: string) => unknown

@@ -2,7 +2,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Progress } from '../io/progress.ts'
 import type { Finding } from '../model/findings.ts'
-import { forShortRuns } from './flags.ts'
 import type * as Pipeline from './pipeline.ts'
 
 export type { Pipeline }
@@ -17,7 +16,7 @@ let pipeline: typeof Pipeline | undefined
 export function load(): typeof Pipeline {
   if (pipeline === undefined) {
     pipeline = require(PIPELINE)
-    forShortRuns()
+    pipeline.forShortRuns()
   }
   return pipeline
 }

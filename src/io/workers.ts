@@ -8,12 +8,15 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parentPort, Worker, workerData } from 'node:worker_threads'
+import { forLoading, forShortRuns } from './flags.ts'
 
 /** Jobs that a thread has at a time: when one is done, the next one is there. */
 const AHEAD = 2
 
 /** What a thread is told, and what it says: a job or its result, by number. */
 type Message<T> = readonly [number, T]
+/** What a thread knows from its start, and whether V8's flags are set when it is there. */
+type Start = readonly [data: unknown, isShort: boolean]
 
 /** The built file of a thread's code, which lies beside this one; null where there is none. */
 export function workerFile(name: string): string | null {
@@ -48,7 +51,7 @@ export class Workers<Job, Result> {
     this.started++
     let worker: Worker
     try {
-      worker = new Worker(this.#file, { workerData: this.#data })
+      worker = new Worker(this.#file, { workerData: [this.#data, forLoading()] satisfies Start })
     } catch {
       // No more threads for this user.
       return
@@ -123,7 +126,9 @@ export class Workers<Job, Result> {
 export function serve<Data, Job, Result>(begin: (data: Data) => (job: Job) => Result | Promise<Result>): void {
   const port = parentPort
   if (port === null) throw new Error('not a thread of its own')
-  const work = begin(workerData as Data)
+  const [data, isShort] = workerData as Start
+  if (isShort) forShortRuns()
+  const work = begin(data as Data)
   let before: Promise<void> | null = null
   const one = async (after: Promise<void> | null, [number, job]: Message<Job>): Promise<void> => {
     await after
