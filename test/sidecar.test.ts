@@ -11,7 +11,16 @@ import { temporary } from './support/bundle.ts'
 
 import { eachOf, output, Random } from './support/elf-tools.ts'
 
-import { BIN, enterBySidecar, layOut, programsOfMachine, ROOT, say, sayInEmptyRoot } from './support/stub-lab.ts'
+import {
+  BIN,
+  dropSections,
+  enterBySidecar,
+  layOut,
+  programsOfMachine,
+  ROOT,
+  say,
+  sayInEmptyRoot,
+} from './support/stub-lab.ts'
 
 const directory = temporary()
 const bootstrap = blobOf(entryCpuOf('x86_64')!, 'bootstrap')
@@ -72,6 +81,26 @@ test(`${PROGRAMS.length} of them say their version in an empty root, with a sear
     const after = await sayInEmptyRoot(bundle, [`${ROOT}/bin/${name}`, '--version'], {})
     expect({ ...after, stdout: after.stdout.replaceAll(`${ROOT}/bin`, BIN) }, name).toEqual(before)
   })
+})
+
+test('in programs of one segment the tables that tools read stay as they are', async () => {
+  let entered = 0
+  for (const more of [200, 250, 300, 350, 400, 450, 500, 550, 600, 1500]) {
+    const program = join(directory, `small-${more}`)
+    writeFileSync(
+      `${program}.c`,
+      `int main(void) { return 3; } __asm__(".pushsection .text; .skip ${more}; .popsection");`,
+    )
+    await output('gcc', ['-Wl,-z,noseparate-code', '-o', program, `${program}.c`])
+    if (more % 500 === 0)
+      await output('objcopy', ['--strip-section-headers', program]).catch(() => dropSections(program))
+    const before = await say('readelf', ['-W', '--dyn-syms', '-V', '-d', program])
+    appendFileSync(program, 'payload')
+    if (enterBySidecar([program], { up: 1, path: 'lib/ld-linux-x86-64.so.2' }, null) === null) continue
+    entered++
+    expect(await say('readelf', ['-W', '--dyn-syms', '-V', '-d', program]), `${more}`).toEqual(before)
+  }
+  expect(entered).toBeGreaterThan(1)
 })
 
 test('what has no room is told, and what is malformed does no harm', () => {

@@ -16,7 +16,7 @@ export function readStub(bytes: Buffer): LoaderPlace | null {
   const at = bytes.indexOf(MAGIC, 0, 'latin1')
   if (at < 0 || at + CONFIG >= bytes.length) return null
   const end = bytes.indexOf(0, at + CONFIG)
-  return end < 0 ? null : { up: bytes.readUInt32LE(at + 24), path: bytes.toString('latin1', at + CONFIG, end) }
+  return end < 0 ? null : { up: bytes.readUInt16LE(at + 24), path: bytes.toString('latin1', at + CONFIG, end) }
 }
 
 /** Bytes of struct boot before struct config. */
@@ -34,7 +34,7 @@ export function readBootstrap(bytes: Buffer): { stub: LoaderPlace; bootstrap: Bo
   const last = end < 0 ? -1 : bytes.indexOf(0, end + 1)
   if (last < 0) return null
   return {
-    stub: { up: bytes.readUInt32LE(at + 24), path: bytes.toString('latin1', at + CONFIG, end) },
+    stub: { up: bytes.readUInt16LE(at + 24), path: bytes.toString('latin1', at + CONFIG, end) },
     bootstrap: {
       digest: bytes
         .readBigUInt64LE(at - BOOT)

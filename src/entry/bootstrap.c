@@ -38,7 +38,7 @@ struct boot {
   u32 zero;
   char magic[8];
   u64 address, entry;
-  u32 up;
+  unsigned short up;
 };
 extern const struct boot config;
 

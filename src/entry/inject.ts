@@ -19,7 +19,16 @@ import { ET, PF, PT } from '../elf/constants.ts'
 import type { ElfFacts, LoaderPlace, Segment } from '../elf/facts.ts'
 import { hasPayload, readsOwnSection } from '../elf/payload.ts'
 import { areAscending, PHDR, PROGRAM_TABLE, setHeader } from '../elf/program-headers.ts'
-import { SECTION_TABLE, type Section, SHF, SHN_LORESERVE, SHT, sectionHeader, sectionTable } from '../elf/sections.ts'
+import {
+  readSections,
+  SECTION_TABLE,
+  type Section,
+  SHF,
+  SHN_LORESERVE,
+  SHT,
+  sectionHeader,
+  sectionTable,
+} from '../elf/sections.ts'
 import { CONFIG, MAGIC } from '../elf/stub.ts'
 import { SYMBOL } from '../elf/symbols.ts'
 import { readHalf, readInt, readWord, roundUp, writeHalf, writeInt, writeWord } from '../elf/words.ts'
@@ -109,7 +118,8 @@ export function injectStub(
   const offset = roundUp(bytes.length, ALIGN)
   const vaddr = roundUp(topOf(facts), page) + (offset % page)
   const entry = readWord(bytes, E_ENTRY, facts)
-  const blob = Buffer.concat([stub, config(MAGIC, vaddr + stub.length, entry, loader, relocations)])
+  const align = alignment(bufferSource(bytes), facts)
+  const blob = Buffer.concat([stub, config(MAGIC, vaddr + stub.length, entry, loader, relocations, align)])
 
   const head = Buffer.from(bytes)
   writeWord(head, E_ENTRY, vaddr, facts)
@@ -118,22 +128,48 @@ export function injectStub(
   return addSection(padded, facts, offset, vaddr, blob.length)
 }
 
+/** Page sizes that linkers align segments to by default are no larger. In bytes. */
+const PAGE_MAX = 0x10000
+/** What any kernel has mapped starts at a multiple of this. In bytes. */
+const PAGE_MIN = 0x1000
+/** More, if such a thing is asked for at all, is more than there may be room for. A power of two, in bytes. */
+const ALIGN_MAX = 2 ** 30
+
+/**
+ * What the address of a program has to be a multiple of: as the kernel sees to it where there is a PT_INTERP (the largest
+ * p_align of its segments), if anything in it asks for that. A section that is aligned to more than a page does; so do
+ * segments that are aligned to more than any page, for huge pages. 1 where any page will do.
+ */
+export function alignment(source: ByteSource, facts: ElfFacts): number {
+  if (facts.type !== ET.dyn || isStatic(facts)) return 1
+  const isPower = (n: number): boolean => n <= ALIGN_MAX && (n & (n - 1)) === 0
+  const aligns = facts.segments.filter(s => s.type === PT.load && isPower(s.align)).map(s => s.align)
+  const largest = Math.max(1, ...aligns)
+  const isAsked = readSections(source, facts).some(s => s.flags & SHF.alloc && s.align > PAGE_MIN)
+  return largest > PAGE_MAX || (largest > PAGE_MIN && isAsked) ? largest : 1
+}
+
 /** The offset of e_entry, in both classes. */
 export const E_ENTRY = 24
 
-/** struct config of stub.c. */
+/**
+ * struct config of stub.c.
+ * @param align as `alignment` gives it
+ */
 export function config(
   magic: string,
   address: number,
   entry: number,
   loader: LoaderPlace,
   relocations: ProgramRelocations | null,
+  align: number,
 ): Buffer {
   const bytes = Buffer.alloc(CONFIG + loader.path.length + 1)
   bytes.write(magic, 0, 'latin1')
   bytes.writeBigUInt64LE(BigInt(address), 8)
   bytes.writeBigUInt64LE(BigInt(entry), 16)
-  bytes.writeUInt32LE(loader.up, 24)
+  bytes.writeUInt16LE(loader.up, 24)
+  bytes.writeUInt8(Math.log2(align), 26)
   bytes.writeUInt32LE(relocations === null ? 0 : relocations.program === null ? NO_SITES : relocations.program + 1, 28)
   bytes.write(loader.path, CONFIG, 'latin1')
   return bytes

@@ -6,7 +6,8 @@
  * SELinux's execmod), and which emulators and valgrind do not notice. The sidecar's file has the pages in which the
  * bootstrap lies as they were, and is mapped as a whole, as code. So they are moved: mremap(2) takes the program's pages
  * away and puts these there. They are pages of a file that nobody has written to, as the others of the program are. It is
- * the first thing done, also on a second arrival: from then on the program is what it was.
+ * the first thing done, also on a second arrival: from then on the program is what it was. (But where the whole program has to
+ * be moved, to where its data is aligned: that comes before.)
  *
  * The bootstrap has looked at this code and at the list behind it. The pages it has not: their hash is in the list.
  *
@@ -56,10 +57,6 @@ struct boot {
 
 /* A bootstrap with all that is behind it is never longer. In bytes. */
 enum { BOOT_MAX = 8192, DT_RPATH = 15, DT_RUNPATH = 29, DT_STRTAB = 5 };
-enum { MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2 };
-#ifdef HOST_TEST
-enum { SYS_mremap = SYS_fchmod + 1 };
-#endif
 
 /* Puts the program's own pages back. */
 static void restore(const char *who, const struct original *o, word bias, word page)
@@ -112,18 +109,21 @@ __attribute__((used)) word start(word *stack, word exit_function, const struct b
 	const char *who = stack[0] ? (const char *)stack[1] : "";
 	find_aux(stack, aux);
 	word page = aux[AT_PAGESZ] ? *aux[AT_PAGESZ] : 4096;
-	struct program program = { (const struct config *)kept, (word)&boot->config - boot->config.address, 0, 0 };
+	struct program program = { .config = (const struct config *)kept, .bias = (word)&boot->config - boot->config.address };
 	const struct original *o = &originals.original[boot->number];
 	program.first = program.bias + o->address;
 	/* What the digest was right for is as sidecar.ts made it, and no longer than there is room. */
 	copy((word)kept, (const char *)&boot->config, program.first + o->covered - (word)&boot->config);
-	restore(who, o, program.bias, page);
 
 	const char *rpath = program.config->loader;
 	while (*rpath++)
 		;
-	int is_first = exit_function == 0 && (!aux[AT_ENTRY] || *aux[AT_ENTRY] == program.first);
-	if (is_first && *rpath && aux[AT_PHDR] && aux[AT_PHNUM])
+	int is_first = exit_function == 0 && (!aux[AT_ENTRY] || *aux[AT_ENTRY] == program.first) && aux[AT_PHDR] && aux[AT_PHNUM];
+	/* While its code is one mapping. */
+	if (is_first && *program.config->loader)
+		*aux[AT_PHDR] = (word)move_program(who, &program, (const struct phdr *)*aux[AT_PHDR], *aux[AT_PHNUM], page);
+	restore(who, o, program.bias, page);
+	if (is_first && *rpath)
 		program.dynamic = with_rpath(who, (const struct phdr *)*aux[AT_PHDR], *aux[AT_PHNUM], program.bias, rpath, page);
 	return begin(&program, stack, exit_function);
 }

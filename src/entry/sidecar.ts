@@ -8,7 +8,7 @@
  *
  * **Where.** In this order: at the entry point; where the segment ends; in the zeros between the segment's end and the end
  * of its page, which are mapped with it. Never over anything that the kernel or a tool reads from the file: headers,
- * what a program header other than PT_LOAD names, another segment.
+ * what a program header other than PT_LOAD names, tables of symbols and versions, another segment.
  *
  * **Format**, little-endian. Behind the bootstrap's code, in the program:
  *
@@ -37,12 +37,12 @@
 import { EM, PF, PT } from '../elf/constants.ts'
 import type { ElfFacts, LoaderPlace, Segment } from '../elf/facts.ts'
 import { PHDR, PROGRAM_TABLE } from '../elf/program-headers.ts'
-import { SECTION_TABLE } from '../elf/sections.ts'
+import { readSections, SECTION_TABLE, SHF, SHT } from '../elf/sections.ts'
 import { BOOT, BOOT_MAGIC, BOOT_MAX } from '../elf/stub.ts'
 import { readHalf, readWord, roundUp, writeWord } from '../elf/words.ts'
 import type { ByteSource } from '../io/bytes.ts'
 import { type EntryCpu, entryCpu } from './cpus.ts'
-import { config, E_ENTRY, type ProgramRelocations, type StubRefusal } from './inject.ts'
+import { alignment, config, E_ENTRY, type ProgramRelocations, type StubRefusal } from './inject.ts'
 import { hashWords } from './relocations.ts'
 
 /** Where the sidecar lies in the bundle (SIDECAR_PATH in bootstrap.c), by the CPU's name. */
@@ -93,7 +93,11 @@ export function placeOf(source: ByteSource, facts: ElfFacts, size: number): Plac
     )
   }
   const down = (address: number): number => address - (address % ALIGN)
-  const inside = [down(entry), down(fileEnd(text) - size)].find(at => isFree(at) && at + size <= fileEnd(text))
+  // Without sections nothing says where the tables of its symbols end; code follows them.
+  const lowest = readSections(source, facts).length > 0 ? 0 : down(entry)
+  const inside = [down(entry), down(fileEnd(text) - size)].find(
+    at => isFree(at) && at + size <= fileEnd(text) && at >= lowest,
+  )
   const behind = down(fileEnd(text) + ALIGN - 1)
   const address = inside ?? (isFree(behind) && isPadding(source, facts, text, behind + size) ? behind : undefined)
   return address === undefined ? null : { offset: address - text.vaddr + text.offset, address }
@@ -113,11 +117,17 @@ function read(source: ByteSource, facts: ElfFacts): { offset: number; filesz: nu
     { offset: programTable(source, facts), filesz: facts.segments.length * PHDR[facts.class].size },
     { offset: readWord(header, table.offset, facts), filesz: sections },
     ...(facts.dynstr === null ? [] : [{ offset: facts.dynstr.offset, filesz: facts.dynstr.size }]),
+    ...readSections(source, facts)
+      .filter(s => s.flags & SHF.alloc && NAMES.includes(s.type))
+      .map(({ offset, size }) => ({ offset, filesz: size })),
     ...facts.segments.filter(
       s => s.type !== PT.load && s.type !== PT.gnuRelro && s.filesz > 0 && !isUnwind(s, facts.machine),
     ),
   ]
 }
+
+/** Tables of names, and of what they mean: dynamic symbols, strings, hashes, versions. Relocations are the loader's alone. */
+const NAMES: readonly number[] = [SHT.strtab, SHT.dynsym, 5, 0x6ffffff6, 0x6ffffffd, 0x6ffffffe, 0x6fffffff]
 
 const programTable = (source: ByteSource, facts: ElfFacts): number =>
   readWord(source.read(PROGRAM_TABLE[facts.class].offset, facts.class / 8), 0, facts)
@@ -158,13 +168,16 @@ export interface Entered extends SidecarEntry, Place {
   readonly first: number
   /** The program's own e_entry. */
   readonly entry: number
+  /** What the program's address has to be a multiple of. In bytes. */
+  readonly align: number
   /** File offsets of p_type of every PT_INTERP. */
   readonly interps: readonly number[]
 }
 
 /** @returns null where there is no room */
 export function enter(source: ByteSource, facts: ElfFacts, blob: Buffer, how: SidecarEntry): Entered | null {
-  const size = blob.length + behind(how, 0, 0).length
+  const align = alignment(source, facts)
+  const size = blob.length + behind({ ...how, align }, 0, 0).length
   const place = placeOf(source, facts, size)
   if (place === null) return null
   const { page } = entryCpu(facts)!
@@ -175,7 +188,7 @@ export function enter(source: ByteSource, facts: ElfFacts, blob: Buffer, how: Si
   source.read(Math.max(0, offset), pages.length + Math.min(0, offset)).copy(pages, Math.max(0, -offset))
   const [table, row] = [programTable(source, facts), PHDR[facts.class].size]
   const interps = facts.segments.flatMap((s, i) => (s.type === PT.interp ? [table + i * row] : []))
-  return { ...how, ...place, class: facts.class, size, pages, first, entry: entryOf(source, facts), interps }
+  return { ...how, ...place, class: facts.class, size, pages, first, align, entry: entryOf(source, facts), interps }
 }
 
 /** A sidecar's bytes, and how long its head is. */
@@ -227,10 +240,14 @@ export function bootstrapWrites(
 }
 
 /** struct boot and all that follows it, the sidecar's own fields left empty. */
-function behind({ loader, relocations, rpath }: SidecarEntry, address: number, entry: number): Buffer {
+function behind(
+  { loader, relocations, rpath, align }: SidecarEntry & { readonly align: number },
+  address: number,
+  entry: number,
+): Buffer {
   return Buffer.concat([
     Buffer.alloc(BOOT),
-    config(BOOT_MAGIC, address, entry, loader, relocations),
+    config(BOOT_MAGIC, address, entry, loader, relocations, align),
     Buffer.from(`${rpath ?? ''}\0`, 'latin1'),
   ])
 }

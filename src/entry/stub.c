@@ -70,6 +70,11 @@
  * are written, and it starts with the registers and the stack that the kernel gave it. What glibc's and musl's static
  * position-independent programs do to themselves comes after, and to them the strings are bytes like any other.
  *
+ * Alignment. Data that is aligned to more than a page asks it of the address that the whole program has. Linux gives a program
+ * with PT_INTERP such a one since 5.10, one without since 6.10. So where the bundler has seen such data, and the kernel has not
+ * done it, the program is moved to another address before ld.so comes (mremap(2)), all but the stub's own segment, which
+ * nothing of the program knows of.
+ *
  * A root that is longer than the strings have room for is written by a shorter way to the same directory: the one that
  * AT_EXECFN goes, if it is short enough, or else an alias, a symbolic link that is made here:
  *
@@ -109,7 +114,9 @@ struct config {
 	char magic[8];
 	u64 address; /* of this config */
 	u64 entry;   /* the program's original e_entry */
-	u32 up;      /* how many directories to go up from the program's own */
+	u16 up;      /* how many directories to go up from the program's own */
+	u8 align;    /* its address is a multiple of two to the power of this; 0: of a page */
+	u8 zero;
 	u32 number;  /* the program's in the table of relocations, plus one; NO_TABLE, NO_SITES */
 	char loader[]; /* and the path of ld.so from there; empty: the program is static */
 };
@@ -914,6 +921,58 @@ static word make_headers(const char *who, const struct phdr *old, word count, co
 	return entries;
 }
 
+/* ---- The program's own address ---- */
+
+enum { MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2 };
+
+/* Moves a part of the program by so many bytes; whether that could be done. */
+static int move(word from, word end, word by)
+{
+	return from == end || sys(SYS_mremap, from, end - from, end - from, MREMAP_MAYMOVE | MREMAP_FIXED, from + by, 0) == (long)(from + by);
+}
+
+/*
+ * Moves the program to where its data is aligned as it was linked. What the kernel has mapped of a segment is what the file
+ * has, and zeros behind it: two mappings, and mremap(2) moves one. Returns where the headers are then.
+ */
+static const struct phdr *move_program(const char *who, struct program *program, const struct phdr *headers, word count, word page)
+{
+	word align = (word)1 << program->config->align, bias = program->bias, low = -1, high = 0;
+	if (!(bias & (align - 1)))
+		return headers;
+	for (word i = 0; i < count; i++) {
+		const struct phdr *p = &headers[i];
+		if (p->type != PT_LOAD || is_own_segment(program, p))
+			continue;
+		low = p->vaddr < low ? p->vaddr : low;
+		high = p->vaddr + p->memsz > high ? p->vaddr + p->memsz : high;
+	}
+	if (low >= high)
+		return headers;
+	low &= -page;
+	/* A place that is free, with slack to align it. Nobody else is here who could take it meanwhile. */
+	word span = ((high - low + page - 1) & -page) + align;
+	word room = map(0, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (failed(room))
+		die(who, ": out of memory", "");
+	sys(SYS_munmap, room, span, 0, 0, 0, 0);
+	word by = ((room - low + align - 1) & -align) - bias;
+	for (word i = 0; i < count; i++) {
+		const struct phdr *p = &headers[i];
+		if (p->type != PT_LOAD || is_own_segment(program, p))
+			continue;
+		word first = (bias + p->vaddr) & -page, end = (bias + p->vaddr + p->memsz + page - 1) & -page;
+		word file_end = p->filesz ? (bias + p->vaddr + p->filesz + page - 1) & -page : first;
+		if (!move(first, file_end, by) || !move(file_end, end, by))
+			die(who, ": the kernel does not let it be moved to where its data is aligned; bundle it with --prefix", "");
+		/* The headers themselves lie in one of these. */
+		if ((word)headers >= first && (word)headers < file_end)
+			headers = (const struct phdr *)((word)headers + by);
+	}
+	program->bias += by;
+	return headers;
+}
+
 /* ---- Start ---- */
 
 /* Where the auxiliary vector has the value of each type, 0 for what it does not have. */
@@ -930,7 +989,7 @@ static void find_aux(word *stack, word **aux)
 }
 
 /* Returns where to jump. `exit_function` is what the ABI has in rdx or x0 at a program's entry. */
-static word begin(const struct program *program, word *stack, word exit_function)
+static word begin(struct program *program, word *stack, word exit_function)
 {
 	const struct config *c = program->config;
 	word entry = program->bias + c->entry;
@@ -971,6 +1030,10 @@ static word begin(const struct program *program, word *stack, word exit_function
 	}
 	const struct phdr *headers = (const struct phdr *)*aux[AT_PHDR];
 	word count = *aux[AT_PHNUM];
+	if (*c->loader) {
+		headers = move_program(who, program, headers, count, page);
+		entry = program->bias + c->entry;
+	}
 	const struct state *state = 0;
 	if (c->number != NO_TABLE && end < limit)
 		state = relocate_program(who, execfn, path, end, limit, aux, program, headers, count, page);
@@ -994,7 +1057,7 @@ static word begin(const struct program *program, word *stack, word exit_function
 #ifndef SIDECAR
 word start(word *stack, word exit_function)
 {
-	struct program program = { &config, (word)&config - config.address, (word)_start, 0 };
+	struct program program = { .config = &config, .bias = (word)&config - config.address, .first = (word)_start };
 	return begin(&program, stack, exit_function);
 }
 #endif

@@ -43,7 +43,11 @@ const DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
   ['too much given back', ['room + align - start, 0, 0', 'room + align - start + page, 0, 0']],
   ['no alignment', ['((room - low + align - 1) & -align)', '((room - low + page - 1) & -page)']],
   ['the loader stays open', ['sys(SYS_close, fd, 0, 0, 0, 0, 0);\n\t*base', '*base']],
-  ['the table stays open', ['sys(SYS_close, fd, 0, 0, 0, 0, 0);', ';']],
+  ['the table stays open', ['close:\n\tsys(SYS_close, fd, 0, 0, 0, 0, 0);', 'close:;']],
+  [
+    'a directory that is not trusted stays open',
+    ['\t\tsys(SYS_close, fd, 0, 0, 0, 0, 0);\n\t\treturn -1;', '\t\treturn -1;'],
+  ],
   ['a writable table', ['sys(SYS_mprotect, at, size, PROT_READ, 0, 0, 0);', '']],
   ['the segment of the stub in the table', ['!= PT_INTERP && !ours', '!= PT_INTERP']],
   ['RELRO early read-only', ['if (can == 1) {', 'if (can == 1 && !protect(first, last, PROT_READ)) {']],
@@ -67,7 +71,14 @@ const DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
   ['a path too long', ['if (end == limit)', 'if (0)']],
   ['`..` as text', ['if (canonical) {', 'if (1) {']],
   ['a directory too few', ['up > 0 && end < limit; up--', 'up > 1 && end < limit; up--']],
-  ['a failed map', ['if (failed(room))', 'if (0)']],
+  ['a failed map', ['if (failed(room))\n\t\tgoto', 'if (0)\n\t\tgoto']],
+  ['moved to any page', ['((room - low + align - 1) & -align) - bias', '((room - low + align - 1) & -page) - bias']],
+  ['moved without need', ['if (!(bias & (align - 1)))', 'if (0)']],
+  ['zeros stay behind', ['|| !move(file_end, end, by)', '']],
+  ['a segment moved as one', ['!move(first, file_end, by) || !move(file_end, end, by)', '!move(first, end, by)']],
+  ['the entry stays behind', ['\t\tentry = program->bias + c->entry;\n', '']],
+  ['a part that could not be moved', ['== (long)(from + by);', '!= 9999;']],
+  ['what was reserved stays', ['\tsys(SYS_munmap, room, span, 0, 0, 0, 0);\n', '']],
 ]
 
 test.each(DEFECTS)('found: %s', { timeout: HOUR }, async (name, defect) => {
@@ -99,6 +110,14 @@ const SIDECAR_DEFECTS: readonly (readonly [name: string, defect: Defect])[] = [
   [
     'the first instruction',
     ['program.first = program.bias + o->address;', 'program.first = program.bias + o->address + 16;'],
+  ],
+  [
+    'put back where it was',
+    ['restore(who, o, program.bias, page);', 'restore(who, o, program.first - o->address, page);'],
+  ],
+  [
+    'moved on a second arrival',
+    ['if (is_first && *program.config->loader)', 'if (aux[AT_PHDR] && *program.config->loader)'],
   ],
 ]
 

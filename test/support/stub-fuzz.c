@@ -48,7 +48,9 @@ typedef ElfW(Word) Word;
 struct config {
 	char magic[8];
 	u64 address, entry;
-	uint32_t up, number;
+	uint16_t up;
+	unsigned char align, zero;
+	uint32_t number;
 	char loader[8192];
 } config;
 const char _start[16] = "the entry point", _loaded[16], _mapped[16];
@@ -117,8 +119,12 @@ static int mem_errno, mem_is_elsewhere;
 /* A bit for each of TABLE, MEM and ALIAS that is open. */
 static int others_open;
 
+static int is_undisturbed(void);
+
 static long also_open(int fd)
 {
+	if (others_open >> fd & 1 && is_undisturbed())
+		wrong("%d is opened once more, and is open", fd);
 	others_open |= 1 << fd;
 	return fd;
 }
@@ -450,6 +456,8 @@ static void wrong_unless_absolute(const char *path)
 		wrong("opened %s", path);
 }
 
+static long move_part(word at, word length, word to);
+
 long sys(long nr, long a, long b, long c, long d, long e, long f)
 {
 	if (nr == NR_exit_group) {
@@ -592,8 +600,10 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 		protect(first, whole(b) / SMALL, (int)c);
 		return 0;
 	}
-	case NR_mremap: { /* pages of the sidecar's go where the program's are */
+	case NR_mremap: { /* a part of the program moves, or pages of the sidecar's go where the program's are */
 		size_t from = place(a, b, "mremap"), to = place(e, c, "mremap");
+		if (b == c && d == 3 && theirs[from] == 1)
+			return move_part(a, b, e);
 		if (!IS_SIDECAR || b != c || d != 3 || is_damaged)
 			wrong("mremap(%#lx, %#lx, %#lx, %ld, %#lx)", a, b, c, d, e);
 		for (word i = 0; i < (word)b / SMALL; i++)
@@ -621,7 +631,9 @@ long sys(long nr, long a, long b, long c, long d, long e, long f)
 
 /* ---- Made-up programs and libraries in memory ---- */
 
-static Dyn dynamic_section[8];
+/* A segment of the program's own, behind its image. */
+enum { DYNAMICS = 8 };
+static Dyn *dynamic_section;
 /* What ld.so is told is the program's: that, or what the sidecar has made of it. */
 static Dyn *dynamic_for_loader;
 
@@ -636,6 +648,10 @@ static struct image {
 	unsigned char memory[SEGMENTS * 4 << 16];
 } images[IMAGES];
 enum { PROGRAM };
+
+/* By how many bytes the program is moved; whether that is so. */
+static word moved_by;
+static int is_moved;
 
 static const char placeholder_text[] = "/var/empty/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-";
 /* Links are numbered from 0; more of them have more digits. */
@@ -680,7 +696,7 @@ static void make_image(struct image *m, int is_program)
 		Word flags = (Word[]){ PF_R, PF_R | PF_X, PF_R | PF_W, PF_R | PF_W, PF_X, PF_R | PF_W | PF_X }[i ? below(6) : IS_SIDECAR && is_program];
 		if (flags == (PF_R | PF_W))
 			writable = i;
-		m->header[i] = (Phdr){ .p_type = PT_LOAD, .p_flags = flags, .p_offset = vaddr - m->low, .p_vaddr = vaddr, .p_filesz = length, .p_memsz = length, .p_align = page };
+		m->header[i] = (Phdr){ .p_type = PT_LOAD, .p_flags = flags, .p_offset = vaddr - m->low, .p_vaddr = vaddr, .p_filesz = i && chance(40) ? below(length) : length, .p_memsz = length, .p_align = page };
 		vaddr += whole(length) + (chance(20) ? page : 0);
 	}
 	m->headers = m->segments;
@@ -725,7 +741,7 @@ static void make_image(struct image *m, int is_program)
 /* Maps it, where there is room. */
 static void map_image(struct image *m)
 {
-	size_t count = m->span / SMALL, first;
+	size_t count = (m->span + (m == images ? page : 0)) / SMALL, first;
 	for (int taken = 1; taken;) {
 		first = below((PAGES - count) * SMALL / page) * (page / SMALL);
 		/* A library where the program's address 0 would be is taken for the program, and left alone. */
@@ -743,6 +759,61 @@ static void map_image(struct image *m)
 		protect(at, pages, real_protection(p));
 		memset(theirs + at, 1, pages);
 	}
+	if (m == images) {
+		size_t at = first + m->span / SMALL;
+		protect(at, page / SMALL, PROT_READ | PROT_WRITE);
+		memset(theirs + at, 1, page / SMALL);
+		dynamic_section = (Dyn *)(arena + at * SMALL);
+	}
+}
+
+/* The dynamic section's segment. */
+static Phdr dynamic_segment(void)
+{
+	const struct image *m = &images[PROGRAM];
+	return (Phdr){ .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_vaddr = m->low + m->span, .p_filesz = page, .p_memsz = page, .p_align = page };
+}
+
+/* Moves what is one mapping of the program: what a segment has of its file, or the zeros behind that. */
+static long move_part(word at, word length, word to)
+{
+	const struct image *m = &images[PROGRAM];
+	size_t from = place(at, length, "mremap"), there = place(to, length, "mremap"), is_part = 0;
+	for (int i = 0; i <= m->segments; i++) {
+		Phdr p = i < m->segments ? m->header[i] : dynamic_segment();
+		word first = m->bias + p.p_vaddr, middle = first + whole(p.p_filesz), end = first + whole(p.p_memsz);
+		is_part |= (at == first && at + length == middle) || (at == middle && at + length == end);
+	}
+	if (!is_part)
+		wrong("mremap of what is no mapping, %#lx to %#lx", at, at + length);
+	if (!config.align || (is_moved && to - at != moved_by) || (m->bias + to - at) % ((word)1 << config.align))
+		wrong("moved to %#lx", to);
+	if (m->bias % ((word)1 << config.align) == 0)
+		wrong("moved without need");
+	for (word i = 0; i < length / SMALL; i++)
+		if (theirs[from + i] != 1 || theirs[there + i] || (mapped[there + i] && is_undisturbed()))
+			wrong("moved from %#lx to %#lx, which is taken", at, to);
+	static unsigned char was[PAGES];
+	memcpy(was, mapped + from, length / SMALL);
+	protect(from, length / SMALL, PROT_READ | PROT_WRITE);
+	protect(there, length / SMALL, PROT_READ | PROT_WRITE);
+	memcpy((char *)to, (char *)at, length);
+	for (word i = 0; i < length / SMALL; i++)
+		protect(there + i, 1, was[i] - 1);
+	discard(from, length / SMALL);
+	memset(theirs + from, 0, length / SMALL);
+	memset(theirs + there, 1, length / SMALL);
+	moved_by = to - at, is_moved = 1;
+	return (long)to;
+}
+
+/* How many mappings it has. */
+static int parts_of(const struct image *m)
+{
+	int parts = 1;
+	for (int i = 0; i < m->segments; i++)
+		parts += (m->header[i].p_filesz != 0) + (whole(m->header[i].p_filesz) < whole(m->header[i].p_memsz));
+	return parts;
 }
 
 static u64 hash(u64 value, const u64 *from, word count);
@@ -1090,7 +1161,7 @@ static size_t path_length(void)
 }
 
 /* How often each end was reached, and by which system call's error. */
-static unsigned long jumps, deaths, returns, again, statics, failures[NR_COUNT];
+static unsigned long jumps, deaths, returns, again, statics, moves, failures[NR_COUNT];
 
 static word words[1 << 15];
 static char strings[3 * PATH_MAX], execfn[3 * PATH_MAX], argument[16 * PATH_MAX];
@@ -1234,7 +1305,8 @@ static void one(void)
 	make_places();
 
 	/* The program. */
-	config = (struct config){ .magic = "SFSTUB1", .up = (uint32_t)(chance(90) ? below(5) : below(9000)) };
+	moved_by = 0, is_moved = 0;
+	config = (struct config){ .magic = "SFSTUB1", .up = (uint16_t)(chance(90) ? below(5) : below(9000)) };
 	random_path(config.loader, chance(90) ? 1 + below(60) : below(IS_SIDECAR ? 2000 : sizeof config.loader), 0);
 	random_path(search_path, IS_SIDECAR && chance(50) ? below(sizeof search_path - 1) : 0, 0);
 	if (chance(10))
@@ -1260,13 +1332,18 @@ static void one(void)
 
 	/* The program's own segments are where its headers say, and nothing else is. */
 	word room = count > 12 ? 12 : count;
-	int has_own = (word)images[PROGRAM].headers + 3 <= room;
+	int has_own = (word)images[PROGRAM].headers + 4 <= room;
+	if (has_own && chance(30))
+		config.align = (unsigned char)(13 + below(9));
 	if (has_own) {
 		for (word i = 0; i + 1 < count; i++)
 			if (program[i].p_type == PT_LOAD)
 				program[i].p_type = PT_NOTE;
 		for (int i = 0; i < images[PROGRAM].headers; i++)
 			program[1 + i] = images[PROGRAM].header[i];
+		program[1 + images[PROGRAM].headers] = dynamic_segment();
+		if (IS_SIDECAR) /* which brings no segment */
+			program[count - 1].p_type = PT_NOTE;
 	}
 
 	has_table = chance(60) ? WHOLE : chance(50) ? NONE : DAMAGED;
@@ -1277,7 +1354,7 @@ static void one(void)
 	if (!config.number)
 		has_table = NONE;
 	int with_dynamic = 0;
-	memset(dynamic_section, 0, sizeof dynamic_section);
+	memset(dynamic_section, 0, DYNAMICS * sizeof *dynamic_section);
 	for (word i = 0; i < count; i++) /* what a program has of this is there */
 		if (program[i].p_type == PT_DYNAMIC) {
 			program[i].p_type = with_dynamic ? PT_NOTE : PT_DYNAMIC;
@@ -1353,6 +1430,11 @@ static void one(void)
 	int is_second = second || (foreign && has_entry);
 	int gets_path = !is_second && search_path[0] && with_dynamic && has_headers == 3;
 	calls_before = IS_SIDECAR + gets_path;
+	int is_astray = config.align && bias & (((word)1 << config.align) - 1);
+	int must_move = is_astray && !is_second && !is_static && has_headers == 3;
+	/* A map, a munmap, and each part of each segment. */
+	if (IS_SIDECAR && must_move)
+		calls_before += 2 + parts_of(&images[PROGRAM]);
 	is_root_known = from_proc && fails_at != calls_before;
 	word limit = has_table == WHOLE && table_words[2] >> 32 ? table_words[3] : -1ul;
 	int too_deep = strlen(bundle) > limit;
@@ -1363,7 +1445,8 @@ static void one(void)
 	int beyond = from_proc && config.up >= deep; /* the root of the bundle would lie above / */
 	int fits = beyond || strlen(wanted) < PATH_MAX - 1;
 	int no_path = !from_proc && (!has_execfn || !*name_of_file);
-	int is_early = IS_SIDECAR && fails_at >= 0 && fails_at < calls_before;
+	/* What is not given back does no harm. */
+	int is_early = IS_SIDECAR && fails_at >= 0 && fails_at < calls_before && !(must_move && fails_at == 1);
 	int must_jump = !is_damaged && !is_early && (is_second || (fails_at < 0 && !secure && !missing && from_proc && (is_static ? beyond || !too_deep : !beyond && fits && loader_good && !too_deep)));
 	int must_end = is_damaged || is_early || (!is_second && (secure || missing || (fails_at < 0 && (no_path || (!is_static && from_proc && (beyond || !fits))))));
 	int has_sites = config.number && config.number != 0xffffffff && has_table == WHOLE;
@@ -1395,6 +1478,11 @@ static void one(void)
 		return;
 	}
 
+	if (is_moved != must_move)
+		wrong("moved, or not");
+	images[PROGRAM].bias += moved_by, bias += moved_by;
+	if (is_moved)
+		moves++, dynamic_section = (Dyn *)((word)dynamic_section + moved_by);
 	if (is_second) {
 		returns++;
 		if (where != (word)(bias + config.entry) || memcmp(stack, words, size * sizeof *stack) || calls != IS_SIDECAR)
@@ -1586,7 +1674,7 @@ int main(int argc, char **argv)
 		this_seed = seed * 1000003 + i;
 		one();
 	}
-	printf("%lu starts, seed %lu: %lu jumps to the loader, %lu to the program, %lu messages, %lu of them after a failed system call; %lu static, %lu when all is loaded, %lu by an alias\n",
-	       starts, seed, jumps, returns + statics, deaths, failures[0], statics, again, aliases);
+	printf("%lu starts, seed %lu: %lu jumps to the loader, %lu to the program, %lu messages, %lu of them after a failed system call; %lu static, %lu when all is loaded, %lu by an alias, %lu moved\n",
+	       starts, seed, jumps, returns + statics, deaths, failures[0], statics, again, aliases, moves);
 	return 0;
 }

@@ -13,11 +13,12 @@ import {
 import { basename, join, resolve } from 'node:path'
 import { expect } from 'vitest'
 import { checkEntered, checkInjected } from '../../src/apply/fidelity.ts'
-import { EM } from '../../src/elf/constants.ts'
+import { EM, PT } from '../../src/elf/constants.ts'
 import type { LoaderPlace } from '../../src/elf/facts.ts'
 import { isElf, parseElf, symbolNames } from '../../src/elf/parse.ts'
+import { PHDR, PROGRAM_TABLE } from '../../src/elf/program-headers.ts'
 import { SECTION_TABLE } from '../../src/elf/sections.ts'
-import { writeHalf, writeWord } from '../../src/elf/words.ts'
+import { readWord, writeHalf, writeWord } from '../../src/elf/words.ts'
 import { blobOf, entryCpu } from '../../src/entry/cpus.ts'
 import { injectStub, type StubRefusal, stubRefusal } from '../../src/entry/inject.ts'
 import { bootstrapWrites, enter, sidecarOf } from '../../src/entry/sidecar.ts'
@@ -66,6 +67,21 @@ export function enterBySidecar(files: readonly string[], loader: LoaderPlace, rp
     writeFileSync(file, after)
   }
   return made.bytes
+}
+
+/**
+ * Makes a program of a bundle ask the kernel for no more than a page. So it is put at any, as kernels before 6.10 do with all
+ * that have no PT_INTERP.
+ */
+export function askForAnyPage(program: string): void {
+  const file = realpathSync(program)
+  const bytes = readFileSync(file)
+  const facts = parseElf(bufferSource(bytes), file)
+  const table = readWord(bytes, PROGRAM_TABLE[facts.class].offset, facts)
+  const { size, align } = PHDR[facts.class]
+  for (const [i, s] of facts.segments.entries())
+    if (s.type === PT.load) writeWord(bytes, table + i * size + align, 0x1000, facts)
+  writeFileSync(file, bytes)
 }
 
 export const BIN = '/usr/bin'
