@@ -10,6 +10,7 @@ import { describe, expect, test } from 'vitest'
 import { BundleError } from '../src/errors.ts'
 import { bufferSource } from '../src/io/bytes.ts'
 import { rewriteContainer, scanContainer } from '../src/references/containers.ts'
+import { mayBeDeflate } from '../src/references/deflate-head.ts'
 import { Budget, LIMITS } from '../src/references/inflate.ts'
 import { scanReferences } from '../src/references/scan.ts'
 import { streamOfLength, ZlibHeads, type ZlibStream, zlibStreams } from '../src/references/zlib-streams.ts'
@@ -48,6 +49,37 @@ function blankAll(_: readonly string[], contents: Buffer): Buffer {
     after.write(`/var/empty/${'e'.repeat(32)}`, offset, 'latin1')
   return after
 }
+
+describe('what zlib unpacks is not taken for something else by its first block', () => {
+  test('of real streams in which bits of the header are turned', () => {
+    let [taken, refused] = [0, 0]
+    for (let seed = 1; seed <= 400; seed++) {
+      const text = noise(4000, seed)
+        .toString('base64')
+        .slice(0, 300 + 12 * seed)
+      const stream = zlib.deflateRawSync(Buffer.from(text.repeat(2)), { level: 1 + (seed % 9) })
+      const turned = noise(8, seed + 1000)
+      for (let i = 0; i < seed % 4; i++) stream[turned[i]! % 70]! ^= 1 << (turned[i + 4]! & 7)
+      // Of a block with codes of its own.
+      if (((stream[0]! >> 1) & 3) !== 2) continue
+      const may = mayBeDeflate(stream, 0)
+      try {
+        zlib.inflateRawSync(stream, { finishFlush: zlib.constants.Z_SYNC_FLUSH })
+        expect(may, `seed ${seed}`).toBe(true)
+        taken++
+      } catch {
+        if (!may) refused++
+      }
+    }
+    expect(taken).toBeGreaterThan(80)
+    expect(refused).toBeGreaterThan(80)
+  })
+
+  test('cut short, it may go on', () => {
+    const stream = zlib.deflateRawSync(Buffer.from(noise(3000, 1).toString('base64')))
+    for (let end = 0; end < 120; end++) expect(mayBeDeflate(stream.subarray(0, end), 0)).toBe(true)
+  })
+})
 
 describe('found', () => {
   test('of each level and strategy, at any offset, in pieces of any size', () => {

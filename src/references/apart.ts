@@ -13,6 +13,7 @@ const BEGINNING = PIECE.length - END.length
 const REST = Buffer.from('re', 'latin1')
 const WHOLE = PIECE.length + REST.length
 const MAGIC = 4
+const EMPTY = Buffer.alloc(0)
 /** What files of machine code begin with: ELF, Mach-O in both byte orders, universal Mach-O. */
 const CODE = new Set([0x7f454c46, 0xfeedface, 0xfeedfacf, 0xcefaedfe, 0xcffaedfe, 0xcafebabe, 0xcafebabf])
 
@@ -22,10 +23,10 @@ export class ApartSearch {
   found = -1
   /** Null: not yet known. */
   #isCode: boolean | null = null
-  #head: Buffer = Buffer.alloc(0)
+  #head: Buffer = EMPTY
   #offset = 0
   /** The end of what was pushed, in which one may begin. */
-  #tail: Buffer = Buffer.alloc(0)
+  #tail: Buffer = EMPTY
 
   /** @param sifted what was let through of these bytes; null: they are looked at here */
   push(next: Buffer, sifted: Sifted | null = null): void {

@@ -8,6 +8,10 @@ const CONTENTS_MIN = 11
 /** So many symbols of a block with fixed codes are read: a distance that leads before the start shows soon. */
 const SYMBOLS = 128
 const CODE_LENGTHS = 19
+/** The code lengths' own come in this order (RFC 1951, 3.2.7). */
+const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
+/** The symbol that ends a block. */
+const END = 256
 /** What zlib takes (inflate.c): of these numbers fewer are used than bits allow. */
 const [LITERALS_MAX, DISTANCES_MAX] = [286, 30]
 
@@ -67,19 +71,74 @@ function isStored(bytes: Buffer, at: number, last: boolean): boolean {
   return (length ^ (bytes[at + 2]! | (bytes[at + 3]! << 8))) === 0xffff && length >= (last ? CONTENTS_MIN : 1)
 }
 
-/** The code of the code lengths has to be complete: no bits that mean nothing. */
+/** The codes of the code lengths, of literals and of distances have to be as zlib takes them (inftrees.c). */
 function isDynamic(bits: Bits): boolean {
   const literals = bits.take(5) + 257
   const distances = bits.take(5) + 1
-  const lengths = bits.take(4) + 4
-  if (literals > LITERALS_MAX || distances > DISTANCES_MAX || lengths > CODE_LENGTHS) return false
+  const count = bits.take(4) + 4
+  if (literals > LITERALS_MAX || distances > DISTANCES_MAX || count > CODE_LENGTHS) return false
+  const lengths = new Uint8Array(CODE_LENGTHS)
   let sum = 0
-  for (let i = 0; i < lengths; i++) {
+  for (let i = 0; i < count; i++) {
     const length = bits.take(3)
     if (length < 0) return true
+    lengths[ORDER[i]!] = length
     if (length > 0) sum += 128 >> length
   }
-  return sum === 128
+  if (sum !== 128) return false
+  const codes = readCodes(bits, lengths, literals + distances)
+  if (typeof codes === 'boolean') return codes
+  return codes[END]! > 0 && isCode(codes.subarray(0, literals)) && isCode(codes.subarray(literals))
+}
+
+/** As many code lengths; whether they may go on where bits end too soon, or false where they cannot be. */
+function readCodes(bits: Bits, lengths: Uint8Array, count: number): Uint8Array | boolean {
+  const codes = new Uint8Array(count)
+  for (let i = 0; i < count; ) {
+    const symbol = symbolOf(bits, lengths)
+    if (symbol < 0) return true
+    if (symbol < 16) {
+      codes[i++] = symbol
+      continue
+    }
+    const more = bits.take(symbol === 16 ? 2 : symbol === 17 ? 3 : 7)
+    if (more < 0) return true
+    const end = i + more + (symbol === 18 ? 11 : 3)
+    if (end > count || (symbol === 16 && i === 0)) return false
+    codes.fill(symbol === 16 ? codes[i - 1]! : 0, i, end)
+    i = end
+  }
+  return codes
+}
+
+/** The next symbol of a complete code of up to 7 bits; -1 behind the end. Codes of a length are in the order of symbols. */
+function symbolOf(bits: Bits, lengths: Uint8Array): number {
+  let [code, first] = [0, 0]
+  for (let length = 1; length <= 7; length++) {
+    const bit = bits.take(1)
+    if (bit < 0) return -1
+    code |= bit
+    let rest = code - first
+    for (let symbol = 0; symbol < CODE_LENGTHS; symbol++)
+      if (lengths[symbol] === length) {
+        first++
+        if (rest-- === 0) return symbol
+      }
+    code <<= 1
+    first <<= 1
+  }
+  return -1
+}
+
+/** Whether codes of these lengths are complete: all bits mean something. One alone, and none, may be all there is. */
+function isCode(lengths: Uint8Array): boolean {
+  let [sum, longest] = [0, 0]
+  for (const length of lengths)
+    if (length > 0) {
+      sum += 1 << (15 - length)
+      longest = Math.max(longest, length)
+    }
+  return sum === 1 << 15 || (sum < 1 << 15 && longest <= 1)
 }
 
 /** The first symbols: each distance has to lead to what was there before. A block of nearly nothing begins no stream. */

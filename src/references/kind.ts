@@ -140,6 +140,15 @@ export function kindByName(name: string, head: Buffer): OpaqueKind | null {
 
 const isText = (head: Buffer): boolean => !/[\0-\x08\x0e-\x1f\ufffd]/.test(head.subarray(0, -3).toString('utf8'))
 
+/** Of Linux's boot protocol: `HdrS`. */
+const HDRS = 0x53726448
+/** MAGIC by its first byte. */
+const BY_FIRST = new Map<number | undefined, (typeof MAGIC)[number][]>()
+for (const entry of MAGIC) {
+  const first = entry[1].charCodeAt(0)
+  BY_FIRST.set(first, [...(BY_FIRST.get(first) ?? []), entry])
+}
+
 function strongKind(head: Buffer): ContainerKind | OpaqueKind | null {
   const text = head.toString('latin1', 0, 24)
   // The level, then the magic of a block (pi) or of the end (its root).
@@ -151,14 +160,14 @@ function strongKind(head: Buffer): ContainerKind | OpaqueKind | null {
   if (/^..-l[hz][0-9s]-/s.test(text)) return 'lha'
   if (text.startsWith('\x60\xea') && isArj(head)) return 'arj'
   if (/^[\x50-\x5f]\x2a\x4d\x18/.test(text)) return behindSkipped(head)
-  if (head.toString('latin1', 0x202, 0x206) === 'HdrS' || /^MZ..zimg/s.test(text)) return 'bzimage'
+  if ((head.length >= 0x206 && head.readUInt32LE(0x202) === HDRS) || /^MZ..zimg/s.test(text)) return 'bzimage'
   // A kernel with what it starts from in sections of one program (systemd-stub).
   if (text.startsWith('MZ') && head.includes('.linux\0\0') && head.includes('.osrel\0\0')) return 'uki'
   // Its header stands behind the program headers, or behind the sections' of a program for Windows.
   if (/^(?:\x7fELF|MZ)/.test(text) && head.includes('UPX!')) return 'upx'
   // Of Qt: whether any of its files is packed with zstd; what is packed with zlib is found (zlib-streams.ts).
   if (/^qres\0\0\0[\x03-\xff]/.test(text)) return (head[23]! & 4) !== 0 ? 'rcc' : null
-  return MAGIC.find(([, magic]) => text.startsWith(magic))?.[0] ?? null
+  return BY_FIRST.get(head[0])?.find(([, magic]) => text.startsWith(magic))?.[0] ?? null
 }
 
 /** Its header: a size, and a checksum of so many bytes behind them. */

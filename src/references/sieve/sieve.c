@@ -88,6 +88,14 @@ static int is_wide(const u8 *bytes, u32 length, u32 at, u32 width) {
   return 1;
 }
 
+/* As ../deflate-head.ts; of a block that is packed, that judges. */
+static int may_be_deflate(const u8 *p, u32 left) {
+  const u32 type = left ? p[0] >> 1 & 3 : 1;
+  if (type || left < 5) return type != 3;
+  const u32 length = p[1] | p[2] << 8;
+  return (length ^ (p[3] | p[4] << 8)) == 0xffff && length >= (p[0] & 1 ? 11 : 1);
+}
+
 #define TELL(kind, place) (*out++ = (u32)(place) << KIND_BITS | (kind))
 
 /* What the neighbours at `at` are of. */
@@ -97,8 +105,9 @@ static u32 *judge(const u8 *bytes, u32 length, u32 at, u32 *out) {
   if (left < 2) return out;
   switch (p[0]) {
   case 'x':
-    if (p[1] == 0x01 || p[1] == 0x5e || p[1] == 0x9c || p[1] == 0xda) TELL(ZLIB, at);
-    else if ((p[1] == '/' || p[1] == '\\' || p[1] == '%' || p[1] == '&') && at >= 2 && p[-1] == 'i' && p[-2] == 'n')
+    if (p[1] == 0x01 || p[1] == 0x5e || p[1] == 0x9c || p[1] == 0xda) {
+      if (may_be_deflate(p + 2, left - 2)) TELL(ZLIB, at);
+    } else if ((p[1] == '/' || p[1] == '\\' || p[1] == '%' || p[1] == '&') && at >= 2 && p[-1] == 'i' && p[-2] == 'n')
       TELL(NIX, at - 2);
     break;
   case '/':

@@ -4,6 +4,7 @@
  */
 import type { Member } from '../../archive/members.ts'
 import type { Finding } from '../../model/findings.ts'
+import { HASH_ALPHABET, HASH_LENGTH } from '../../nix/store-path.ts'
 import { LIMITS } from '../../references/containers.ts'
 import { type Reference, WIDTH } from '../../references/reference.ts'
 import { type HashSet, ReferenceScanner } from '../../references/scan.ts'
@@ -77,6 +78,11 @@ export class References {
 const referencesIn = (bytes: Buffer, forbidden: Forbidden): Reference[] =>
   bytes.length === 0 ? [] : new References(forbidden).of(bytes)
 
+/** Whether a reference may be in a text, as nearly all names show that none is: what wide encodings have is NULs. */
+const mayHold = (text: string, { hashes, directories }: Forbidden): boolean =>
+  text.includes('nix') || text.includes('\0') || directories.length > 0 || (hashes !== null && HASH.test(text))
+const HASH = new RegExp(`[${HASH_ALPHABET}]{${HASH_LENGTH}}`)
+
 /** References outside a member's contents. */
 export function checkNames(
   file: string,
@@ -84,19 +90,23 @@ export function checkNames(
   forbidden: Forbidden,
 ): Finding[] {
   // The name follows a slash wherever the bundle lies: `nix/store` at its top is `/nix/store` in every path to it.
-  const parts: [Where, Buffer, number][] = [
-    ['name', Buffer.from(`/${member.name}`, 'latin1'), 1],
-    ['link', Buffer.from(member.target, 'latin1'), 0],
+  const parts: [Where, string, number][] = [
+    ['name', `/${member.name}`, 1],
+    ['link', member.target, 0],
   ]
-  const found = parts.flatMap(([where, bytes, before]) =>
-    grouped(
+  const found = parts.flatMap(([where, text, before]) => {
+    if (!mayHold(text, forbidden)) return []
+    const references = referencesIn(Buffer.from(text, 'latin1'), forbidden)
+    return grouped(
       file,
       where,
-      referencesIn(bytes, forbidden).map(r => ({ ...r, offset: Math.max(0, r.offset - before) })),
-    ),
-  )
+      references.map(r => ({ ...r, offset: Math.max(0, r.offset - before) })),
+    )
+  })
   // A header repeats the name and the link's text: it counts when they do not show it.
-  return found.length > 0 ? found : grouped(file, 'header', referencesIn(member.header, forbidden))
+  return found.length > 0 || member.header.length === 0
+    ? found
+    : grouped(file, 'header', referencesIn(member.header, forbidden))
 }
 
 /** One finding for each text in each place, with its first offset. */
