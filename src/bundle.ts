@@ -30,7 +30,7 @@ import { entryOf, packImage, packTree } from './packing.ts'
 import { fromText, type SourcePath } from './paths.ts'
 import { withoutRelocation } from './plan/accounts.ts'
 import { Spared, type Unmade } from './plan/spare.ts'
-import { planFiles } from './plan/steps.ts'
+import { inputOf, planFiles } from './plan/steps.ts'
 import { readPolicy } from './policy.ts'
 import { type Prepared, prepare } from './prepared.ts'
 import { type BundleReport, plannedFiles, reportOn, type Title } from './report/bundle.ts'
@@ -100,7 +100,7 @@ async function write(
   const unwanted = unwantedIn(title, graph, made, options.disallow ?? [], policy)
   const planned = { ...made, findings: judgedBy([...unwanted, ...made.findings]) }
   // What no image can be made of is said before its files are written.
-  if (image !== null) imageFacts(title, graph, [], how.prefix!, image)
+  const facts = image && imageFacts(title, graph, [], how.prefix!, image)
   if (format === 'deb') debArchitecture(title.system)
   if (format === 'exe') {
     singleFor(title.system)
@@ -119,11 +119,13 @@ async function write(
     const size = files.reduce((sum, { type, size }) => sum + (type === 'file' ? size : 0), 0)
     const known = await closure
     const plan = { ...planned, accounts: withoutRelocation(planned.accounts, rehearsed.refused, graph) }
+    const input = facts && inputOf(plan, facts.program)
     const findings = judgedBy([
       ...planned.findings,
       ...rehearsed.findings,
       ...checkRehearsed(graph, planned, rehearsed, how.prefix),
       ...(await verifyAdded(options.image ?? {}, cwd, progress)),
+      ...(image && facts && input !== null ? unwritable(input, facts, image) : []),
     ])
     const made = reportOf(plan)(null, findings, [], null, known?.size)
     return { ...made, sizes: { ...made.sizes, bundle: size }, planned: files }
@@ -173,7 +175,7 @@ async function write(
       ...verified.findings.filter(f => f.code !== 'container-unread'),
       ...compareChoices(graph, plan, verified.linkMaps),
       ...(await verifyAdded(options.image ?? {}, cwd, progress)),
-      ...(image === null ? [] : unwritable(staging.tree, imageFacts(title, graph, [], how.prefix!, image), image)),
+      ...(image && facts ? unwritable(`${staging.tree}/${facts.program}`, facts, image) : []),
     ])
     if (options.report !== undefined) writeReport(outputPath(options.report, cwd), target, graph, plan, findings)
     if (findings.some(f => f.severity === 'error')) return report(null, findings, written.files, null, known?.size)

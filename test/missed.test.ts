@@ -9,7 +9,13 @@ const APP = root('app-1')
 
 /** A reference that is missed, or one that stayed out. */
 const account = (file: string, target: string, { rule = 'file', missed = true } = {}): Account =>
-  ({ file, outcome: 'blanked', missed, verdict: { rule, target, followed: missed } }) as unknown as Account
+  ({
+    file,
+    outcome: 'blanked',
+    missed,
+    reference: {},
+    verdict: { rule, target, followed: missed },
+  }) as unknown as Account
 
 const told = (accounts: readonly Account[], relocatable = true) =>
   missedReferences(
@@ -63,4 +69,20 @@ test('what stayed out is a note for each rule; what is in the bundle did not sta
 
 test('for one place --prefix is no advice', () => {
   expect(words(told([account(`${APP}/share/x`, `${APP}/y`)], false)[0]!)).not.toContain('--prefix')
+})
+
+test('what is spelled with escaped slashes is told to be, for that is why it was not kept', () => {
+  const escaped = { ...account(`${APP}/etc/x.sed`, `${APP}/share/x`), reference: { escaped: { slash: '\\/' } } }
+  const [first] = told([escaped as unknown as Account])
+  expect(words(first!)).toContain('finds app-1/share/x by store path with escaped slashes, which a relocatable bundle')
+  const [both] = told([escaped as unknown as Account, account(`${APP}/etc/x.sed`, `${APP}/share/x`)])
+  expect(words(both!)).toContain('finds app-1/share/x by store path, which')
+})
+
+test('a build tool that something names by its file stays out with a warning', () => {
+  const tool = (rule: string): Account => account(`${APP}/bin/x`, root('gcc-12/bin/gcc'), { rule, missed: false })
+  expect(told([tool('build-tool'), tool('compiler')])).toMatchObject([
+    { code: 'reference-left', severity: 'warning', rule: 'build-tool' },
+    { code: 'reference-left', severity: 'note', rule: 'compiler' },
+  ])
 })

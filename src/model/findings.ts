@@ -68,6 +68,8 @@ export type Finding = FindingBase &
         /** How many times they do. */
         readonly count: number
         readonly relocatable: boolean
+        /** Whether all of them are spelled with escaped slashes, which is why they could not be kept. */
+        readonly escaped: boolean
       }
     | {
         readonly code: 'reference-left'

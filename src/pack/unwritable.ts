@@ -10,13 +10,13 @@ import { type ImageOptions, imagePath } from './image.ts'
 /** Of a larger program the end is not looked at. In bytes. */
 const PROGRAM_MAX = 256 << 20
 
-/** What is said of the program that an image starts. @param tree where the bundle's files lie */
+/** What is said of the program that an image starts. @param file where its bytes are */
 export function unwritable(
-  tree: string,
+  file: string,
   { name, program }: { readonly name: string; readonly program: BundlePath },
   { writable = [], add = [] }: ImageOptions,
 ): Finding[] {
-  const contents = withFile(`${tree}/${program}`, source => source.read(0, Math.min(source.size, PROGRAM_MAX)))
+  const contents = withFile(file, source => source.read(0, Math.min(source.size, PROGRAM_MAX)))
   const names = new Set([name, toText(baseName(program))])
   const directories = unwritableOf(contents, names, placesOf(writable, add))
   return directories.length === 0 ? [] : [{ code: 'image-unwritable', severity: 'warning', file: program, directories }]

@@ -48,6 +48,7 @@ export function missedReferences(
         files,
         count: group.length,
         relocatable,
+        escaped: group.every(a => a.reference.escaped !== undefined),
       }
     }),
     ...[...left].map(([rule, group]): Finding => {

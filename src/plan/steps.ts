@@ -69,6 +69,15 @@ export function throughLinks(path: string, linkAt: (at: BundlePath) => string | 
   return parts.join('/') as BundlePath
 }
 
+/** The input that the file at a place is made of, links followed; null for what is made otherwise. */
+export function inputOf({ steps }: BundlePlan, place: BundlePath): SourcePath | null {
+  const byPlace = new Map(steps.map(step => [step.at, step]))
+  let step = byPlace.get(place)
+  for (let links = 0; step?.do === 'symlink' && links < LINKS_MAX; links++)
+    step = byPlace.get(posix.join(directoryOf(step.at), step.to) as BundlePath)
+  return step?.do === 'copy' ? step.from : null
+}
+
 /** What a plan would write, in its order. Sizes lack what editing adds: apply/rehearsal.ts has them whole. */
 export function planFiles({
   steps,

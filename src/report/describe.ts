@@ -43,7 +43,7 @@ export function describe(finding: Finding): string {
     case 'static-refused':
       return `a static program that cannot take the stub (${finding.refusal}), so ${finding.count} store paths in it stay blanked: name the places on the command line, or bundle with --prefix`
     case 'reference-blanked':
-      return `finds ${somePaths(finding.targets)} by store path, which ${finding.relocatable ? 'a relocatable bundle' : 'a bundle'} cannot keep${others(finding.files)}: name the place on its command line${finding.relocatable ? ', or bundle with --prefix' : ''}`
+      return `finds ${somePaths(finding.targets)} by store path${finding.escaped ? ' with escaped slashes' : ''}, which ${finding.relocatable ? 'a relocatable bundle' : 'a bundle'} cannot keep${others(finding.files)}: name the place on its command line${finding.relocatable ? ', or bundle with --prefix' : ''}`
     case 'reference-left':
       return `names ${somePaths(finding.targets)}, which stay${finding.targets.length === 1 ? 's' : ''} out: ${RULES.get(finding.rule) ?? finding.rule} (rule ${finding.rule}; --include brings what is wanted)`
     case 'relocation-refused':

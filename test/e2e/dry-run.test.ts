@@ -12,6 +12,7 @@ import { compile, GLIBC, storePath } from '../support/store-lab.ts'
 
 test.each<[name: string, options: BundleOptions]>([
   ['nginx', {}],
+  ['nginx', { format: 'oci' }],
   ['twins', {}],
   ['plugin-host', { prefix: '/opt/x', strip: true }],
   ['wrapped', { prefix: '/opt/x' }],

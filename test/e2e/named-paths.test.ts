@@ -248,7 +248,7 @@ describe('escaped slashes in a relocatable bundle', () => {
   ])('%s is blanked, and that is said', (_, name, text) => {
     const { stderr, text: written } = made(name, text)
     expect(stderr).toMatch(
-      /^warning: .*conf-1.0\/.*finds dep-1.0\/share\/dep\/a.txt by store path, which a relocatable bundle cannot keep/,
+      /^warning: .*conf-1.0\/.*finds dep-1.0\/share\/dep\/a.txt by store path with escaped slashes, which a relocatable bundle cannot keep/,
     )
     expect(written).toContain('eeeeeeee-dep-1.0')
   })
