@@ -277,6 +277,7 @@ describe.each(SUBJECTS)('$language, $name', ({ language, name, command, loads, c
         const [out = '', descriptor = '', directory] = told.out.split('\0')
         expect([out, directory]).toEqual([mapped(before.out, `/proc/self/fd/${descriptor}`), root])
         expect([after.status, after.out, told.err]).toEqual([0, out, ''])
+        expect(run(['perl', '-we', 'BEGIN { require shift }', `${root}/${PLACE}`]).err).toBe('')
       }
     } else
       expect([after.status, after.out, after.err]).toEqual([

@@ -233,7 +233,7 @@ $root = do { require Cwd; Cwd::realpath($text) } unless defined $root;
 defined $root && substr($root, -length('@PLACE@'), length $root, '') eq '@PLACE@' or $fail->('cannot find its bundle');
 local $^F = 1 << 20;
 ${PUT_ROOT}
-push @{'storefree::open'}, $dir if $dir;
+@{'storefree::open'} = (@{'storefree::open'}, $dir) if $dir;
 $text = $at . '@PLACE@' if $text =~ /["\\n]/;
 "# line 1 \\"$text\\"\\n$source";
 };
