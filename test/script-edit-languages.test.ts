@@ -78,6 +78,7 @@ const SUBJECTS: readonly Subject[] = [
       escapes: `print("a\\z   \n  ${X}", '\\x41${X}', "\\065${X}", '\\\\${X}')`,
     },
     refused: {
+      "a configuration, whose globals are not Lua's: luarocks/luarocks": `home = os_getenv "HOME"\nroots = { { root = "${X}" } } -- print()`,
       'an escape': `print('\\${X}')`,
       'a bracket': `print([[a]${X}]])`,
       'no end': `print('${X})`,

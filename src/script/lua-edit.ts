@@ -9,6 +9,10 @@
  * is never in doubt what a literal is. The root is a local of the file, set at its beginning: a chunk knows the path by
  * which it was loaded. Lua cannot read links; so the file's directories are walked up until the bundle is found. Where
  * that ends in nothing (no `debug`, a link to the file from outside the bundle), the path names nothing, as on disk.
+ *
+ * A configuration (luarocks', Prosody's) is Lua too, and who loads it gives it globals of its own: no `debug`, and nothing
+ * to say that it is missing. So only a text that shows that it has Lua's own globals is edited: a script, a module in a
+ * directory of such, what calls one of them. The others are left to `relocate`.
  */
 import type { BundlePath } from '../paths.ts'
 import {
@@ -37,10 +41,30 @@ interface Token {
 /** Lua has 200 local variables in a function; one more may not fit. */
 const LOCALS = 150
 
+/** Lua's own functions and tables, as they are used. */
+const GLOBALS =
+  /(?<![\w.:])(?:(?:require|print|type|i?pairs|setmetatable|tostring|tonumber|assert|error|x?pcall|dofile|loadfile|load|select)[ \t]*[("'{[]|(?:package|string|table|io|os|debug|math)\.[a-z])/
+
+/** Directories of modules: `share/lua/5.4`, `lib/lua/5.1`, Neovim's `lua/`. */
+const MODULES = /\/lua(?:jit)?(?:[-/]?[0-9.]+)?\//
+
+/** Whether what loads a text gives it Lua's own globals. */
+function hasGlobals(text: string, place: BundlePath, tokens: readonly Token[]): boolean {
+  if (text.startsWith('#!') || MODULES.test(place)) return true
+  let code = ''
+  let from = 0
+  for (const { type, pos, end } of tokens) {
+    code += `${text.slice(from, pos)}${type === 'string' ? '""' : ' '}`
+    from = end
+  }
+  return GLOBALS.test(code + text.slice(from))
+}
+
 /** @param place where the text will lie */
 export function editLua(text: string, place: BundlePath, sites: readonly Site[]): TextEdit {
   const tokens = luaTokens(text)
-  if (tokens === null || text.split(/\blocal\b/).length > LOCALS) return refuseAll(text, sites, 'unparsable')
+  if (tokens === null || !hasGlobals(text, place, tokens) || text.split(/\blocal\b/).length > LOCALS)
+    return refuseAll(text, sites, 'unparsable')
   const split = new Set<Token>()
   const edit = textEdit(text, sites, site => {
     const { offset, length, to } = site
@@ -85,7 +109,7 @@ function setRoot(place: BundlePath): string {
   const up = '/..'.repeat(place.split('/').length - 1)
   return `${joined(`
     local _storefree_root=(function()
-    if type(debug)~="table" or type(io)~="table" then return ${quoted(NOWHERE)} end
+    if not (debug and io) then return ${quoted(NOWHERE)} end
     local s=debug.getinfo(1,"S").source
     if s:sub(1,1)~="@" then return ${quoted(NOWHERE)} end
     s=s:sub(2)
