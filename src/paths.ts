@@ -22,9 +22,13 @@ export const fromText = (text: string): string => Buffer.from(text, 'utf8').toSt
  * they are no UTF-8, as `\xNN`.
  */
 export function toText(bytes: string): string {
+  if (PLAIN.test(bytes)) return bytes
   const utf8 = Buffer.from(bytes, 'latin1').toString('utf8')
   return oneLine(utf8.includes('\ufffd') ? bytes.replace(/[\x80-\xff]/g, escaped) : utf8)
 }
+
+/** What most names consist of: it is the same as bytes and as text. */
+const PLAIN = /^[\x20-\x7e]*$/
 
 /** A person's text, which may be anybody's, in the same way. */
 export const oneLine = (text: string): string =>

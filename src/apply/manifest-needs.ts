@@ -215,6 +215,7 @@ function nameRow(name: string): { name?: string; bytes?: string } {
 /** A byte string as text, with the bytes in base64 where the text would not give them back. */
 export const pathText = (bytes: string): { path: string; bytes?: string } => {
   const path = toText(bytes)
+  if (path === bytes && !/[^\0-\x7f]/.test(bytes)) return { path }
   const same = Buffer.from(path, 'utf8').toString('latin1') === bytes
   return same ? { path } : { path, bytes: Buffer.from(bytes, 'latin1').toString('base64') }
 }

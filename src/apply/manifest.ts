@@ -147,16 +147,16 @@ export function makeManifest(
     closure: [...graph.hashes].map(digestOfHash).sort(),
     findings: plan.findings.map(f => withoutStorePaths(f, plan)),
     files: explained.files.map(file => {
-      const f = written.get(file.at)!
-      return {
-        ...pathText(f.at),
-        type: f.type,
-        executable: f.executable,
-        size: f.size,
-        sha256: f.sha256,
-        target: f.target === null ? null : pathText(f.target),
-        ...fileFields(explained, file),
+      const { at, type, executable, size, sha256, target } = written.get(file.at)!
+      const row = {
+        ...pathText(at),
+        type,
+        executable,
+        size,
+        sha256,
+        target: target === null ? null : pathText(target),
       }
+      return Object.assign(row, fileFields(explained, file))
     }),
     ...needsFields(explained),
   }

@@ -224,12 +224,8 @@ class Explaining {
 
 /** Equal needs of files that lie in one place are one; sorted. */
 function merged(needs: readonly Need[]): Need[] {
-  const byKey = new Map<string, Need>()
-  for (const need of needs) {
-    const key = `${need.from} ${need.to} ${need.kind} ${need.name}`
-    if (!byKey.has(key)) byKey.set(key, need)
-  }
-  return [...byKey.values()].sort(byEnds)
+  const sorted = [...needs].sort(byEnds)
+  return sorted.filter((need, i) => i === 0 || byEnds(sorted[i - 1]!, need) !== 0)
 }
 
 function roleOf(facts: FileFacts): FileRole {

@@ -24,6 +24,8 @@ export class Packages {
   readonly #owners = new Map<SourcePath, number>()
   readonly #ids = new Map<string, number>()
   readonly #byHash = new Map<string, number>()
+  /** The package that a directory is in, with the length of its root; null for none. */
+  readonly #ofDirectories = new Map<string, { readonly owner: number; readonly length: number } | null>()
 
   /** @param closure what Nix says; null where it was not asked */
   constructor(graph: DependencyGraph, closure: ClosureFacts['paths'] | null) {
@@ -62,9 +64,18 @@ export class Packages {
   ownerOf(path: SourcePath): { readonly owner: number; readonly part: string } | null {
     const machine = this.#owners.get(path)
     if (machine !== undefined) return { owner: machine, part: path.slice(1) }
-    for (let at: string = path; at !== ''; at = directoryOf(at)) {
+    const own = this.#ids.get(path)
+    if (own !== undefined) return { owner: own, part: '' }
+    const directory = directoryOf(path)
+    let of = this.#ofDirectories.get(directory)
+    if (of === undefined) this.#ofDirectories.set(directory, (of = this.#ofDirectory(directory)))
+    return of && { owner: of.owner, part: path.slice(of.length + 1) }
+  }
+
+  #ofDirectory(directory: string): { readonly owner: number; readonly length: number } | null {
+    for (let at = directory; at !== ''; at = directoryOf(at)) {
       const owner = this.#ids.get(at)
-      if (owner !== undefined) return { owner, part: path.slice(at.length + 1) }
+      if (owner !== undefined) return { owner, length: at.length }
     }
     return null
   }

@@ -6,8 +6,8 @@
 
 /** A file up to this size is kept. In bytes. */
 export const KEPT_MAX = 512 * 1024
-/** All files that are kept. In bytes. */
-const TOTAL_MAX = 24 * 1024 * 1024
+/** All files that are kept are of one or two generations of that size. In bytes. */
+const GENERATION = 12 * 1024 * 1024
 /** Small ones lie side by side: memory of its own for each would cost as much as the reading. In bytes. */
 const SLAB = 1024 * 1024
 
@@ -17,7 +17,9 @@ const ANSWERS_MAX = 20_000
 /** Answers by path; what is thrown is asked for again. */
 export class Memory {
   readonly #answers = new Map<(path: string) => unknown, Map<string, unknown>>()
-  readonly #files = new Map<string, Buffer>()
+  #files = new Map<string, Buffer>()
+  /** Those that were kept before. To remove files one by one would cost more: a map goes past what it has lost. */
+  #older = new Map<string, Buffer>()
   #total = 0
   /** What is left of the memory that the last files lie in. */
   #slab = EMPTY
@@ -39,7 +41,7 @@ export class Memory {
   }
 
   file(path: string): Buffer | undefined {
-    return this.#files.get(path)
+    return this.#files.get(path) ?? this.#older.get(path)
   }
 
   /** Memory for a file's bytes, which is given again unless they are kept. */
@@ -54,13 +56,13 @@ export class Memory {
    */
   keep(path: string, bytes: Buffer): Buffer {
     this.#slab = this.#slab.subarray(bytes.length)
+    if (this.#total > GENERATION) {
+      this.#older = this.#files
+      this.#files = new Map()
+      this.#total = 0
+    }
     this.#files.set(path, bytes)
     this.#total += bytes.length
-    for (const [oldest, { length }] of this.#files) {
-      if (this.#total <= TOTAL_MAX) break
-      this.#files.delete(oldest)
-      this.#total -= length
-    }
     return bytes
   }
 }

@@ -108,12 +108,23 @@ export function relativePath(fromDirectory: string, to: string): string {
 /** Finds the package that a path of the graph belongs to. */
 export function finder(packages: readonly Package[]): (path: string) => Package {
   const byRoot = new Map<string, Package>(packages.map(p => [p.root, p]))
-  return path => {
-    for (let at = path; at !== ''; at = directoryOf(at)) {
+  // What a directory is in is known when it is asked for its second file.
+  const byDirectory = new Map<string, Package | undefined>()
+  const above = (directory: string): Package | undefined => {
+    for (let at = directory; at !== ''; at = directoryOf(at)) {
       const found = byRoot.get(at)
       if (found) return found
     }
-    throw new Error(`no package holds ${path}`)
+    return undefined
+  }
+  return path => {
+    const own = byRoot.get(path)
+    if (own) return own
+    const directory = directoryOf(path)
+    if (!byDirectory.has(directory)) byDirectory.set(directory, above(directory))
+    const found = byDirectory.get(directory)
+    if (!found) throw new Error(`no package holds ${path}`)
+    return found
   }
 }
 

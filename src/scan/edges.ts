@@ -73,15 +73,23 @@ export class Edges {
     }
     const due = new Set([...wanted].filter(directory => !walked.has(directory)))
     if (due.size === 0) return
-    for (const path of [...files.keys(), ...links.keys()])
-      for (let d = directoryOf(path) as SourcePath; d !== ''; d = directoryOf(d) as SourcePath)
-        if (due.has(d)) this.add({ from: d, kind: 'member', name: path.slice(d.length + 1), to: path, via: null })
+    const above = new Map<string, readonly SourcePath[]>()
+    for (const paths of [files.keys(), links.keys()])
+      for (const path of paths) {
+        const own = directoryOf(path)
+        let dues = above.get(own)
+        if (dues === undefined) above.set(own, (dues = [...directories(own)].filter(d => due.has(d))))
+        for (const d of dues) this.add({ from: d, kind: 'member', name: path.slice(d.length + 1), to: path, via: null })
+      }
   }
 
   /** What a process loads by another search than that of any object by itself: RPATHs are inherited by the chain. */
   addLoaded(maps: Iterable<LinkMap>): void {
-    const reached = new Set(this.#edges.map(edge => edge.to))
-    for (const { objects } of maps)
+    const all = [...maps]
+    const reached = new Set<SourcePath>()
+    const loaded = new Set(all.flatMap(({ objects }) => objects.map(o => o.path)))
+    for (const { to } of this.#edges) if (to !== null && loaded.has(to)) reached.add(to)
+    for (const { objects } of all)
       for (const { path, by, name, via } of objects)
         if (by !== null && name !== null && !reached.has(path))
           this.add({ from: by, kind: 'loaded', name, to: path, via })
@@ -105,6 +113,11 @@ export class Edges {
         })
     }
   }
+}
+
+/** A directory and all that it lies in. */
+function* directories(path: string): Generator<SourcePath> {
+  for (let d = path; d !== ''; d = directoryOf(d)) yield d as SourcePath
 }
 
 const keyOf = (kind: string, name: string): string => `${kind}\0${name}`

@@ -105,8 +105,8 @@ export class Files {
    */
   withHashes(node: FileNode, hashes: HashSet): FileNode {
     const whole = this.#mayHold.has(node.path) ? this.#readAgain(node, hashes) : node
-    const split = whole.facts.format === 'elf' ? splitHashes(whole.path, whole.references) : new Set<string>()
-    if (split.size > 0) this.split.set(whole.path, split)
+    const split = whole.facts.format === 'elf' ? splitHashes(whole.path, whole.references) : null
+    if (split !== null && split.size > 0) this.split.set(whole.path, split)
     return whole
   }
 

@@ -16,8 +16,12 @@ export function packagesOf(
 ): Package[] {
   const roots = new Map<SourcePath, Package>()
   for (const { root, name, tree } of known) roots.set(root, { root, name, hash: storePathOf(root)?.hash ?? null, tree })
-  for (const path of [...paths].sort(compare)) {
+  let last = ''
+  for (const path of [...paths].sort()) {
+    // Of most files it is that of the one before.
+    if (last !== '' && path.startsWith(last)) continue
     const store = storePathOf(path)
+    last = store ? `${store.root}/` : ''
     const root = (store?.root ?? path.slice(0, path.lastIndexOf('/'))) as SourcePath
     if (roots.has(root) || (!store && [...roots.keys()].some(r => path === r || path.startsWith(`${r}/`)))) continue
     const name = store?.name ?? (baseName(root) || 'root')
@@ -31,6 +35,3 @@ export const withoutHash = (path: string): string => {
   const store = storePathOf(path)
   return store ? store.name + path.slice(store.root.length) : path.replace(/^\//, '')
 }
-
-/** Bytewise. */
-export const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

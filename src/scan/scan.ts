@@ -31,7 +31,7 @@ import { shownHashes } from './hashes.ts'
 import { Holdings, inRealDirectory } from './holdings.ts'
 import { Processes } from './ld-so.ts'
 import { machineData, machineRoot, withMachineRoots } from './machine-data.ts'
-import { compare, withoutHash } from './packages.ts'
+import { withoutHash } from './packages.ts'
 import { Sources } from './sources.ts'
 import { notStripped, strips } from './strips.ts'
 import { addTypelibs } from './typelibs.ts'
@@ -161,8 +161,8 @@ class Scanner {
       entries,
       extras: this.asking.extras,
       packages: this.asking.packages(),
-      files: new Map([...this.#held.files].sort(([a], [b]) => compare(a, b))),
-      links: new Map([...this.#held.links].sort(([a], [b]) => compare(a, b))),
+      files: sorted(this.#held.files),
+      links: sorted(this.#held.links),
       edges: this.#edges.all,
       asked: this.#edges.asked,
       linkMaps: this.#processes.linkMaps,
@@ -290,6 +290,10 @@ class Scanner {
     return this.#held.files.size > before
   }
 }
+
+/** By path. */
+const sorted = <T>(nodes: ReadonlyMap<SourcePath, T>): Map<SourcePath, T> =>
+  new Map([...nodes.keys()].sort().map(path => [path, nodes.get(path)!]))
 
 /** Where a reference of a file, or of a member of it, stands. */
 const evidence =

@@ -27,17 +27,21 @@ const INTERPRETERS: readonly (readonly [RegExp, Language])[] = [
   [/^(?:node|nodejs)$/, 'js'],
 ]
 
-const ENDINGS: readonly (readonly [RegExp, Language])[] = [
-  [/\.(?:ba)?sh$/, 'shell'],
-  [/\.py$/, 'python'],
-  [/\.pth$/, 'pth'],
-  [/\.p[lm]$/, 'perl-module'],
-  [/\.rb$/, 'ruby'],
-  [/\.lua$/, 'lua'],
-  [/\.tcl$/, 'tcl'],
-  [/\.php$/, 'php'],
-  [/\.[cm]?js$/, 'js'],
-]
+const ENDINGS: ReadonlyMap<string, Language> = new Map([
+  ['sh', 'shell'],
+  ['bash', 'shell'],
+  ['py', 'python'],
+  ['pth', 'pth'],
+  ['pl', 'perl-module'],
+  ['pm', 'perl-module'],
+  ['rb', 'ruby'],
+  ['lua', 'lua'],
+  ['tcl', 'tcl'],
+  ['php', 'php'],
+  ['js', 'js'],
+  ['cjs', 'js'],
+  ['mjs', 'js'],
+])
 
 type Other = { readonly format: 'elf' } | { readonly format: 'macho' } | { readonly format: 'data' }
 
@@ -45,11 +49,13 @@ type Other = { readonly format: 'elf' } | { readonly format: 'macho' } | { reado
 const SHELL_PLACE =
   /\/(?:share\/bash-completion\/completions|etc\/bash_completion\.d|share\/zsh\/(?:site-functions|vendor-completions))\/[^/]+$/
 
+/** What stands behind a path's last full stop; empty where it has none. */
+const ending = (path: string): string => path.slice(path.lastIndexOf('.') + 1 || path.length)
+
 /** The language of a file's text; null for any other. */
 export function languageOf(path: string, facts: ScriptFacts | Other): Language | null {
   if (facts.format === 'elf' || facts.format === 'macho') return null
-  if (facts.format === 'data')
-    return ENDINGS.find(([pattern]) => pattern.test(path))?.[1] ?? (SHELL_PLACE.test(path) ? 'shell' : null)
+  if (facts.format === 'data') return ENDINGS.get(ending(path)) ?? (SHELL_PLACE.test(path) ? 'shell' : null)
   // What interprets another script is that script's matter: `bash /a/script`.
   if (startedBy(facts).flags[0]?.startsWith('/')) return null
   const name = interpreterName(facts)
