@@ -80,6 +80,24 @@ const CASES: readonly [string, Case][] = [
     },
   ],
   [
+    'what ImageMagick prints of its build',
+    {
+      rule: 'configuration',
+      follow: false,
+      from: { format: 'data', path: 'lib/ImageMagick-7.1.1/config-Q16HDRI/configure.xml' },
+      path: 'share',
+    },
+  ],
+  [
+    'a configuration in a directory of another name',
+    {
+      rule: 'directory',
+      follow: true,
+      from: { format: 'data', path: 'share/app/config-default/a.conf' },
+      path: 'share/x',
+    },
+  ],
+  [
     'a pkg-config file',
     { rule: 'configuration', follow: false, from: { format: 'data', path: 'lib/x/x.pc' }, path: 'share' },
   ],

@@ -74,7 +74,7 @@ const USED = /^(?:(?:s?bin|libexec)(?:\/|$)|(?:share|etc)\/.)/
 const BUILD_FACTS = /-config(?:\.\w+)?$|(?:^|\/)(?:libtool|rbconfig\.rb|Makeconf)$/
 const MODULE = /\.(?:py|p[lm]|rb|lua|tcl|php|[cm]?js|sh)$/
 const CONFIGURATION =
-  /(?:^|\/)(?:_sysconfigdata[^/]*\.(?:py|pyc)|config-[^/]+\/[^/]+|Config(?:_heavy|_git)?\.p[lm]|[^/]+\.(?:pc|la|prl|cmake|h|hpp|pri|mk))$|(?:^|\/)Makefile(?:\.[^/]*)?$/
+  /(?:^|\/)(?:_sysconfigdata[^/]*\.(?:py|pyc)|config-\d[^/]*\/[^/]+|config-Q\d+\w*\/configure\.xml|Config(?:_heavy|_git)?\.p[lm]|[^/]+\.(?:pc|la|prl|cmake|h|hpp|pri|mk))$|(?:^|\/)Makefile(?:\.[^/]*)?$/
 const LOCALES = /(?:^|\/)locale-archive$|^share\/i18n(?:\/|$)|^share\/locale(?:\/|$)/
 
 /** The character sets that people meet; the other 200 modules of glibc come with `--include`. */
