@@ -73,10 +73,22 @@ export async function bundleOf(
     })
 
   const policy = options.policy === undefined ? null : readPolicy(options.policy, cwd)
-  for (let known = await prepare(targets, options, progress); ; ) {
-    const made = await write(known, options, policy, progress)
-    if (!('unmade' in made)) return { report: made, graph: known.graph }
-    known = await known.without(made.unmade)
+  const jobs = options.jobs ?? availableParallelism()
+  // Other threads start while this one plans.
+  let looks = null as Looks | null
+  const scanned = ({ hashes, files }: DependencyGraph): void => {
+    looks?.close()
+    const sizes = [...files.values()].map(({ size }) => size)
+    looks = options.dryRun ? null : Looks.ofBundle(hashes, sizes, jobs)
+  }
+  try {
+    for (let known = await prepare(targets, options, progress, scanned); ; ) {
+      const made = await write(known, options, policy, progress, jobs, looks)
+      if (!('unmade' in made)) return { report: made, graph: known.graph }
+      known = await known.without(made.unmade)
+    }
+  } finally {
+    looks?.close()
   }
 }
 
@@ -89,6 +101,8 @@ async function write(
   options: BundleOptions,
   policy: Policy | null,
   progress: Progress,
+  jobs: number,
+  looks: Looks | null,
 ): Promise<BundleReport | { readonly unmade: ReadonlyMap<SourcePath, Unmade> }> {
   const cwd = options.cwd ?? process.cwd()
   const format = formatOf(options)
@@ -133,8 +147,6 @@ async function write(
 
   const destination = destinationOf(title, options, format, cwd)
   const staging = new Staging(destination, force)
-  const jobs = options.jobs ?? availableParallelism()
-  const looks = Looks.ofBundle(graph.hashes, jobs)
   try {
     const spared = new Spared(graph)
     const unmade = (file: SourcePath, error: BundleError): void => spared.add(file, error)
@@ -147,6 +159,8 @@ async function write(
       })
     const written = await apply(planned, graph, how, jobs, staging, progress, unmade, prove)
     if (written === null) return { unmade: spared.unmade }
+    if (prove) for (const file of written.files) if (file.type === 'file') prove(file)
+    looks?.flush()
     // Staging holds exactly the plan's steps.
     const plan = { ...planned, accounts: withoutRelocation(planned.accounts, written.refused, graph) }
     const report = reportOf(plan)
@@ -166,6 +180,7 @@ async function write(
     ])
 
     const verified = await verify(staging.tree, progress, { hashes: graph.hashes, jobs }, looks)
+    looks?.close()
     const bytes = manifest.length + written.files.reduce((sum, f) => sum + (f.type === 'file' ? f.size : 0), 0)
     const findings = judgedBy([
       ...(policy === null ? [] : judgeSize(policy, bytes, explained)),
@@ -196,7 +211,6 @@ async function write(
     staging.publish({ scratch: 'archive', executable: format === 'exe' }, force)
     return { ...report(destination, findings, written.files, packed, known?.size), pushed }
   } finally {
-    looks?.close()
     staging.remove()
     progress.done()
   }

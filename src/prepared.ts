@@ -33,12 +33,14 @@ export interface Prepared {
 
 /**
  * The first half of the pipeline: from what was typed to the plan.
+ * @param scanned is told of each graph, before it is planned
  * @throws as `bundle`
  */
 export async function prepare(
   targets: string | readonly [string, ...string[]],
   options: BundleOptions,
   progress: Progress,
+  scanned: (graph: DependencyGraph) => void = () => {},
 ): Promise<Prepared> {
   const cwd = options.cwd ?? process.cwd()
   const format = formatOf(options)
@@ -65,15 +67,16 @@ export async function prepare(
   const without = async (unmade: ReadonlyMap<SourcePath, Unmade>): Promise<Prepared> => {
     const entries = target.entries.filter(({ source }) => !unmade.has(realPath(source)))
     // The database of packages that lies there is read for both: before `ownersOf` waits for the first time.
-    const { scanned, owners } = remembering(() => {
+    const { found, owners } = remembering(() => {
       const found = scan(entries, target.roots, { ...wanted, without: new Set(unmade.keys()) }, progress)
-      return { scanned: found, owners: ownersOf([...found.files.keys(), ...found.links.keys()]) }
+      return { found, owners: ownersOf([...found.files.keys(), ...found.links.keys()]) }
     })
     const graph = {
-      ...scanned,
+      ...found,
       owners: await owners,
-      findings: [...seen.findings, ...leftOut(unmade), ...scanned.findings],
+      findings: [...seen.findings, ...leftOut(unmade), ...found.findings],
     }
+    scanned(graph)
     // No input is read for facts after this point.
     const made = makePlan(graph, how, sameContents)
     const payloads = spareOf(graph, made.findings)

@@ -27,8 +27,8 @@ afterAll(() => rmSync(work, { recursive: true, force: true }))
 
 const HASH = '0c8b4gz5vd6h1jr9xk2mnqfwl3yaips7'
 const STORE = `/nix/store/${HASH}-glibc-2.36`
-/** More than a thread costs, at 64 KiB a file. */
-const MANY = 1200
+/** More than two threads cost, at 64 KiB a file. */
+const MANY = 4300
 
 /** From here on threads are there, as beside the built command. */
 const built = join(work, 'look.cjs')
@@ -88,6 +88,7 @@ describe('a tree', () => {
 function asking(file: string): { looks: Looks; asked: Look[]; seen: () => Promise<string[]> } {
   const wanted = { digest: true, facts: false, layer: false }
   const looks = new Looks({ forbidden: { hashes: null, directories: [] }, wanted, early: true }, 3, file)
+  looks.expect(256 << 20)
   const asked = Array.from({ length: MANY }, (_, i) => {
     const path = join(tree, `share/many/${i}`)
     return looks.askEarly({ name: String(i), path, size: lstat(path)?.size ?? 0 })
@@ -159,7 +160,7 @@ describe('threads', () => {
        parentPort.on('message', ([number, job]) => parentPort.postMessage([number, job * 2]))`,
     )
   test('do jobs, as many at a time as they have room for', async () => {
-    const workers = new Workers<number, number>(echo(), null)
+    const workers = new Workers<number, number>(echo(), null, 2)
     expect(workers.hasRoom).toBe(false)
     workers.start()
     const results: (number | null)[] = []
@@ -174,7 +175,7 @@ describe('threads', () => {
     const entry = script(
       'holds.ts',
       `import { Workers } from '${join(import.meta.dirname, '../src/io/workers.ts')}'
-       const workers = new Workers(${JSON.stringify(file)}, null)
+       const workers = new Workers(${JSON.stringify(file)}, null, 2)
        workers.start()
        workers.send(21, result => console.log(result))`,
     )

@@ -121,6 +121,7 @@ export class Staging {
 
   /** Sets a file's mode and times: nothing of it is changed any more. */
   finish(at: BundlePath, executable: boolean): void {
+    if (this.#finished.has(at)) return
     const path = native(this.path(at))
     fs.chmodSync(path, executable ? 0o755 : 0o644)
     fs.utimesSync(path, MTIME, MTIME)
@@ -132,7 +133,7 @@ export class Staging {
     const directories = new Set<string>([''])
     for (const { at, executable, link } of files) {
       if (link) fs.lutimesSync(native(this.path(at)), MTIME, MTIME)
-      else if (!this.#finished.has(at)) this.finish(at, executable)
+      else this.finish(at, executable)
       for (let d = at.lastIndexOf('/'); d > 0; d = at.lastIndexOf('/', d - 1)) directories.add(at.slice(0, d))
     }
     // Deepest first: a directory's own time is set after its last child's.

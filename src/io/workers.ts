@@ -10,9 +10,6 @@ import { join } from 'node:path'
 import { parentPort, Worker, workerData } from 'node:worker_threads'
 import { forLoading, forShortRuns } from './flags.ts'
 
-/** Jobs that a thread has at a time: when one is done, the next one is there. */
-const AHEAD = 2
-
 /** What a thread is told, and what it says: a job or its result, by number. */
 type Message<T> = readonly [number, T]
 /** What a thread knows from its start, and whether V8's flags are set when it is there. */
@@ -35,15 +32,20 @@ interface Thread<Result> {
 export class Workers<Job, Result> {
   readonly #file: string
   readonly #data: unknown
+  readonly #ahead: number
   readonly #threads = new Set<Thread<Result>>()
   #sent = 0
   /** How many threads were started, also those that have died. */
   started = 0
 
-  /** @param data what each thread knows from its start */
-  constructor(file: string, data: unknown) {
+  /**
+   * @param data what each thread knows from its start
+   * @param ahead jobs that a thread has at a time: when one is done, the next one is there
+   */
+  constructor(file: string, data: unknown, ahead: number) {
     this.#file = file
     this.#data = data
+    this.#ahead = ahead
   }
 
   /** Starts one more. Nothing is waited for. */
@@ -99,7 +101,7 @@ export class Workers<Job, Result> {
   /** The one with the fewest jobs; null when none has room. */
   #free(): Thread<Result> | null {
     let free: Thread<Result> | null = null
-    for (const thread of this.#threads) if (thread.pending.size < (free?.pending.size ?? AHEAD)) free = thread
+    for (const thread of this.#threads) if (thread.pending.size < (free?.pending.size ?? this.#ahead)) free = thread
     return free
   }
 

@@ -1,4 +1,4 @@
 /** What a bundle says of the hashes of its closure: enough to know one again that should not be there, and none itself. */
-import { createHash } from 'node:crypto'
+import { hash as digest } from 'node:crypto'
 
-export const digestOfHash = (hash: string): string => createHash('sha256').update(hash).digest('hex').slice(0, 16)
+export const digestOfHash = (hash: string): string => digest('sha256', hash).slice(0, 16)

@@ -4,7 +4,7 @@ import { lstat } from '../io/store.ts'
 import { run } from '../io/task.ts'
 import { serve } from '../io/workers.ts'
 import { lookInto } from './checks/packed.ts'
-import { type Asked, type FileOnDisk, forbiddenOf, type Sight } from './looks.ts'
+import { type Asked, claimed, type FileOnDisk, forbiddenOf, type Sent, type Sight } from './looks.ts'
 
 serve(({ forbidden: list, wanted, early }: Asked) => {
   const forbidden = forbiddenOf(list)
@@ -20,7 +20,8 @@ serve(({ forbidden: list, wanted, early }: Asked) => {
       return null
     }
   }
-  return async (files: readonly FileOnDisk[]): Promise<readonly (Sight | null)[]> => {
+  return async ({ files, claim }: Sent): Promise<readonly (Sight | null)[] | null> => {
+    if (!claimed(claim)) return null
     const sights: (Sight | null)[] = []
     for (const file of files) sights.push(await look(file))
     return sights

@@ -55,18 +55,35 @@ export interface Look extends FileOnDisk {
 interface Batch {
   readonly looks: Look[]
   cost: number
-  state: 'open' | 'waiting' | 'under way' | 'done'
+  state: 'open' | 'waiting' | 'sent' | 'here' | 'done'
+  /** Not 0 when somebody looks into it: of two threads that both have it, one does. */
+  readonly claim: Int32Array<SharedArrayBuffer>
 }
+
+/** A batch as another thread is given it. */
+export interface Sent {
+  readonly files: readonly FileOnDisk[]
+  readonly claim: Int32Array<SharedArrayBuffer>
+}
+
+export const claimed = (claim: Int32Array<SharedArrayBuffer>): boolean => Atomics.exchange(claim, 0, 1) === 0
 
 /** A batch is closed when it has so many files, or bytes. */
 const BATCH_FILES = 64
 const BATCH_COST = 8 << 20
 /** A small file takes as long as so many bytes of a large one. */
 const FILE_COST = 64 << 10
-/** So much has to wait for a thread to be worth its start, and until its code is compiled for speed. In bytes. */
-const THREAD_COST = 48 << 20
-/** The same where this thread has other things to do. */
-const THREAD_COST_EARLY = 16 << 20
+/**
+ * So much has to be asked for a thread to be worth its start: 40 ms of CPU time, 80 ms until it has its first file, and as
+ * much again until its code is compiled for speed. A core looks into so much in 60 ms. In bytes.
+ */
+const THREAD_COST = 128 << 20
+/** The same of the first one, where this thread has other things to do. */
+const THREAD_COST_EARLY = 32 << 20
+/** Files that are asked for before the first one is wanted, so that a thread is started where there are many. */
+const WINDOW = 4096
+/** Batches that another thread has before it, so that it need not wait until this one hears it. */
+const AHEAD = 8
 
 export function forbiddenOf({ hashes, directories }: ForbiddenList): Forbidden {
   if (hashes === null) return { hashes, directories }
@@ -78,13 +95,14 @@ export function forbiddenOf({ hashes, directories }: ForbiddenList): Forbidden {
 export class Looks {
   readonly #asked: Asked
   readonly #forbidden: Forbidden
-  readonly #workers: Workers<readonly FileOnDisk[], readonly (Sight | null)[]>
+  readonly #workers: Workers<Sent, readonly (Sight | null)[] | null>
   readonly #mostWorkers: number
   readonly #early = new Map<string, Look>()
   #open: Batch | null = null
-  /** From the first that was asked for. */
+  /** From the first that was asked for: those that no other thread has, and those that nobody may have begun with. */
   readonly #waiting = new Set<Batch>()
-  #waitingCost = 0
+  readonly #untouched = new Set<Batch>()
+  #askedCost = 0
   #wake: (() => void) | null = null
   #buffer: Buffer | null = null
 
@@ -96,7 +114,8 @@ export class Looks {
     this.#asked = asked
     this.#forbidden = forbiddenOf(asked.forbidden)
     this.#mostWorkers = threads - 1
-    this.#workers = new Workers(file, asked)
+    // Whoever writes files has no time to hand them out.
+    this.#workers = new Workers(file, asked, asked.early ? Number.POSITIVE_INFINITY : AHEAD)
   }
 
   /** Null where this thread does all by itself: there is one core, or the code of the others is not there. */
@@ -104,10 +123,15 @@ export class Looks {
     return threads > 1 && file !== null ? new Looks(asked, threads, file) : null
   }
 
-  /** For the files of a bundle, as they are written. */
-  static ofBundle(hashes: ReadonlySet<string>, threads: number): Looks | null {
+  /**
+   * For the files of a bundle, as they are written. Threads are started at once; null where there is too little for any.
+   * @param sizes of the files that there may be, in bytes
+   */
+  static ofBundle(hashes: ReadonlySet<string>, sizes: Iterable<number>, threads: number): Looks | null {
     const wanted = { digest: true, facts: true, layer: false }
-    return Looks.of({ forbidden: { hashes: { bare: hashes }, directories: [] }, wanted, early: true }, threads)
+    const looks = Looks.of({ forbidden: { hashes: { bare: hashes }, directories: [] }, wanted, early: true }, threads)
+    looks?.expectSizes(sizes)
+    return looks?.workers ? looks : null
   }
 
   /** Threads besides this one. */
@@ -115,9 +139,30 @@ export class Looks {
     return this.#workers.started
   }
 
+  /** How many files are best asked for before the first of them is wanted: all threads have enough to do. */
+  get window(): number {
+    return this.workers === 0 ? WINDOW : BATCH_FILES * AHEAD * (2 + this.workers)
+  }
+
+  /** Starts the threads that so much is worth, where it is known before. @param cost in bytes */
+  expect(cost: number): void {
+    const first = this.#asked.early ? THREAD_COST_EARLY : THREAD_COST
+    const { started } = this.#workers
+    if (started >= this.#mostWorkers || cost < first + started * THREAD_COST) return
+    this.#workers.start()
+    this.expect(cost)
+  }
+
+  /** The same. @param sizes of files, in bytes */
+  expectSizes(sizes: Iterable<number>): void {
+    let cost = 0
+    for (const size of sizes) cost += FILE_COST + size
+    this.expect(cost)
+  }
+
   /** Has a file looked into, some time before `seen` is called for it. */
   ask({ name, path, size }: FileOnDisk): Look {
-    this.#open ??= { looks: [], cost: 0, state: 'open' }
+    this.#open ??= { looks: [], cost: 0, state: 'open', claim: new Int32Array(new SharedArrayBuffer(4)) }
     const batch = this.#open
     const look: Look = { name, path, size, batch, sight: null }
     batch.looks.push(look)
@@ -126,11 +171,16 @@ export class Looks {
     return look
   }
 
-  /** The same for a file that has just been written. Nothing may write to it any more. */
+  /** The same for a file that has been written, unless it is asked for already. Nothing may write to it any more. */
   askEarly(file: FileOnDisk): Look {
-    const look = this.ask(file)
+    const look = this.#early.get(file.name) ?? this.ask(file)
     this.#early.set(file.name, look)
     return look
+  }
+
+  /** All that was asked for can be looked into, for some time nothing else will come. */
+  flush(): void {
+    if (this.#open !== null) this.#close(this.#open)
   }
 
   /** A file that was asked for early, or else is asked for now. */
@@ -147,15 +197,9 @@ export class Looks {
     const { batch } = look
     if (batch.state === 'open') this.#close(batch)
     while (batch.state !== 'done') {
-      const next = batch.state === 'waiting' ? batch : first(this.#waiting)
-      if (next === undefined) yield* wait(new Promise<void>(resolve => void (this.#wake = resolve)))
-      else {
-        this.#leave(next)
-        for (const look of next.looks) look.sight = yield* this.#tryHere(look)
-        next.state = 'done'
-        // Signals want to be heard, and other threads to have their next batch.
-        yield* wait(turn())
-      }
+      const next = this.#claim()
+      if (next !== null) yield* this.#lookHere(next)
+      else if (batch.state === 'sent') yield* wait(new Promise<void>(resolve => void (this.#wake = resolve)))
     }
     const { sight } = look
     if (sight !== null && (sight.changed === null || sight.changed === changed)) return sight.looked
@@ -170,32 +214,56 @@ export class Looks {
     this.#open = null
     batch.state = 'waiting'
     this.#waiting.add(batch)
-    this.#waitingCost += batch.cost
-    const { started } = this.#workers
-    const cost = this.#asked.early ? THREAD_COST_EARLY : THREAD_COST
-    if (started < this.#mostWorkers && this.#waitingCost >= cost * (started + 1)) this.#workers.start()
+    this.#untouched.add(batch)
+    this.#askedCost += batch.cost
+    if (!this.#asked.early) this.expect(this.#askedCost)
     this.#hand()
   }
 
-  #leave(batch: Batch): void {
+  /**
+   * A batch for this thread; null when others are at all that there are. Those that others have before them come last, and
+   * of these the last first, for they begin with the first.
+   */
+  #claim(): Batch | null {
+    for (const batch of this.#waiting) if (this.#claims(batch)) return batch
+    for (const batch of [...this.#untouched].reverse()) if (this.#claims(batch)) return batch
+    return null
+  }
+
+  #claims(batch: Batch): boolean {
+    if (!this.#untouched.delete(batch) || !claimed(batch.claim)) return false
     this.#waiting.delete(batch)
-    this.#waitingCost -= batch.cost
-    batch.state = 'under way'
+    batch.state = 'here'
+    return true
   }
 
   /** Gives other threads what waits. */
   #hand(): void {
     for (const batch of this.#waiting) {
       if (!this.#workers.hasRoom) return
-      this.#leave(batch)
+      this.#waiting.delete(batch)
+      batch.state = 'sent'
       const files = batch.looks.map(({ name, path, size }) => ({ name, path, size }))
-      this.#workers.send(files, sights => {
-        for (const [i, look] of batch.looks.entries()) look.sight = sights?.[i] ?? null
-        batch.state = 'done'
-        this.#wake?.()
-        this.#hand()
-      })
+      this.#workers.send({ files, claim: batch.claim }, sights => this.#back(batch, sights))
     }
+  }
+
+  /** @param sights null when this thread looks into them, and when the other has died */
+  #back(batch: Batch, sights: readonly (Sight | null)[] | null): void {
+    if (batch.state === 'sent') {
+      for (const [i, look] of batch.looks.entries()) look.sight = sights?.[i] ?? null
+      batch.state = 'done'
+      this.#untouched.delete(batch)
+    }
+    this.#wake?.()
+    this.#hand()
+  }
+
+  *#lookHere(batch: Batch): Task<void> {
+    for (const look of batch.looks) look.sight = yield* this.#tryHere(look)
+    batch.state = 'done'
+    // Signals want to be heard, and other threads to have their next batch.
+    yield* wait(turn())
   }
 
   /** What goes wrong is told when this file is asked for, as if none had been looked into before. */
@@ -212,5 +280,3 @@ export class Looks {
     return lookInto(fileOnDisk(path, size, this.#buffer), name, this.#forbidden, this.#asked.wanted)
   }
 }
-
-const first = <T>(items: ReadonlySet<T>): T | undefined => items.values().next().value

@@ -35,8 +35,6 @@ interface Met {
   readonly look: Look | null
 }
 
-/** Members that are met before the first of them is taken, where several threads look into them. */
-const AHEAD = 4096
 /** Members that are taken before other threads are heard again. */
 const TURN_TAKEN = 64
 
@@ -115,7 +113,9 @@ export class Reading {
 
   #threads(forbidden: ForbiddenList): Looks | null {
     const wanted = { digest: this.#known !== null, facts: this.#facts, layer: false }
-    return Looks.of({ forbidden, wanted, early: false }, this.#options.jobs ?? availableParallelism())
+    const looks = Looks.of({ forbidden, wanted, early: false }, this.#options.jobs ?? availableParallelism())
+    if (this.#known !== null) looks?.expectSizes(this.#known.files.map(file => file.size))
+    return looks
   }
 
   /** Ends its threads; those of whoever has asked for files early are that one's. */
@@ -151,12 +151,13 @@ export class Reading {
         next = members.next()
       } catch (error) {
         // What was met before comes first.
-        if (!(await take(AHEAD))) return false
+        if (!(await take(met.length))) return false
         throw error
       }
-      if (next.done) return take(AHEAD)
+      if (next.done) return take(met.length)
       met.push({ member: next.value, look: this.#ask(next.value) })
-      if (this.#looks === null ? !(await take(1)) : met.length >= AHEAD && !(await take(AHEAD / 2))) return false
+      const window = this.#looks?.window ?? 1
+      if (met.length >= window && !(await take(Math.ceil(met.length / 2)))) return false
     }
   }
 

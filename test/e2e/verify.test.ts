@@ -96,7 +96,7 @@ describe('several threads', () => {
   const many = join(cwd, 'many')
   beforeAll(() => {
     fs.mkdirSync(many)
-    for (let i = 0; i < 3000; i++)
+    for (let i = 0; i < 4500; i++)
       fs.writeFileSync(join(many, `${i}`), i % 500 === 7 ? `see ${STORE}/${i}\n` : `${i}\n`)
   })
   const byThreads = (jobs: number): Run => verify(['many', '--json', '--jobs', `${jobs}`])
@@ -129,7 +129,7 @@ describe('several threads', () => {
       console.log(one.findings.length, JSON.stringify(one) === JSON.stringify(two))`
     expect(run(process.execPath, ['--input-type=module', '-e', script], { cwd })).toMatchObject({
       code: 0,
-      stdout: '7 true\n',
+      stdout: '10 true\n',
     })
   })
 
