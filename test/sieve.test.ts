@@ -14,7 +14,7 @@ import { crc32 } from '../src/references/inflate.ts'
 import { HeadsInProgram, headsShown, type PackedHead, PackedHeads, type Range } from '../src/references/packed-heads.ts'
 import type { Reference } from '../src/references/reference.ts'
 import { ANY_HASH, type HashSet, ReferenceScanner, scanReferences } from '../src/references/scan.ts'
-import { kindOf, placeOf, SIFTED, sieve } from '../src/references/sieve.ts'
+import { borrow, kindOf, placeOf, SIFTED, sieve } from '../src/references/sieve.ts'
 import { ZlibHeads } from '../src/references/zlib-streams.ts'
 import { temporary } from './support/bundle.ts'
 import { output } from './support/elf-tools.ts'
@@ -175,6 +175,28 @@ test('this machine has one, which lets through each thing at its place', () => {
     [SIFTED.zlib, 200],
   ])
   expect(sieve(true)(Buffer.alloc(1 << 20))).toHaveLength(0)
+})
+
+test('bytes in a buffer that it lends are searched where they are, and those of several do not meet', () => {
+  const buffers = Array.from({ length: 6 }, () => borrow(256 << 10))
+  expect(new Set(buffers.map(b => b.buffer)).size).toBeLessThan(buffers.length)
+  for (const [i, buffer] of buffers.entries()) buffer.fill(i)
+  for (const [i, buffer] of buffers.entries()) {
+    expect(buffer.every(byte => byte === i)).toBe(true)
+    // Up to its end, and not into the next one's bytes.
+    STREAM.copy(buffer, buffer.length - 3)
+    STREAM.copy(buffer, (128 << 10) - 1)
+    for (const part of [buffer, buffer.subarray(5)]) {
+      const found = [...sieve(true)(part)!].map(entry => [kindOf(entry), placeOf(entry)])
+      const moved = buffer.length - part.length
+      expect(found).toEqual([
+        [SIFTED.zlib, (128 << 10) - 1 - moved],
+        [SIFTED.zlib, buffer.length - 3 - moved],
+      ])
+    }
+    expect(sieve(true)(buffer.subarray(0, 128 << 10))).toHaveLength(0)
+  }
+  expect(borrow(1 << 20)).toHaveLength(1 << 20)
 })
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1e9)

@@ -52,10 +52,15 @@ const STEP = 128 << 10
 const AROUND = 64
 
 const PAGE = 64 << 10
-/** In the module's memory: its own data; entries, as many as a step can have; a step's bytes; what is read beyond them. */
+/**
+ * In the module's memory: its own data; entries, as many as a step can have; a step's bytes; buffers that are lent; what is
+ * read beyond the last one.
+ */
 const ENTRIES = PAGE
 const BYTES = ENTRIES + 4 * (STEP + STEP / 8)
-const SIZE = BYTES + AROUND + STEP + PAGE
+const LENT = BYTES + STEP + PAGE
+const [LENT_SIZE, LENT_COUNT] = [256 << 10, 4]
+const SIZE = LENT + LENT_SIZE * LENT_COUNT + PAGE
 
 type Search = (bytes: number, length: number, from: number, to: number, entries: number) => number
 
@@ -65,6 +70,7 @@ interface Searches {
 }
 
 interface Module extends Searches {
+  readonly memory: ArrayBuffer
   readonly entries: Uint32Array
   readonly bytes: Buffer
 }
@@ -88,6 +94,7 @@ function make(): Module | null {
     const memory = new web.Memory({ initial: pages, maximum: pages })
     const { exports } = new web.Instance(new web.Module(code), { env: { memory } })
     return {
+      memory: memory.buffer,
       references: exports.references,
       hashes: exports.hashes,
       entries: new Uint32Array(memory.buffer, ENTRIES, (BYTES - ENTRIES) / 4),
@@ -96,6 +103,30 @@ function make(): Module | null {
   } catch {
     return null
   }
+}
+
+function module(): Module | null {
+  if (made === undefined) made = make()
+  return made
+}
+
+/** Which of the buffers are lent: until nobody can reach them any more. */
+const isOut: boolean[] = Array(LENT_COUNT).fill(false)
+const returned = new FinalizationRegistry<number>(at => void (isOut[at] = false))
+
+/**
+ * A buffer for bytes that are searched: the sieve reads them where they are, where it copies those of others. Where none is
+ * left it is like any other. It has to be held as long as a part of it is in use.
+ * @param size in bytes
+ */
+export function borrow(size: number): Buffer {
+  const free = isOut.indexOf(false)
+  const memory = size <= LENT_SIZE && free >= 0 ? module()?.memory : undefined
+  if (memory === undefined) return Buffer.allocUnsafeSlow(size)
+  const buffer = Buffer.from(memory, LENT + free * LENT_SIZE, size)
+  isOut[free] = true
+  returned.register(buffer, free)
+  return buffer
 }
 
 const NOTHING: Sifted = new Uint32Array(0)
@@ -107,14 +138,16 @@ export type Sift = (bytes: Buffer) => Sifted | null
 export function sieve(hashes: boolean): Sift {
   let kept: Sifted = NOTHING
   return bytes => {
-    if (made === undefined) made = make()
+    const made = module()
     if (made === null || bytes.length > PLACES) return null
     const search = hashes ? made.hashes : made.references
+    const isLent = bytes.buffer === made.memory
     let total = 0
     for (let from = 0; from < bytes.length; from += STEP) {
-      const [start, to] = [Math.max(0, from - AROUND), Math.min(bytes.length, from + STEP)]
-      const length = bytes.copy(made.bytes, 0, start, to + AROUND)
-      const count = search(BYTES, length, from - start, to - start, ENTRIES)
+      const to = Math.min(bytes.length, from + STEP)
+      const start = isLent ? 0 : Math.max(0, from - AROUND)
+      const length = isLent ? bytes.length : bytes.copy(made.bytes, 0, start, to + AROUND)
+      const count = search(isLent ? bytes.byteOffset : BYTES, length, from - start, to - start, ENTRIES)
       if (count === 0) continue
       if (total + count > ENTRIES_MAX) return null
       if (total + count > kept.length) kept = larger(kept, total, total + count)

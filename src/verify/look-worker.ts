@@ -3,12 +3,13 @@ import { fileOnDisk, READ_SIZE } from '../archive/members.ts'
 import { lstat } from '../io/store.ts'
 import { run } from '../io/task.ts'
 import { serve } from '../io/workers.ts'
+import { borrow } from '../references/sieve.ts'
 import { lookInto } from './checks/packed.ts'
 import { type Asked, claimed, type FileOnDisk, forbiddenOf, type Sent, type Sight } from './looks.ts'
 
 serve(({ forbidden: list, wanted, early }: Asked) => {
   const forbidden = forbiddenOf(list)
-  const buffer = Buffer.allocUnsafe(READ_SIZE)
+  const buffer = borrow(READ_SIZE)
   const look = async ({ name, path, size }: FileOnDisk): Promise<Sight | null> => {
     try {
       // Before it is read: what is written from then on shows.

@@ -8,6 +8,7 @@ import { fileOnDisk, READ_SIZE } from '../archive/members.ts'
 import { type Task, wait } from '../io/task.ts'
 import { Workers, workerFile } from '../io/workers.ts'
 import { digestOfHash } from '../nix/hash-digest.ts'
+import { borrow } from '../references/sieve.ts'
 import { type Looked, lookInto, type Wanted } from './checks/packed.ts'
 import type { Forbidden } from './checks/references.ts'
 
@@ -276,7 +277,7 @@ export class Looks {
   }
 
   #here({ name, path, size }: Look): Task<Looked> {
-    this.#buffer ??= Buffer.allocUnsafe(READ_SIZE)
+    this.#buffer ??= borrow(READ_SIZE)
     return lookInto(fileOnDisk(path, size, this.#buffer), name, this.#forbidden, this.#asked.wanted)
   }
 }
