@@ -131,6 +131,10 @@ const CASES: readonly [string, Case][] = [
     'what a build tool reads of its own: aclocal its macros',
     { rule: 'own-instructions', follow: true, from: script, path: 'share/aclocal', own: true },
   ],
+  [
+    'libpkgconf its own packages',
+    { rule: 'own-instructions', follow: true, from: { path: 'lib/libpkgconf.so.3' }, path: 'lib/pkgconfig', own: true },
+  ],
   ['the same in data', { rule: 'development', follow: false, from: data, path: 'share/aclocal', own: true }],
   ["another package's", { rule: 'development', follow: false, from: script, path: 'share/aclocal' }],
   [

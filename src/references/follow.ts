@@ -127,11 +127,11 @@ const TABLE: readonly Row[] = [
     rule: 'own-instructions',
     reason: 'instructions for building that a program of the same package names: it is a build tool, which reads them',
     follow: true,
-    matches: ({ from, target }) =>
-      target?.own === true &&
-      target.type !== 'missing' &&
-      INSTRUCTIONS.test(target.path) &&
-      /^(?:s?bin|libexec)\//.test(from.path),
+    matches: q =>
+      q.target?.own === true &&
+      q.target.type !== 'missing' &&
+      INSTRUCTIONS.test(q.target.path) &&
+      (isBinary(q) || /^(?:s?bin|libexec)\//.test(q.from.path)),
   },
   {
     rule: 'development',
