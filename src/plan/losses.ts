@@ -2,7 +2,7 @@
 import type { DependencyGraph, FileNode, Verdict } from '../model/graph.ts'
 import { storePathOf } from '../nix/store-path.ts'
 import { directoryOf, type SourcePath } from '../paths.ts'
-import { leftOut } from '../references/follow.ts'
+import { isInstructions, leftOut } from '../references/follow.ts'
 import { pycSource } from '../script/pyc.ts'
 import { isFoundByLandmark } from './landmark.ts'
 
@@ -39,7 +39,9 @@ export class Losses {
 /** Whether no run reads a file: it is in the bundle because all of a package is wanted. */
 function isUnread(path: SourcePath): boolean {
   const root = storePathOf(path)?.root
-  return root !== undefined && leftOut(path.slice(root.length + 1)) !== null
+  if (root === undefined) return false
+  const inside = path.slice(root.length + 1)
+  return leftOut(inside) !== null && !isInstructions(inside)
 }
 
 /** Rules for what a program does not look for when it runs, or for what something else answers for. */

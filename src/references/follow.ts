@@ -97,6 +97,9 @@ const LEFT_OUT: readonly { readonly pattern: RegExp; readonly reason: string }[]
   { pattern: /^lib(?:32|64)?\/[^/]+\.la$/, reason: 'how libtool links a library' },
 ]
 
+/** Whether a path of a package, relative to its root, is there for who builds others: it comes along with a build tool only. */
+export const isInstructions = (path: string): boolean => INSTRUCTIONS.test(path)
+
 /** Why a path of a package, relative to its root, stays out of a bundle; null when it comes along. */
 export const leftOut = (path: string): string | null => LEFT_OUT.find(rule => rule.pattern.test(path))?.reason ?? null
 
@@ -121,7 +124,8 @@ const TABLE: readonly Row[] = [
     rule: 'configuration',
     reason: 'what the package was configured with, for building others',
     follow: false,
-    matches: q => q.target !== null && CONFIGURATION.test(q.from.path),
+    matches: q =>
+      q.target !== null && CONFIGURATION.test(q.from.path) && !(q.target.own && isInstructions(q.from.path)),
   },
   {
     rule: 'own-instructions',
@@ -130,7 +134,7 @@ const TABLE: readonly Row[] = [
     matches: q =>
       q.target?.own === true &&
       q.target.type !== 'missing' &&
-      INSTRUCTIONS.test(q.target.path) &&
+      isInstructions(q.target.path) &&
       (isBinary(q) || /^(?:s?bin|libexec)\//.test(q.from.path)),
   },
   {
