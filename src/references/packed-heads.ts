@@ -19,7 +19,7 @@ import {
   type PackedHeadKind,
 } from './packed-magics.ts'
 import { nextPair, viewOf } from './pairs.ts'
-import { kindOf, placeOf, SIFTED, type Sifted, siftedFrom } from './sieve.ts'
+import { kindOf, placeOf, SIFTED, type Sifted, sieve, siftedFrom } from './sieve.ts'
 
 export type { PackedHeadKind } from './packed-magics.ts'
 
@@ -247,14 +247,19 @@ export class HeadsInProgram {
 /** The heads in stretches of a program or a library, read at random. */
 export function headsInProgram(source: ByteSource, ranges: readonly Range[]): PackedHead[] {
   const found: PackedHead[] = []
+  const sift = sieve(false)
   for (const [start, end] of ranges) {
     if (end - start < HEAD) continue
     if (end - start <= PIECE) {
-      search(pieceOf(source, start, end - start), start, end - start, IN_PROGRAM, found, null)
+      const piece = pieceOf(source, start, end - start)
+      search(piece, start, end - start, IN_PROGRAM, found, sift(piece))
       continue
     }
     const heads = new PackedHeads(IN_PROGRAM, start)
-    for (let at = start; at < end; at += PIECE) heads.push(pieceOf(source, at, Math.min(PIECE, end - at)))
+    for (let at = start; at < end; at += PIECE) {
+      const piece = pieceOf(source, at, Math.min(PIECE, end - at))
+      heads.push(piece, sift(piece))
+    }
     for (const head of heads.end()) found.push(head)
   }
   return confirmed(source, found.sort(byOffset))
