@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -58,6 +59,9 @@ beforeAll(() => {
   writeFileSync(at('share/a/packed.gz'), gzipSync(`packed ${STORE}/x ${HASH}\n`))
   writeFileSync(at('share/a/large'), Buffer.concat([Buffer.alloc(20 << 20, 'text '), Buffer.from(`${STORE}/large`)]))
   writeFileSync(Buffer.from(`${tree}/share/a/odd \n\xff`, 'latin1'), `odd ${STORE}/odd\n`)
+  // So much that there is more than one other thread, of eight.
+  writeFileSync(at('share/zeros'), '')
+  truncateSync(at('share/zeros'), 300 << 20)
   // A member of an archive, and a file, that go by the same words.
   execFileSync('tar', ['-cf', at('share/a/t'), '--transform=s,^.*/,,', '-C', tree, 'share/many/7'])
   writeFileSync(at('share/a/t!7'), `also ${STORE}/7\n`)
@@ -88,7 +92,7 @@ describe('a tree', () => {
 function asking(file: string): { looks: Looks; asked: Look[]; seen: () => Promise<string[]> } {
   const wanted = { digest: true, facts: false, layer: false }
   const looks = new Looks({ forbidden: { hashes: null, directories: [] }, wanted, early: true }, 3, file)
-  looks.expect(256 << 20)
+  looks.expect(MANY, 256 << 20)
   const asked = Array.from({ length: MANY }, (_, i) => {
     const path = join(tree, `share/many/${i}`)
     return looks.askEarly({ name: String(i), path, size: lstat(path)?.size ?? 0 })

@@ -103,7 +103,9 @@ export class Looks {
   /** From the first that was asked for: those that no other thread has, and those that nobody may have begun with. */
   readonly #waiting = new Set<Batch>()
   readonly #untouched = new Set<Batch>()
-  #askedCost = 0
+  /** That were asked for. */
+  #files = 0
+  #bytes = 0
   #wake: (() => void) | null = null
   #buffer: Buffer | null = null
 
@@ -128,7 +130,7 @@ export class Looks {
    * For the files of a bundle, as they are written. Threads are started at once; null where there is too little for any.
    * @param sizes of the files that there may be, in bytes
    */
-  static ofBundle(hashes: ReadonlySet<string>, sizes: Iterable<number>, threads: number): Looks | null {
+  static ofBundle(hashes: ReadonlySet<string>, sizes: readonly number[], threads: number): Looks | null {
     const wanted = { digest: true, facts: true, layer: false }
     const looks = Looks.of({ forbidden: { hashes: { bare: hashes }, directories: [] }, wanted, early: true }, threads)
     looks?.expectSizes(sizes)
@@ -145,20 +147,22 @@ export class Looks {
     return this.workers === 0 ? WINDOW : BATCH_FILES * AHEAD * (2 + this.workers)
   }
 
-  /** Starts the threads that so much is worth, where it is known before. @param cost in bytes */
-  expect(cost: number): void {
+  /** Starts the threads that so much is worth, where it is known before. @param bytes of all files */
+  expect(files: number, bytes: number): void {
     const first = this.#asked.early ? THREAD_COST_EARLY : THREAD_COST
     const { started } = this.#workers
-    if (started >= this.#mostWorkers || cost < first + started * THREAD_COST) return
+    // What this thread does for each file keeps no more than one of them busy with small ones.
+    const worth = started === 0 ? files * FILE_COST + bytes : bytes - started * THREAD_COST
+    if (started >= this.#mostWorkers || worth < first) return
     this.#workers.start()
-    this.expect(cost)
+    this.expect(files, bytes)
   }
 
   /** The same. @param sizes of files, in bytes */
-  expectSizes(sizes: Iterable<number>): void {
-    let cost = 0
-    for (const size of sizes) cost += FILE_COST + size
-    this.expect(cost)
+  expectSizes(sizes: readonly number[]): void {
+    let bytes = 0
+    for (const size of sizes) bytes += size
+    this.expect(sizes.length, bytes)
   }
 
   /** Has a file looked into, some time before `seen` is called for it. */
@@ -168,6 +172,8 @@ export class Looks {
     const look: Look = { name, path, size, batch, sight: null }
     batch.looks.push(look)
     batch.cost += FILE_COST + size
+    this.#files++
+    this.#bytes += size
     if (batch.looks.length >= BATCH_FILES || batch.cost >= BATCH_COST) this.#close(batch)
     return look
   }
@@ -216,8 +222,7 @@ export class Looks {
     batch.state = 'waiting'
     this.#waiting.add(batch)
     this.#untouched.add(batch)
-    this.#askedCost += batch.cost
-    if (!this.#asked.early) this.expect(this.#askedCost)
+    if (!this.#asked.early) this.expect(this.#files, this.#bytes)
     this.#hand()
   }
 
