@@ -62,7 +62,7 @@ beforeAll(async () => {
     relocate(bundle, place, [])
     bundles.set(name, bundle)
   }
-})
+}, 120_000)
 
 const USER = 1000
 let made = 0

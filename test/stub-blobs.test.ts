@@ -13,7 +13,9 @@ const SIZE_MAX = { stub: 10_112, bootstrap: 1280, sidecar: 11_008 }
 /** Of ARM an instruction has four bytes, and what is not aligned is read byte by byte. */
 const SIZE_MAX_ARM = { stub: 12_288, bootstrap: 1344, sidecar: 13_056 }
 
-test("build.sh's output is prebuilt.ts, byte for byte but for how the formatter breaks lines", async () => {
+test("build.sh's output is prebuilt.ts, byte for byte but for how the formatter breaks lines", {
+  timeout: 180_000,
+}, async () => {
   const [built, kept] = [await output(join(entry, 'build.sh'), []), readFileSync(join(entry, 'prebuilt.ts'), 'latin1')]
   const unbroken = (text: string): string => text.replaceAll(/\s+/g, ' ')
   expect(unbroken(built) === unbroken(kept), 'run src/entry/build.sh > src/entry/prebuilt.ts').toBe(true)

@@ -6,12 +6,12 @@ import { buildBootstrapFuzzer, buildFuzzer, fuzz } from './support/stub-fuzz.ts'
 
 const directory = temporary()
 
-test('every start ends in a jump to the right place, or in one line and exit 127', async () => {
+test('every start ends in a jump to the right place, or in one line and exit 127', { timeout: 180_000 }, async () => {
   const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
   await fuzz(await buildFuzzer(directory, 'fuzz'), 20_000, seed)
 })
 
-test('nor does a start by a sidecar end otherwise', async () => {
+test('nor does a start by a sidecar end otherwise', { timeout: 180_000 }, async () => {
   const seed = Number(process.env.STUB_FUZZ_SEED ?? 1 + (Date.now() % 1_000_000))
   await fuzz(await buildFuzzer(directory, 'sidecar', undefined, 'sidecar'), 10_000, seed)
 })
