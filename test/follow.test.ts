@@ -12,7 +12,6 @@ interface Case {
   readonly own?: boolean
   readonly name?: string
   readonly before?: string
-  readonly ends?: true
   readonly bare?: true
   readonly ofLoader?: true
   readonly gone?: true
@@ -24,7 +23,6 @@ const ask = (c: Case) =>
     bare: c.bare ?? false,
     ofLoader: c.ofLoader ?? false,
     before: () => c.before ?? '',
-    ends: () => c.ends ?? false,
     target: c.gone
       ? null
       : { name: c.name ?? 'lib-1.0', path: c.path ?? '', type: c.type ?? 'directory', own: c.own ?? false },
@@ -111,18 +109,26 @@ const CASES: readonly [string, Case][] = [
     { rule: 'directory', follow: true, from: wrapper, name: 'qt-6-dev', path: 'bin' },
   ],
   ['a data file in one', { rule: 'file', follow: true, name: 'x-1-dev', path: 'share/x/y', type: 'file' }],
-  ['an option with a directory', { rule: 'option', follow: false, before: '--data=', path: 'share/x', ends: true }],
+  ['an option with a directory', { rule: 'option', follow: false, before: '--data=', path: 'share/x' }],
   [
     'one option with a file, which is given to another program',
-    { rule: 'file', follow: true, before: '--config=', path: 'etc/x.conf', type: 'file', ends: true },
+    { rule: 'file', follow: true, before: '--config=', path: 'etc/x.conf', type: 'file' },
   ],
   [
-    'one that others follow, which is printed',
-    { rule: 'option', follow: false, before: '--config=', path: 'etc/x.conf', type: 'file' },
+    'one in a command line',
+    { rule: 'file', follow: true, before: 'cmd = {{.X}} --data=', path: 'share/x', type: 'file' },
+  ],
+  [
+    'one among those that a program was built with',
+    { rule: 'option', follow: false, before: '--prefix=/usr --conf-path=', path: 'etc/x.conf', type: 'file' },
+  ],
+  [
+    'the first of them',
+    { rule: 'option', follow: false, before: "configure arguments: '--conf-path=", path: 'etc/x.conf', type: 'file' },
   ],
   [
     "a compiler's option with a file",
-    { rule: 'option', follow: false, before: '-Wl,--dynamic-linker=', path: 'lib/ld.so', type: 'file', ends: true },
+    { rule: 'option', follow: false, before: '-Wl,--dynamic-linker=', path: 'lib/ld.so', type: 'file' },
   ],
   ['documentation', { rule: 'development', follow: false, path: 'share/doc/x', own: true }],
   ['headers', { rule: 'development', follow: false, path: 'include' }],

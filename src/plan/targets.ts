@@ -11,16 +11,21 @@ import { type Layout, withoutHashes } from './layout.ts'
  * @throws BundleError('prefix-unusable')
  */
 export function targets(graph: DependencyGraph, layout: Layout, prefix: string | null): Map<string, Target> {
-  const inUse = new Set([...layout.placed.values(), ...layout.aliases.keys()].map(at => at.split('/')[1]))
+  // `lib/NAME~2/` is no tree of a package's: libraries that another one hides lie there.
+  const inUse = new Set<string>(
+    [...layout.placed.values(), ...layout.aliases.keys()].flatMap(at =>
+      at.startsWith('pkg/') ? at.split('/')[1]! : [],
+    ),
+  )
   for (const { under, package: root } of graph.extras)
-    if (under === 'pkg' && root !== null) inUse.add(layout.directories.get(root)!.split('/')[1])
+    if (under === 'pkg' && root !== null) inUse.add(layout.directories.get(root)!.split('/')[1] ?? '')
   const result = new Map<string, Target>()
   // Two packages of one name have two numbers.
   const count = new Map<string, number>()
   let room = Number.POSITIVE_INFINITY
   for (const { root, hash } of graph.packages) {
     const path = `/${layout.directories.get(root)!}`
-    if (hash === null || !inUse.has(path.slice('/pkg/'.length).split('/')[0])) continue
+    if (hash === null || !inUse.has(path.slice('/pkg/'.length).split('/')[0] ?? '')) continue
     const name = withoutHashes(root.slice(STORE_PREFIX_LENGTH), graph.hashes)
     const number = count.get(name) ?? 0
     count.set(name, number + 1)

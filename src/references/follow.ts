@@ -27,8 +27,6 @@ export interface Question {
   readonly ofLoader: boolean
   /** The text before the reference up to the beginning of its string or line, as far as it was read. */
   readonly before: () => string
-  /** Whether its string is known to end behind it: in a binary there is a NUL. */
-  readonly ends: () => boolean
   /** The store path that it names, null when there is no such one on this machine. */
   readonly target: {
     /** The package's name, such as `nginx-1.22.1`. */
@@ -60,6 +58,9 @@ interface Row {
 const OPTION = /(?:^|[\s"'=])-[-A-Za-z][^\s"']*(?:(?<=isystem|idirafter) )?$/
 /** Options of compilers and linkers that are followed by a path, and are no file that a program reads. */
 const COMPILER_OPTION = /^-(?:[ILBRF]|W[lap],|f[a-z-]+=|i[a-z]+|specs|-sysroot|-with-)/
+/** Options of compilers and of configure scripts, before another one. */
+const BUILD_OPTION =
+  /(?:^|[\s"'=])-(?:[ILBDOfWgm]\S|-(?:prefix|with|without|enable|disable|host|build|\w*dir)\b)|configure|CFLAGS/
 const COMPILER =
   /^(?:gcc|clang|llvm|binutils|cctools|gfortran|rustc|gnumake|cmake|ninja|pkg-config|pkgconf|automake|autoconf|bison|flex)(?:-wrapper)?-(?:wrapper-)?\d[^-]*$|^stdenv-/
 /** Of those, what a text that names a program of them runs as a tool of its own: automake autoconf, meson ninja. They are small. */
@@ -118,7 +119,7 @@ const TABLE: readonly Row[] = [
     rule: 'option',
     reason: 'an option that the program was configured or compiled with, kept to be printed',
     follow: false,
-    matches: q => isBinary(q) && !q.from.wrapper && OPTION.test(q.before()) && !isOneOption(q),
+    matches: q => isBinary(q) && !q.from.wrapper && OPTION.test(q.before()) && !isMeantOption(q),
   },
   {
     rule: 'configuration',
@@ -280,10 +281,15 @@ const mayRun = (q: Question): boolean =>
   !BUILD_FACTS.test(q.from.path) &&
   (isBinary(q) ? q.before() === '' : q.from.format === 'script' || MODULE.test(q.from.path))
 
-/** Whether a string is one option that names a file: what a program gives to another, and no list of what it was built with. */
-const isOneOption = (q: Question): boolean => {
+/** Whether an option names a file that is meant: no option of a compiler's, nor among those that a program was built with. */
+const isMeantOption = (q: Question): boolean => {
   const before = q.before()
-  return q.target?.type === 'file' && /^-[^\s"']*$/.test(before) && !COMPILER_OPTION.test(before) && q.ends()
+  const option = /[^\s"']*$/.exec(before)?.[0] ?? ''
+  return (
+    q.target?.type === 'file' &&
+    !COMPILER_OPTION.test(option) &&
+    !BUILD_OPTION.test(before.slice(0, before.length - option.length))
+  )
 }
 
 /** Whether the C library names a file of its own. */

@@ -87,11 +87,7 @@ export class Verdicts {
   }
 
   /** What the table says of one target. */
-  #judge(
-    { path: from, facts, isWrapper, isBinary, isNamed }: Namer,
-    reference: Reference,
-    target: Named | null,
-  ): Verdict {
+  #judge({ path: from, facts, isWrapper, isNamed }: Namer, reference: Reference, target: Named | null): Verdict {
     const root = storePathOf(from)?.root ?? null
     const { rule, follow } = answer({
       from: {
@@ -108,7 +104,6 @@ export class Verdicts {
           ? reference.offset === facts.interp?.offset || inDynstr(facts, reference.offset)
           : facts.format === 'macho' && inLoadCommands(facts, reference.offset),
       before: () => textBefore(from, reference.offset),
-      ends: () => isBinary && byteBehind(from, reference) === 'nul',
       target: target && {
         name: target.name,
         path: target.path.slice(target.root.length + 1),

@@ -165,6 +165,12 @@ describe.each([
   })
 })
 
+test('a place whose path is longer than what stood in the files: nothing is written for a package of which no tree is there', () => {
+  const place = join(directory, 'long')
+  mustBundle([first, '--prefix', `/opt/${'long'.repeat(8)}`, '-f', 'dir', '-o', place])
+  expect(bundle(['verify', place]).code).toBe(0)
+})
+
 describe('two CPUs', () => {
   const place = join(directory, 'cpus')
   const s390x = CPUS.find(cpu => cpu.arch === 's390x')!

@@ -28,7 +28,7 @@ export const NEIGHBOURS: Jobs = {
   'a module names its package in a byte string, an f-string, a raw string': '"$T"/bin/strings',
   "a text is the shell's up to an exec, and then Tcl, Python, Perl or Lua":
     'for name in tcl python perl lua; do "$T"/bin/$name-in-sh a "b c"; done',
-  'a program gives another one option with a file in it': '"$T"/bin/gives-option',
+  'a program gives another options with files in them': '"$T"/bin/gives-option',
   'a tool and its data lie in an output for development': '"$T"/bin/uses-dev; PATH= "$T"/bin/path-dev',
 }
 
@@ -227,8 +227,11 @@ export function addNeighbours(app: string, { libc, bash, python, perl, lua, tcl,
     `${sh}eval 'exec ${perl} -x -wS $0 \${1+"$@"}'\n  if 0;\n#!perl\nopen my $f, '<', '${data}' or die; print <$f>, "@ARGV\\n";\n`,
   )
   put('bin/lua-in-sh', `${sh}_=[[\nexec ${lua} "$0" "$@"\n]]\nfor l in io.lines("${data}") do print(l, arg[1]) end\n`)
-  const opened = storePath('opened-1', { 'etc/o.conf': 'o.conf\n' })
-  c('bin/gives-option', `int main(void) { const char *o = "--config=${opened}/etc/o.conf"; show(strchr(o, '/')); }`)
+  const opened = storePath('opened-1', { 'etc/o.conf': 'o.conf\n', 'share/o': 'o\n' })
+  c(
+    'bin/gives-option',
+    `int main(void) { const char *o = "--config=${opened}/etc/o.conf", *t = "cmd {} --data=${opened}/share/o"; show(strchr(o, '/')); show(strchr(t, '/')); }`,
+  )
   const dev = storePath('tools-1-dev', {
     'bin/dev-tool': `${sh}echo a tool for development\n`,
     'share/tools/rules': 'rules\n',
