@@ -34,7 +34,7 @@ import { parseShellWrapper } from '../script/shell-wrapper.ts'
 /** A wrapper is small; a larger program or script is none. In bytes. */
 const WRAPPER_MAX = 1 << 20
 /** Bytes before a reference that are looked at. */
-const BEFORE = 64
+const BEFORE = 1024
 
 /** What one reading of a file shows. */
 export interface ReadBytes {
