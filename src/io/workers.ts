@@ -8,12 +8,12 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parentPort, Worker, workerData } from 'node:worker_threads'
-import { forLoading, forShortRuns } from './flags.ts'
+import { forLoading, goOn, type Run } from './flags.ts'
 
 /** What a thread is told, and what it says: a job or its result, by number. */
 type Message<T> = readonly [number, T]
-/** What a thread knows from its start, and whether V8's flags are set when it is there. */
-type Start = readonly [data: unknown, isShort: boolean]
+/** What a thread knows from its start, and how V8 is to run when it is there. */
+type Start = readonly [data: unknown, run: Run]
 
 /** The built file of a thread's code, which lies beside this one; null where there is none. */
 export function workerFile(name: string): string | null {
@@ -128,8 +128,8 @@ export class Workers<Job, Result> {
 export function serve<Data, Job, Result>(begin: (data: Data) => (job: Job) => Result | Promise<Result>): void {
   const port = parentPort
   if (port === null) throw new Error('not a thread of its own')
-  const [data, isShort] = workerData as Start
-  if (isShort) forShortRuns()
+  const [data, run] = workerData as Start
+  goOn(run)
   const work = begin(data as Data)
   let before: Promise<void> | null = null
   const one = async (after: Promise<void> | null, [number, job]: Message<Job>): Promise<void> => {
