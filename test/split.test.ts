@@ -12,10 +12,12 @@ const WHOLE = `/nix/store/${HASH}-nginx-1.22.1/html`
 const directory = mkdtempSync(join(tmpdir(), 'storefree-'))
 afterAll(() => rmSync(directory, { recursive: true }))
 
-function split(text: string): string[] {
+function split(text: string, rule = 'file'): string[] {
   const path = join(directory, 'file') as SourcePath
   writeFileSync(path, text, 'latin1')
-  return [...splitHashes(path, scanReferences([Buffer.from(text, 'latin1')], new Set([HASH])))]
+  const references = scanReferences([Buffer.from(text, 'latin1')], new Set([HASH]))
+  const verdicts = references.map(() => ({ rule, followed: false, target: null }))
+  return [...splitHashes({ path, references, verdicts })]
 }
 
 describe('a hash is taken apart', () => {
@@ -32,4 +34,6 @@ describe('a hash is whole', () => {
     ['as a hash alone', `${WHOLE}\0-frandom-seed=${HASH}\0`],
     ['beside fewer bytes than a piece', `${WHOLE}\0${WHOLE.slice(0, 15)}\0${WHOLE.slice(20, 30)}`],
   ])('%s', (_, text) => expect(split(text)).toEqual([]))
+  test('where only the loader reads it: that is not changed in memory', () =>
+    expect(split(`${WHOLE}\0${WHOLE.slice(0, 16)}`, 'loader')).toEqual([]))
 })

@@ -10,7 +10,7 @@ import type { Wrapper } from '../entry/launcher.ts'
 import { pieces, stat, withFile } from '../io/store.ts'
 import { isMachOProgram } from '../macho/facts.ts'
 import type { Finding } from '../model/findings.ts'
-import type { FileFacts } from '../model/graph.ts'
+import type { FileFacts, FileNode } from '../model/graph.ts'
 import { STORE_DIR, storePathOf } from '../nix/store-path.ts'
 import type { SourcePath } from '../paths.ts'
 import { ApartSearch } from '../references/apart.ts'
@@ -91,14 +91,22 @@ const PIECE = 16
 
 /**
  * The hashes of which a file holds pieces outside of whole store paths: a compiler has taken a string apart, and other
- * code may share these pieces. What looks whole there may be by chance, and must not be changed in memory.
+ * code may share these pieces. What looks whole there may be by chance, and must not be changed in memory. What only the
+ * loader reads is not, so most libraries, which name their search path and no more, are not read for it.
  */
-export function splitHashes(path: SourcePath, references: readonly Reference[]): ReadonlySet<string> {
+export function splitHashes({
+  path,
+  references,
+  verdicts,
+}: Pick<FileNode, 'path' | 'references' | 'verdicts'>): ReadonlySet<string> {
   const byHash = new Map<string, number[]>()
-  for (const { hash, bare, encoding, offset } of references) {
+  const asked = new Set<string>()
+  for (const [i, { hash, bare, encoding, offset }] of references.entries()) {
     if (hash === null || encoding !== 'utf8') continue
     byHash.set(hash, [...(byHash.get(hash) ?? []), bare ? offset - STORE_DIR.length - 1 : offset])
+    if (verdicts[i]!.rule !== 'loader') asked.add(hash)
   }
+  for (const hash of byHash.keys()) if (!asked.has(hash)) byHash.delete(hash)
   if (byHash.size === 0) return new Set()
   return withFile(path, source => {
     if (source.size > SPLIT_MAX) return new Set()

@@ -105,7 +105,7 @@ export class Files {
    */
   withHashes(node: FileNode, hashes: HashSet): FileNode {
     const whole = this.#mayHold.has(node.path) ? this.#readAgain(node, hashes) : node
-    const split = whole.facts.format === 'elf' ? splitHashes(whole.path, whole.references) : null
+    const split = whole.facts.format === 'elf' ? splitHashes(whole) : null
     if (split !== null && split.size > 0) this.split.set(whole.path, split)
     return whole
   }
