@@ -42,6 +42,7 @@ const ADAPTERS = [
   'macho/install-name-tool.ts',
   // Archives are streams of files, and zstd, xz and bzip2 are programs.
   'archive/members.ts',
+  'archive/contents.ts',
   'archive/stream.ts',
   'archive/compress.ts',
 ]

@@ -7,12 +7,13 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { createInflate } from 'node:zlib'
 import { BundleError } from '../errors.ts'
 import type { ByteSource } from '../io/bytes.ts'
-import { filePiecesInto, list, lstat, readLink, readStream, readWhole, stat, withFile } from '../io/store.ts'
+import { filePiecesInto, list, lstat, readLink, readStream, stat, withFile } from '../io/store.ts'
 import { containerKindOf, LIMITS } from '../references/containers.ts'
 import type { Problem } from '../references/inflate.ts'
 import { borrow } from '../references/sieve.ts'
 import { type ArMember, isDebHead, readAr } from './ar.ts'
 import { compressionOf, decompressor } from './compress.ts'
+import { type Contents, fileOnDisk, READ_SIZE, TURN_BYTES } from './contents.ts'
 import { isTarHead, namesTar, namesZip } from './kind.ts'
 import { readSingle, type Single, singleOf } from './single.ts'
 import { peek, pieceOf, takenBy } from './stream.ts'
@@ -20,21 +21,13 @@ import { BLOCK } from './tar.ts'
 import { type ArchiveMember, readTar } from './untar.ts'
 import { type Unzipped, unzip } from './unzip.ts'
 
-export interface Member extends ArchiveMember {
+export interface Member extends ArchiveMember, Contents {
   /** Its name below the one directory that a bundle's archive has; elsewhere its name. */
   readonly inside: string
-  /** Where its contents can be read at random; null inside an archive. */
-  readonly path: string | null
   /** Equal for names of one file on disk (hard links); null where there are no others, and in archives. */
   readonly inode: string | null
   /** When a file on disk was last changed, in milliseconds; not in archives. */
   readonly changed?: number
-  /** Why its contents cannot be read; null when they can. */
-  readonly problem: Problem | null
-  /** Pieces are valid until the next one is asked for. */
-  contents(): AsyncGenerator<Buffer>
-  /** All of the contents of a small file, and where they are at hand, else null: valid until the next member. */
-  whole(): Buffer | null
 }
 
 export type ArtefactKind = 'directory' | 'tar' | 'zip' | 'deb' | 'exe' | 'file'
@@ -69,27 +62,9 @@ export async function open(path: string): Promise<Artefact> {
 
 const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
-/** Two of them stay in the level 2 cache of common CPUs, and to ask for a piece costs little beside it. In bytes. */
-export const READ_SIZE = 256 * 1024
 const NOT_AT_HAND = (): null => null
-/** The event loop gets its turn after this many bytes or members: signals are looked at, progress is shown. */
-const TURN_BYTES = 32 << 20
+/** The event loop gets its turn after this many members: signals are looked at, progress is shown. */
 export const TURN_MEMBERS = 256
-
-/** What is read of a member. */
-export type Readable = Pick<Member, 'path' | 'size' | 'problem' | 'contents' | 'whole'>
-
-/**
- * A regular file.
- * @param buffer that it is read into, of READ_SIZE: one serves file after file
- */
-export const fileOnDisk = (path: string, size: number, buffer: Buffer): Readable => ({
-  path,
-  size,
-  problem: null,
-  contents: () => filePiecesInto(buffer, path, TURN_BYTES),
-  whole: () => (size < buffer.length ? readWhole(buffer, path) : null),
-})
 
 function* directoryMembers(root: string): Generator<Member> {
   const pending = ['']

@@ -57,3 +57,24 @@ export function filterOf(hashes: HashSet): HashFilter {
 
 /** Whether the bit of a group is set. */
 export const hasGroup = (bits: Uint8Array, group: number): boolean => ((bits[group >> 3]! >> (group & 7)) & 1) === 1
+
+/**
+ * The last byte of the next four that may be in a hash, when windows of 32 end at `from` and behind it; `end` or what
+ * is behind it when there are none.
+ */
+export function nextGroup(bytes: Buffer, from: number, end: number, within: Uint8Array): number {
+  let last = from
+  while (last < end) {
+    const d = DIGIT[bytes[last]!]!
+    if (d === NONE) {
+      last += HASH_LENGTH
+      continue
+    }
+    const a = DIGIT[bytes[last - 3]!]!
+    const b = DIGIT[bytes[last - 2]!]!
+    const c = DIGIT[bytes[last - 1]!]!
+    if (((a | b | c) & NONE) === 0 && hasGroup(within, (a << 15) | (b << 10) | (c << 5) | d)) return last
+    last += HASH_LENGTH - GROUP + 1
+  }
+  return last
+}

@@ -30,19 +30,12 @@
 
 import { HASH_LENGTH, isTelling, STORE_DIR } from '../nix/store-path.ts'
 import { encodingOf, endOfRun, followsStoreDir, groupAt, holds, readRun, readText, TEXT_MAX, zeros } from './encoded.ts'
-import {
-  beginsSlash,
-  ESCAPED_PAIRS,
-  endsSlash,
-  escapedAround,
-  followsEscapedStoreDir,
-  hashOf,
-  readEscaped,
-} from './escaped.ts'
-import { DIGIT, filterOf, GROUP, type HashFilter, type HashSet, hasGroup, NONE } from './hash-filter.ts'
+import { beginsSlash, endsSlash, escapedAround, followsEscapedStoreDir, hashOf, readEscaped } from './escaped.ts'
+import { DIGIT, filterOf, GROUP, type HashFilter, type HashSet, hasGroup, NONE, nextGroup } from './hash-filter.ts'
 import { nextPair, viewOf } from './pairs.ts'
 import type { Reference } from './reference.ts'
-import { kindOf, placeOf, SIFTED, type Sift, type Sifted, sieve } from './sieve.ts'
+import { isQuiet, kindOf, placeOf, SIFTED, type Sift, type Sifted, sieve } from './sieve.ts'
+import { ESCAPED, NUMBER, PAIRS, STEP, STORE_PAIRS, WIDE_HASH, WIDE_STORE } from './store-pairs.ts'
 
 export type { HashSet } from './hash-filter.ts'
 
@@ -68,41 +61,12 @@ const SIFTED_MIN = 512
 
 const STORE = Buffer.from(STORE_DIR, 'latin1')
 
-/** Pairs of neighbours in STORE, and so the bytes from one look to the next. */
-const STEP = STORE.length - 1
 const SLASH = STORE[0]
 /** Of the second slash in STORE. */
 const MIDDLE = 4
-/**
- * What a pair of bytes, the first one lower, may be: the number from 1 of a pair of STORE, or a bit for wide ones, or for
- * those of an escaped one.
- */
-const NUMBER = 0x0f
-const WIDE_STORE = 0x10
-const WIDE_HASH = 0x20
-const ESCAPED = 0x40
-const PAIRS = new Uint8Array(0x10000)
-for (let c = 0; c < 256; c++) if (DIGIT[c] !== NONE) PAIRS[c] = WIDE_HASH
-for (let k = 0; k < STEP; k++) {
-  PAIRS[STORE[k]! | (STORE[k + 1]! << 8)] = k + 1
-  PAIRS[STORE[k]!]! |= WIDE_STORE
-}
-for (const pair of ESCAPED_PAIRS) if (PAIRS[pair] === 0) PAIRS[pair] = ESCAPED
-
-/** The pairs that are looked for without hashes: those that may begin one are none. */
-const STORE_PAIRS = PAIRS.slice()
-for (let c = 0; c < 256; c++) STORE_PAIRS[c]! &= ~WIDE_HASH
 
 /** Bytes that the sieve looks at together. */
 const VECTOR = 16
-const OF_REFERENCES: ReadonlySet<number> = new Set([
-  SIFTED.nix,
-  SIFTED.wide,
-  SIFTED.hashes,
-  SIFTED.hashesEnd,
-  SIFTED.wideHashes,
-])
-
 const EMPTY = Buffer.alloc(0)
 /** A window that no scanner uses, with its view: the next one need not make its own. */
 let spare: Buffer = EMPTY
@@ -399,12 +363,6 @@ export class ReferenceScanner {
   }
 }
 
-/** Whether nothing of a reference was let through from a place on. */
-function isQuiet(sifted: Sifted, from: number): boolean {
-  for (const entry of sifted) if (placeOf(entry) >= from && OF_REFERENCES.has(kindOf(entry))) return false
-  return true
-}
-
 /** Every reference of some bytes, by offset. */
 export function scanReferences(
   pieces: Iterable<Buffer>,
@@ -416,25 +374,4 @@ export function scanReferences(
   for (const piece of pieces) scanner.push(piece)
   scanner.end()
   return references.sort((a, b) => a.offset - b.offset)
-}
-
-/**
- * The last byte of the next four that may be in a hash, when windows of 32 end at `from` and behind it; `end` or what
- * is behind it when there are none.
- */
-function nextGroup(bytes: Buffer, from: number, end: number, within: Uint8Array): number {
-  let last = from
-  while (last < end) {
-    const d = DIGIT[bytes[last]!]!
-    if (d === NONE) {
-      last += HASH_LENGTH
-      continue
-    }
-    const a = DIGIT[bytes[last - 3]!]!
-    const b = DIGIT[bytes[last - 2]!]!
-    const c = DIGIT[bytes[last - 1]!]!
-    if (((a | b | c) & NONE) === 0 && hasGroup(within, (a << 15) | (b << 10) | (c << 5) | d)) return last
-    last += HASH_LENGTH - GROUP + 1
-  }
-  return last
 }

@@ -41,6 +41,20 @@ export const siftedFrom = (sifted: Sifted, from: number): Sifted =>
     ? sifted
     : sifted.filter(entry => placeOf(entry) >= from).map(entry => entry - (from << 4))
 
+const OF_REFERENCES: ReadonlySet<number> = new Set([
+  SIFTED.nix,
+  SIFTED.wide,
+  SIFTED.hashes,
+  SIFTED.hashesEnd,
+  SIFTED.wideHashes,
+])
+
+/** Whether nothing of a reference was let through from a place on. */
+export function isQuiet(sifted: Sifted, from: number): boolean {
+  for (const entry of sifted) if (placeOf(entry) >= from && OF_REFERENCES.has(kindOf(entry))) return false
+  return true
+}
+
 /** Longer bytes have places that fit no entry. */
 const PLACES = 2 ** 28
 /** Of bytes in which more is let through the searches' own loops are as good, and need no memory. */

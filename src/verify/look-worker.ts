@@ -1,5 +1,5 @@
 /** A thread that looks into files (looks.ts): built to dist/look.cjs. */
-import { fileOnDisk, READ_SIZE } from '../archive/members.ts'
+import { fileOnDisk, READ_SIZE } from '../archive/contents.ts'
 import { lstat } from '../io/store.ts'
 import { run } from '../io/task.ts'
 import { serve } from '../io/workers.ts'

@@ -4,7 +4,7 @@
  * depends on how many threads there were.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import { fileOnDisk, READ_SIZE } from '../archive/members.ts'
+import { fileOnDisk, READ_SIZE } from '../archive/contents.ts'
 import { type Task, wait } from '../io/task.ts'
 import { Workers, workerFile } from '../io/workers.ts'
 import { digestOfHash } from '../nix/hash-digest.ts'

@@ -7,8 +7,8 @@
  * when it does not lie on the disk.
  */
 import { createHash, hash as digestOf } from 'node:crypto'
+import type { Contents } from '../../archive/contents.ts'
 import { isTarHead } from '../../archive/kind.ts'
-import type { Readable } from '../../archive/members.ts'
 import { Decompression, Input, Kept, peek, pieceOf, TOO_LARGE } from '../../archive/stream.ts'
 import { BLOCK } from '../../archive/tar.ts'
 import { type ArchiveMember, readTar, tarMembersOf } from '../../archive/untar.ts'
@@ -59,7 +59,7 @@ export interface Looked {
 const ZIP_FOLLOWS = /\/?(?:PK|UT|ux)$/
 
 /** Reads a member of what is verified once, and what is packed in it: a task, which of a small file waits for nothing. */
-export function* lookInto(member: Readable, name: string, forbidden: Forbidden, wanted: Wanted): Task<Looked> {
+export function* lookInto(member: Contents, name: string, forbidden: Forbidden, wanted: Wanted): Task<Looked> {
   const look = new Look(forbidden, wanted)
   if (member.problem !== null) look.problem([name], member.problem)
   const { size, path } = member
@@ -70,7 +70,7 @@ export function* lookInto(member: Readable, name: string, forbidden: Forbidden, 
   return { findings: look.findings, sha256, facts, loading, diffId, members }
 }
 
-const contentsOf = (member: Pick<Readable, 'whole' | 'contents'>): Buffer | AsyncIterable<Buffer> =>
+const contentsOf = (member: Pick<Contents, 'whole' | 'contents'>): Buffer | AsyncIterable<Buffer> =>
   member.whole() ?? member.contents()
 
 /** What was seen of a file while its bytes passed by. */
