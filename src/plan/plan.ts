@@ -40,6 +40,9 @@ export function plan(
   return new Planner(graph, layOut(graph, same), options).plan()
 }
 
+/** Of most files: one list for all of them. */
+const NO_EDITS: readonly Edit[] = []
+
 class Planner {
   readonly #graph: DependencyGraph
   readonly #layout: Layout
@@ -275,7 +278,8 @@ class Planner {
 
   #copy(at: BundlePath, node: FileNode, rewritten: Rewritten): void {
     const strip = this.#graph.strips.get(node.path)
-    const { edits, accounts } = strip ? stripped(rewritten, strip) : rewritten
+    const { edits: made, accounts } = strip ? stripped(rewritten, strip) : rewritten
+    const edits = made.length === 0 ? NO_EDITS : made
     this.#steps.add({ do: 'copy', at, from: node.path, executable: node.executable, size: node.size, edits })
     this.#kept.push(...accounts)
   }

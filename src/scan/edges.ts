@@ -17,13 +17,45 @@ export type Found = Omit<Dependency, 'at' | 'count'> & { readonly at?: readonly 
 
 type Growing = Omit<Dependency, 'at' | 'count'> & { at: readonly Evidence[]; count: number }
 
-/** Most edges of a tree are of its members, which nothing names. */
 const NOWHERE: readonly Evidence[] = []
 
+/** That a directory holds a file or a link: in a large tree most edges are of this kind, so it is no more than its ends. */
+class MemberEdge implements Dependency {
+  readonly from: SourcePath
+  readonly to: SourcePath
+
+  constructor(from: SourcePath, to: SourcePath) {
+    this.from = from
+    this.to = to
+  }
+
+  get kind() {
+    return 'member' as const
+  }
+
+  get name(): string {
+    return this.to.slice(this.from.length + 1)
+  }
+
+  get via(): null {
+    return null
+  }
+
+  get at(): readonly Evidence[] {
+    return NOWHERE
+  }
+
+  get count(): number {
+    return 0
+  }
+}
+
 export class Edges {
-  readonly #edges: Growing[] = []
+  readonly #edges: Dependency[] = []
   /** By where they begin and end, and where there are several by kind and name: keys of it all would be long texts. */
   readonly #between = new Map<SourcePath, Map<SourcePath | null, Growing | Map<string, Growing>>>()
+  /** What directories hold. */
+  readonly #members = new Map<SourcePath, Set<SourcePath>>()
   readonly #asked: Asked[] = []
   readonly #askedKeys = new Set<string>()
 
@@ -35,8 +67,17 @@ export class Edges {
     return this.#asked
   }
 
+  /** That a directory holds a file or a link, wherever below it. */
+  addMember(from: SourcePath, to: SourcePath): void {
+    if (from === to) return
+    let members = this.#members.get(from)
+    if (members === undefined) this.#members.set(from, (members = new Set()))
+    if (members.has(to)) return
+    members.add(to)
+    this.#edges.push(new MemberEdge(from, to))
+  }
+
   add({ from, kind, name, to, via, at = NOWHERE }: Found): void {
-    if (kind === 'member' && from === to) return
     let ends = this.#between.get(from)
     if (ends === undefined) this.#between.set(from, (ends = new Map()))
     const met = ends.get(to)
@@ -79,7 +120,7 @@ export class Edges {
         const own = directoryOf(path)
         let dues = above.get(own)
         if (dues === undefined) above.set(own, (dues = [...directories(own)].filter(d => due.has(d))))
-        for (const d of dues) this.add({ from: d, kind: 'member', name: path.slice(d.length + 1), to: path, via: null })
+        for (const d of dues) this.addMember(d, path)
       }
   }
 

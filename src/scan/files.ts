@@ -87,15 +87,19 @@ export class Files {
     const { members, anyHash } =
       facts.format === 'macho' ? NO_MEMBERS : readMembers(path, facts, bytes, ANY_HASH, this.findings)
     if (bytes.anyHash || anyHash) this.#mayHold.add(path)
+    const own = references.length === 0 ? NONE : { references, verdicts: references.map(r => judge(r, !text)) }
     return {
       path,
       size,
       executable,
       facts,
       text,
-      references,
-      verdicts: references.map(r => judge(r, !text)),
-      members: members.map(member => ({ ...member, verdicts: member.references.map(r => judge(r, false)) })),
+      references: own.references,
+      verdicts: own.verdicts,
+      members:
+        members.length === 0
+          ? NONE.members
+          : members.map(member => ({ ...member, verdicts: member.references.map(r => judge(r, false)) })),
     }
   }
 
@@ -144,7 +148,8 @@ const apartFinding = (file: SourcePath, offset: number): Finding => ({
   detail: `offset ${offset}`,
 })
 
-const NONE = { references: [], verdicts: [] }
+/** What most files name: one list for all of them. */
+const NONE: Pick<FileNode, 'references' | 'verdicts' | 'members'> = { references: [], verdicts: [], members: [] }
 
 /** All references with their verdicts: those of paths keep theirs, which may have been settled since. */
 function merged(

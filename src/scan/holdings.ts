@@ -148,8 +148,7 @@ export class Holdings {
       else if (type === 'link') this.addLink(path, isNamed)
       else if (data !== 'none' || this.#sources.facts(path).format !== 'data') this.addFile(path, isNamed)
       else continue
-      if (type === 'file' || this.links.has(path))
-        this.#edges.add({ from: root, kind: 'member', name: path.slice(root.length + 1), to: path, via: null })
+      if (type === 'file' || this.links.has(path)) this.#edges.addMember(root, path)
     }
   }
 

@@ -14,13 +14,16 @@ import { MH } from '../macho/constants.ts'
 import { holdsMachO, parseMachO } from '../macho/parse.ts'
 import type { MachOFile } from '../macho/search.ts'
 import type { Finding } from '../model/findings.ts'
-import type { FileFacts } from '../model/graph.ts'
+import type { DataFacts, FileFacts } from '../model/graph.ts'
 import { STORE_DIR, storePathOf } from '../nix/store-path.ts'
 import type { SourcePath } from '../paths.ts'
 import { LINE_MAX, parseScript } from '../script/parse.ts'
 
 /** The loader cache of a machine whose own programs are bundled. */
 const LD_SO_CACHE = '/etc/ld.so.cache'
+
+/** All that is said of most files: one object for all of them. */
+const DATA: DataFacts = { format: 'data' }
 
 /** A dynamic loader with what is compiled into it and where it looks. */
 export interface Loader {
@@ -48,15 +51,15 @@ export class Sources implements Disk {
     const facts = withFile(path, (source): FileFacts => {
       const head = source.read(0, LINE_MAX)
       const elf = isElf(head)
-      if (!elf && !holdsMachO(source)) return parseScript(head) ?? { format: 'data' }
-      if (elf && isDebugFile(source)) return { format: 'data' }
+      if (!elf && !holdsMachO(source)) return parseScript(head) ?? DATA
+      if (elf && isDebugFile(source)) return DATA
       try {
         return elf ? parseElf(source, path) : parseMachO(source, path)
       } catch (error) {
         if (!(error instanceof BundleError) || error.code !== 'malformed') throw error
         const code = elf ? 'elf-unreadable' : 'macho-unreadable'
         this.findings.push({ code, severity: 'warning', file: path, reason: error.message })
-        return { format: 'data' }
+        return DATA
       }
     })
     this.#facts.set(path, facts)
