@@ -151,11 +151,12 @@ async function write(
     const spared = new Spared(graph)
     const unmade = (file: SourcePath, error: BundleError): void => spared.add(file, error)
     // Another thread proves what is written while this one writes on.
+    looks?.in(staging.tree)
     const prove =
       looks &&
       ((file: WrittenFile): void => {
         staging.finish(file.at, file.executable)
-        looks.askEarly({ name: file.at, path: staging.path(file.at), size: file.size })
+        looks.askEarly({ name: file.at, size: file.size }, file.sha256)
       })
     const written = await apply(planned, graph, how, jobs, staging, progress, unmade, prove)
     if (written === null) return { unmade: spared.unmade }

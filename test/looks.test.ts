@@ -92,15 +92,18 @@ describe('a tree', () => {
 function asking(file: string): { looks: Looks; asked: Look[]; seen: () => Promise<string[]> } {
   const wanted = { digest: true, facts: false, layer: false }
   const looks = new Looks({ forbidden: { hashes: null, directories: [] }, wanted, early: true }, 3, file)
-  looks.expect(MANY, 256 << 20)
-  const asked = Array.from({ length: MANY }, (_, i) => {
-    const path = join(tree, `share/many/${i}`)
-    return looks.askEarly({ name: String(i), path, size: lstat(path)?.size ?? 0 })
-  })
+  looks.in(join(tree, 'share/many')).expect(MANY, 256 << 20)
+  const asked = Array.from({ length: MANY }, (_, i) =>
+    looks.askEarly({ name: String(i), size: lstat(join(tree, `share/many/${i}`))?.size ?? 0 }),
+  )
   const seen = async (): Promise<string[]> => {
     const files: string[] = []
     for (const look of asked)
-      files.push(...(await run(looks.seen(look, lstat(look.path)!.changed))).findings.map(f => f.file))
+      files.push(
+        ...(await run(looks.seen(look, lstat(join(tree, `share/many/${look.name}`))!.changed))).findings.map(
+          f => f.file,
+        ),
+      )
     return files
   }
   return { looks, asked, seen }

@@ -30,30 +30,36 @@ export interface Asked {
   readonly early: boolean
 }
 
+/** A file of a directory. */
 export interface FileOnDisk {
-  /** In the tree. Byte strings. */
+  /** Its path in the directory, a byte string. */
   readonly name: string
-  readonly path: string
   /** In bytes. */
   readonly size: number
 }
 
 /** What was seen of a file. */
 export interface Sight {
-  readonly looked: Looked
   /** Of a file that was asked for early: when it had last been changed before it was read. Else null. */
   readonly changed: number | null
+  readonly sha256: string | null
+  /** What else there is to tell: of most files nothing, and null. */
+  readonly more: Omit<Looked, 'sha256'> | null
 }
 
 /** A file that is looked into, or will be. */
 export interface Look extends FileOnDisk {
   readonly batch: Batch
+  /** What its digest should be, where that is known: then it is kept once. */
+  readonly sha256: string | null
   /** Null until it is seen; and afterwards, when it has to be looked into anew. */
   sight: Sight | null
 }
 
 /** Files that are looked into one after another. */
 interface Batch {
+  /** The directory that they lie in. A byte string. */
+  readonly root: string
   readonly looks: Look[]
   cost: number
   state: 'open' | 'waiting' | 'sent' | 'here' | 'done'
@@ -63,9 +69,20 @@ interface Batch {
 
 /** A batch as another thread is given it. */
 export interface Sent {
+  readonly root: string
   readonly files: readonly FileOnDisk[]
   readonly claim: Int32Array<SharedArrayBuffer>
 }
+
+/** What is kept of what was seen. */
+export function sightOf({ sha256, ...more }: Looked, changed: number | null): Sight {
+  const { findings, facts, loading, diffId, members } = more
+  const isPlain = findings.length + members.length === 0 && facts === null && loading === null && diffId === null
+  return { changed, sha256, more: isPlain ? null : more }
+}
+
+/** Nothing else to tell. */
+const NOTHING: Omit<Looked, 'sha256'> = { findings: [], facts: null, loading: null, diffId: null, members: [] }
 
 export const claimed = (claim: Int32Array<SharedArrayBuffer>): boolean => Atomics.exchange(claim, 0, 1) === 0
 
@@ -99,6 +116,7 @@ export class Looks {
   readonly #workers: Workers<Sent, readonly (Sight | null)[] | null>
   readonly #mostWorkers: number
   readonly #early = new Map<string, Look>()
+  #root = ''
   #open: Batch | null = null
   /** From the first that was asked for: those that no other thread has, and those that nobody may have begun with. */
   readonly #waiting = new Set<Batch>()
@@ -137,6 +155,13 @@ export class Looks {
     return looks?.workers ? looks : null
   }
 
+  /** Files are asked for by their paths in this directory. A byte string. */
+  in(root: string): this {
+    if (this.#open !== null) this.#close(this.#open)
+    this.#root = root
+    return this
+  }
+
   /** Threads besides this one. */
   get workers(): number {
     return this.#workers.started
@@ -166,10 +191,11 @@ export class Looks {
   }
 
   /** Has a file looked into, some time before `seen` is called for it. */
-  ask({ name, path, size }: FileOnDisk): Look {
-    this.#open ??= { looks: [], cost: 0, state: 'open', claim: new Int32Array(new SharedArrayBuffer(4)) }
+  ask({ name, size }: FileOnDisk, sha256: string | null = null): Look {
+    const claim = this.#open?.claim ?? new Int32Array(new SharedArrayBuffer(4))
+    this.#open ??= { root: this.#root, looks: [], cost: 0, state: 'open', claim }
     const batch = this.#open
-    const look: Look = { name, path, size, batch, sight: null }
+    const look: Look = { name, size, batch, sha256, sight: null }
     batch.looks.push(look)
     batch.cost += FILE_COST + size
     this.#files++
@@ -179,8 +205,10 @@ export class Looks {
   }
 
   /** The same for a file that has been written, unless it is asked for already. Nothing may write to it any more. */
-  askEarly(file: FileOnDisk): Look {
-    const look = this.#early.get(file.name) ?? this.ask(file)
+  askEarly(file: FileOnDisk, sha256: string | null = null): Look {
+    const known = this.#early.get(file.name)
+    if (known !== undefined) return known
+    const look = this.ask(file, sha256)
     this.#early.set(file.name, look)
     return look
   }
@@ -209,7 +237,8 @@ export class Looks {
       else if (batch.state === 'sent') yield* wait(new Promise<void>(resolve => void (this.#wake = resolve)))
     }
     const { sight } = look
-    if (sight !== null && (sight.changed === null || sight.changed === changed)) return sight.looked
+    if (sight !== null && (sight.changed === null || sight.changed === changed))
+      return { sha256: sight.sha256, ...(sight.more ?? NOTHING) }
     return yield* this.#here(look)
   }
 
@@ -249,15 +278,15 @@ export class Looks {
       if (!this.#workers.hasRoom) return
       this.#waiting.delete(batch)
       batch.state = 'sent'
-      const files = batch.looks.map(({ name, path, size }) => ({ name, path, size }))
-      this.#workers.send({ files, claim: batch.claim }, sights => this.#back(batch, sights))
+      const files = batch.looks.map(({ name, size }) => ({ name, size }))
+      this.#workers.send({ root: batch.root, files, claim: batch.claim }, sights => this.#back(batch, sights))
     }
   }
 
   /** @param sights null when this thread looks into them, and when the other has died */
   #back(batch: Batch, sights: readonly (Sight | null)[] | null): void {
     if (batch.state === 'sent') {
-      for (const [i, look] of batch.looks.entries()) look.sight = sights?.[i] ?? null
+      for (const [i, look] of batch.looks.entries()) look.sight = kept(sights?.[i] ?? null, look)
       batch.state = 'done'
       this.#untouched.delete(batch)
     }
@@ -275,14 +304,22 @@ export class Looks {
   /** What goes wrong is told when this file is asked for, as if none had been looked into before. */
   *#tryHere(look: Look): Task<Sight | null> {
     try {
-      return { looked: yield* this.#here(look), changed: null }
+      return sightOf(yield* this.#here(look), null)
     } catch {
       return null
     }
   }
 
-  #here({ name, path, size }: Look): Task<Looked> {
+  #here({ name, size, batch: { root } }: Look): Task<Looked> {
     this.#buffer ??= borrow(READ_SIZE)
-    return lookInto(fileOnDisk(path, size, this.#buffer), name, this.#forbidden, this.#asked.wanted)
+    return lookInto(fileOnDisk(`${root}/${name}`, size, this.#buffer), name, this.#forbidden, this.#asked.wanted)
   }
 }
+
+/** A sight as it is kept: what another thread hands over takes twice the memory. */
+const kept = (sight: Sight | null, look: Look): Sight | null =>
+  sight && {
+    changed: sight.changed,
+    sha256: sight.sha256 === look.sha256 ? look.sha256 : sight.sha256,
+    more: sight.more,
+  }

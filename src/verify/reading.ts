@@ -113,7 +113,8 @@ export class Reading {
 
   #threads(forbidden: ForbiddenList): Looks | null {
     const wanted = { digest: this.#known !== null, facts: this.#facts, layer: false }
-    const looks = Looks.of({ forbidden, wanted, early: false }, this.#options.jobs ?? availableParallelism())
+    const jobs = this.#options.jobs ?? availableParallelism()
+    const looks = Looks.of({ forbidden, wanted, early: false }, jobs)?.in(this.#path) ?? null
     if (this.#known !== null) looks?.expectSizes(this.#known.files.map(file => file.size))
     return looks
   }
@@ -166,7 +167,7 @@ export class Reading {
     if (this.#looks === null || type !== 'file' || path === null || this.#isHeld(name, size)) return null
     if (this.#known === null && (this.#ofImages.isLayer(name) || this.#ofImages.isDocument(name, size))) return null
     const key = keyOf(inode, false, name)
-    const look = (key === null ? undefined : this.#askedFor.get(key)) ?? this.#looks.asked({ name, path, size })
+    const look = (key === null ? undefined : this.#askedFor.get(key)) ?? this.#looks.asked({ name, size })
     if (key !== null) this.#askedFor.set(key, look)
     return look
   }
@@ -192,7 +193,9 @@ export class Reading {
       member = held(found, bytes)
       look = null
     }
-    const name = this.#known === null ? member.name : member.inside
+    const own = this.#known === null ? member.name : member.inside
+    // Whoever asked for it early has the same name in memory.
+    const name = look?.name === own ? look.name : own
     if (name !== '' || member.type !== 'directory') yield* this.#member(member, name, look)
     // Of the directory that all lies in, an archive may have headers.
     else this.#findings.push(...checkNames('.', { ...member, name }, this.#forbidden))
