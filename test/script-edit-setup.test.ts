@@ -1,7 +1,9 @@
 /** An edited shell script finds its bundle, wherever and however it is started, and runs with the bundle's interpreter. */
 import { chmodSync, mkdirSync, symlinkSync } from 'node:fs'
+import { type ParsedScript, parse } from 'unbash'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { editShell, type Polyglot, sourcedNames } from '../src/script/shell-edit.ts'
+import { ParsedShell } from '../src/script/shell-parsed.ts'
 import { at, bytes, NAMES, run, ScriptLab, SHELL_NAMES, shell, sitesOf, X } from './support/script-lab.ts'
 
 const lab = new ScriptLab()
@@ -286,7 +288,47 @@ describe('what a text sources', () => {
     ['x=$(. a/b; echo `. c/d`)', ['b', 'd']],
     ['. ./a/b; if (', ['b']],
     ['[ -r /e/f ] && . /e/f', ['f']],
+    ['. -- "a"; source -- b; .\\\n c; . d\\\ne', ['a', 'b', 'c', 'de']],
+    ['. 2>/dev/null a/b; source </dev/null c', ['b', 'c']],
   ])('%j', (text, names) => {
     expect(sourcedNames(text)).toEqual(names)
+    for (const name of names) expect(sourcedNames(text, n => n === name)).toContain(name)
+  })
+
+  test('a text that cannot source what is known is not parsed', () => {
+    const parsed: string[] = []
+    const names = (text: string): string[] =>
+      sourcedNames(
+        text,
+        name => name === 'known',
+        text => {
+          parsed.push(text)
+          return parse(text)
+        },
+      )
+    expect(names('# source ~/.other\n[ "$x" = "." ] && echo known')).toEqual([])
+    expect(parsed).toEqual([])
+    expect(names('. /a/known')).toEqual(['known'])
+    expect(names('. "$x"; echo . known')).toEqual([])
+    expect(parsed).toEqual(['. /a/known', '. "$x"; echo . known'])
+  })
+
+  test('what was parsed to know it is edited as what is parsed anew', () => {
+    const text = `#!${X}/bin/sh\n. "${X}/a"; b=\`. ${X}/c\`; eval "echo '${X}'"; cat <<'E'\n${X}\nE\n`
+    const shell = new ParsedShell()
+    sourcedNames(text, undefined, text => shell.keep(text))
+    const start = { interpreter: at('pkg/sh/bin/sh'), flags: [] }
+    const edit = (script?: ParsedScript) => editShell(text, at(PLACE), sitesOf(text), start, script)
+    expect(edit(shell.take(text))).toEqual(edit())
+  })
+
+  test('what is parsed is kept once, and no more than a bound', () => {
+    const shell = new ParsedShell()
+    const first = shell.keep('. a')
+    expect(shell.keep('. a')).toBe(first)
+    expect(shell.take('. a')).toBe(first)
+    expect(shell.take('. a')).not.toBe(first)
+    const long = `. a # ${'x'.repeat(1 << 20)}`
+    expect(shell.keep(long)).not.toBe(shell.keep(long))
   })
 })

@@ -17,6 +17,7 @@ import { type Site, spliced } from '../script/edit.ts'
 import { asExpressions, type Start } from '../script/expressions.ts'
 import type { Language } from '../script/language.ts'
 import { withStart } from '../script/polyglot.ts'
+import type { ParsedShell } from '../script/shell-parsed.ts'
 import { Losses } from './losses.ts'
 import { missedReferences } from './missed.ts'
 import { nowhere } from './nowhere.ts'
@@ -44,14 +45,16 @@ export class Accounts {
   readonly #graph: DependencyGraph
   readonly #targets: ReadonlyMap<string, Target>
   readonly #prefix: string | null
+  readonly #shell: ParsedShell
   readonly #losses: Losses
   readonly #linked = new Set<Target>()
 
   /** @param targets where store paths go, by hash */
-  constructor(graph: DependencyGraph, targets: ReadonlyMap<string, Target>, prefix: string | null) {
+  constructor(graph: DependencyGraph, targets: ReadonlyMap<string, Target>, prefix: string | null, shell: ParsedShell) {
     this.#graph = graph
     this.#targets = targets
     this.#prefix = prefix
+    this.#shell = shell
     this.#losses = new Losses(graph)
   }
 
@@ -179,7 +182,7 @@ export class Accounts {
       const to = target !== null && names(reference, target) ? target.at : null
       return { offset: reference.offset, length: rootLength(reference, target), to }
     })
-    const { splices, outcomes } = asExpressions(language, text, at, sites, start)
+    const { splices, outcomes } = asExpressions(language, text, at, sites, start, this.#shell)
     const edits = splices.map(inBytes)
     const bySite = new Map(indices.map((i, site) => [i, outcomes[site]!]))
     const accounts = node.references.map((reference, i): Account => {

@@ -13,6 +13,7 @@ import type { Finding } from '../model/findings.ts'
 import type { DependencyGraph, Extra, FileNode } from '../model/graph.ts'
 import type { Account, BundlePlan, Edit, PlannedProgram, PlanOptions } from '../model/plan.ts'
 import { type BundlePath, baseName, type SourcePath } from '../paths.ts'
+import { ParsedShell } from '../script/shell-parsed.ts'
 import { Accounts, type Rewritten } from './accounts.ts'
 import { InstallNames } from './install-names.ts'
 import { hidden, type Launcher, Launchers } from './launch.ts'
@@ -67,8 +68,9 @@ class Planner {
     this.#options = options
     this.#findings = [...graph.findings, ...layout.findings]
     const known = targets(graph, layout, options.prefix)
-    this.#accounts = new Accounts(graph, known, options.prefix)
-    const scripts = new Scripts(graph, layout, options.prefix === null)
+    const shell = new ParsedShell()
+    this.#accounts = new Accounts(graph, known, options.prefix, shell)
+    const scripts = new Scripts(graph, layout, options.prefix === null, shell)
     this.#launchers = new Launchers(graph, layout, options, known, scripts)
     this.#strings = new LoaderStrings(graph, layout, options.prefix)
     this.#installNames = new InstallNames(graph, layout, options.prefix)

@@ -20,6 +20,7 @@ import { moduleFlags } from '../script/perl-edit.ts'
 import { canBePolyglot } from '../script/polyglot.ts'
 import { interpreterName, startedBy, stem } from '../script/shebang.ts'
 import { sourcedNames } from '../script/shell-edit.ts'
+import type { ParsedShell } from '../script/shell-parsed.ts'
 import { finder, type Layout } from './layout.ts'
 
 /** A script whose interpreter is in the bundle. */
@@ -47,7 +48,7 @@ export const interprets = (program: SourcePath, script: Script): boolean =>
   program === script.interpreter || isOneOf(stem(baseName(program)), script)
 
 const isOneOf = (name: string, script: Script): boolean =>
-  name === script.name || (script.language === 'shell' && SHELL.test(name))
+  name === script.name || (script.language === 'shell' && SHELLS.has(name))
 
 export class Scripts {
   readonly #graph: DependencyGraph
@@ -65,7 +66,7 @@ export class Scripts {
   #mentioned: { readonly arguments: ReadonlySet<string>; readonly paths: ReadonlySet<string> } | null = null
 
   /** @param isRelocatable else every script is a text */
-  constructor(graph: DependencyGraph, layout: Layout, isRelocatable: boolean) {
+  constructor(graph: DependencyGraph, layout: Layout, isRelocatable: boolean, shell: ParsedShell) {
     this.#graph = graph
     this.#layout = layout
     this.#packageOf = finder(graph.packages)
@@ -74,9 +75,26 @@ export class Scripts {
     this.#interpreters = new Map(
       graph.edges.flatMap(({ kind, from, to }) => (kind === 'shebang' && to !== null ? [[from, to] as const] : [])),
     )
-    if (isRelocatable)
-      for (const [path, text] of graph.texts)
-        if (this.languageOf(path) === 'shell') for (const name of sourcedNames(text)) this.#sourced.add(name)
+    if (isRelocatable) this.#addSourced(shell)
+  }
+
+  #addSourced(shell: ParsedShell): void {
+    // Whether it is sourced matters of what has a text alone, under all its names.
+    let known: ReadonlySet<string> | null = null
+    const isKnown = (name: string): boolean => (known ??= this.#textNames()).has(name)
+    for (const [path, text] of this.#graph.texts) {
+      if (this.languageOf(path) !== 'shell') continue
+      const isEdited = this.#graph.files.get(path)!.references.length > 0
+      const names = sourcedNames(text, isKnown, isEdited ? text => shell.keep(text) : undefined)
+      for (const name of names) this.#sourced.add(name)
+    }
+  }
+
+  #textNames(): ReadonlySet<string> {
+    const names = new Set<string>()
+    for (const path of this.#graph.texts.keys())
+      for (const name of [baseName(path), ...this.otherNames(path)]) names.add(name)
+    return names
   }
 
   /** Whether a file is what was asked for, by its own path or by a link. */
@@ -186,17 +204,17 @@ export class Scripts {
     const names = new Set<string>()
     const scripts = [...this.#graph.files.keys()].flatMap(path => this.of(path) ?? [])
     const interpreters = new Set(scripts.map(script => kindOf(script.name)))
+    const calls = callsOf(interpreters)
     for (const [path, text] of this.#graph.texts)
-      if (this.languageOf(path) === 'shell') argumentsIn(text, interpreters, names)
+      if (this.languageOf(path) === 'shell') argumentsIn(text, calls, interpreters, names)
     const paths = new Set<string>()
     const byPath = new Map(scripts.map(script => [script.path as string, script]))
-    for (const node of this.#graph.files.values())
-      if (this.languageOf(node.path) !== 'shell' && !this.#graph.wrappers.has(node.path))
-        for (const { target } of node.verdicts) {
-          const script = target === null ? undefined : byPath.get(target)
-          if (script !== undefined && script.path !== node.path && this.#mayInterpret(node, script))
-            paths.add(script.path)
-        }
+    for (const node of this.#graph.files.values()) {
+      const named = new Set(node.verdicts.flatMap(({ target }) => (target && byPath.get(target)) ?? []))
+      if (named.size === 0 || this.languageOf(node.path) === 'shell' || this.#graph.wrappers.has(node.path)) continue
+      for (const script of named)
+        if (script.path !== node.path && this.#mayInterpret(node, script)) paths.add(script.path)
+    }
     return { arguments: names, paths }
   }
 
@@ -233,15 +251,30 @@ export class Scripts {
   }
 }
 
-const SHELL = /^(?:ba|da|k|mk|a|z)?sh$/
+const SHELLS: ReadonlySet<string> = new Set('sh ash bash dash ksh mksh zsh'.split(' '))
 
 /** One name for all shells. */
-const kindOf = (name: string): string => (SHELL.test(name) ? 'sh' : name)
+const kindOf = (name: string): string => (SHELLS.has(name) ? 'sh' : name)
 
-/** Adds `<interpreter> <name>` for the paths that stand behind an interpreter's name on a line of shell. */
-function argumentsIn(text: string, interpreters: ReadonlySet<string>, found: Set<string>): void {
-  for (const line of text.split('\n')) {
-    if (line.length > 4096 || /^\s*#/.test(line)) continue
+/** A name of an interpreter on a line of shell, quoted or not, with something behind it. */
+function callsOf(interpreters: ReadonlySet<string>): RegExp {
+  const names = [...interpreters].flatMap(name => (name === 'sh' ? [...SHELLS] : [name]))
+  const spelled = names.map(name => [...name].map(c => c.replace(/\W/, '\\$&')).join(`["']*`))
+  return new RegExp(`(?<![^\\s;&|()\`/\${"'])(?:${spelled.join('|')})["'}\\d.-]*[\\s;&|()\`]`, 'i')
+}
+
+/**
+ * Adds `<interpreter> <name>` for the paths that stand behind an interpreter's name on a line of shell.
+ * @param calls of these interpreters
+ */
+function argumentsIn(text: string, calls: RegExp, interpreters: ReadonlySet<string>, found: Set<string>): void {
+  for (let start = 0, end = 0; start < text.length; start = end + 1) {
+    end = text.indexOf('\n', start)
+    if (end < 0) end = text.length
+    if (end - start > 4096) continue
+    const line = text.slice(start, end)
+    const slash = line.lastIndexOf('/')
+    if (slash < 0 || !calls.test(line.slice(0, slash)) || /^\s*#/.test(line)) continue
     let interpreter: string | null = null
     for (const piece of line.split(/([\s;&|()`]+)/)) {
       if (/[;&|()`]/.test(piece)) interpreter = null

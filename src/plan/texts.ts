@@ -48,6 +48,8 @@ export class Texts {
   /** Directories of scripts whose text lies apart -> where the texts lie. */
   readonly shadows = new Map<string, string>()
   readonly #scripts: Scripts
+  /** Edits of Python sources. */
+  readonly #sources = new Map<SourcePath, Rewritten>()
   /** Scripts by what they leave to the machine. */
   readonly #hostInterpreters = new Map<string, { severity: Severity; interpreter: string; files: SourcePath[] }>()
 
@@ -183,7 +185,15 @@ export class Texts {
     const libraries = this.#options.prefix === null ? this.#graph.typelibs.get(node.path) : undefined
     if (node.path.endsWith('.pyc')) this.#pyc(node, at)
     else if (libraries !== undefined) this.#typelib(node, at, libraries)
-    else this.#steps.copy(at, node, this.edits(node, at))
+    else this.#steps.copy(at, node, this.#placed(node, at))
+  }
+
+  /** `edits` of a file in its own place, where a Python source has several who ask: it, and each that is compiled of it. */
+  #placed(node: FileNode, at: BundlePath): Rewritten {
+    if (!node.path.endsWith('.py')) return this.edits(node, at)
+    const known = this.#sources.get(node.path) ?? this.edits(node, at)
+    this.#sources.set(node.path, known)
+    return known
   }
 
   /** What is written of a text, or of what else is no binary. */
@@ -228,7 +238,7 @@ export class Texts {
       this.#steps.copy(at, node, { edits, accounts })
       return
     }
-    const changed = this.edits(source, this.#layout.placed.get(source.path)!)
+    const changed = this.#placed(source, this.#layout.placed.get(source.path)!)
     // Its code holds paths where the source has expressions: Python compiles it anew.
     if (changed.accounts.some(a => a.outcome === 'templated')) return
     const growth = changed.edits.reduce((sum, e) => sum + (e.op === 'splice' ? e.to.length - e.length : 0), 0)

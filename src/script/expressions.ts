@@ -11,6 +11,7 @@ import { editPth } from './pth-edit.ts'
 import { editPython } from './python-edit.ts'
 import { editRuby } from './ruby-edit.ts'
 import { editShell, type Polyglot } from './shell-edit.ts'
+import { ParsedShell } from './shell-parsed.ts'
 import { editTcl } from './tcl-edit.ts'
 
 /** What runs a script that `/bin/sh` starts, and the interpreter's name. */
@@ -37,6 +38,7 @@ const EDITORS: Readonly<Record<Exclude<Language, 'shell'>, Editor>> = {
  * @param language null where none can be put into the text: only its start may be set
  * @param place where the text will lie
  * @param start what makes `/bin/sh` able to start it
+ * @param shell has parsed shell texts
  */
 export function asExpressions(
   language: Language | null,
@@ -44,8 +46,12 @@ export function asExpressions(
   place: BundlePath,
   sites: readonly Site[],
   start: Start | null,
+  shell = new ParsedShell(),
 ): TextEdit {
-  if (language === 'shell') return editShell(text, place, sites, start)
-  const edit = language === null ? refuseAll(text, sites, 'unparsable') : EDITORS[language](text, place, sites)
+  // Sites of which none leads into the bundle are blanked in every language.
+  const isRead = language !== null && sites.some(({ to }) => to !== null)
+  if (language === 'shell' && (isRead || start !== null)) return editShell(text, place, sites, start, shell.take(text))
+  const edit =
+    isRead && language !== 'shell' ? EDITORS[language](text, place, sites) : refuseAll(text, sites, 'unparsable')
   return start === null || language === 'pth' ? edit : withStart(text, place, sites, edit, start.name, start)
 }

@@ -18,7 +18,7 @@
  * What is decoded before it is parsed (such code, and backquotes, in which a backslash stands before some characters) is
  * a text of its own: it is edited as such, and what is put into it is encoded for what it stands in.
  */
-import { type Command, forEachChild, type HereDoc, parse, type SyntaxNode } from 'unbash'
+import { type Command, forEachChild, type HereDoc, type ParsedScript, parse, type SyntaxNode } from 'unbash'
 import type { BundlePath } from '../paths.ts'
 import {
   blankedSite,
@@ -45,15 +45,17 @@ export { sourcedNames } from './shell-sourced.ts'
  * @param place where the text will lie
  * @param sites sorted
  * @param polyglot set when the file itself is run and the kernel cannot know its interpreter's place (shell-setup.ts)
+ * @param script the text, parsed
  */
 export function editShell(
   text: string,
   place: BundlePath,
   sites: readonly Site[],
   polyglot: Polyglot | null,
+  script: ParsedScript = parse(text),
 ): TextEdit {
   const survey: Survey = { text, sites, leaves: [], inner: new Map(), named: [], verbatim: [] }
-  const edits = placeAll(survey)
+  const edits = placeAll(survey, script)
   const edit = edits
     ? textEdit(text, sites, (site, index) => edits[index] ?? blankedSite(text, site))
     : refuseAll(text, sites, 'unparsable')
@@ -61,7 +63,8 @@ export function editShell(
   const launcher = launcherOf(place)
   const names = edits && launcher !== null ? survey.named.map(range => ({ ...range, text: launcher })) : []
   const documents = edits ? (survey.verbatim ?? []).flatMap(document => expanded(text, sites, document)) : []
-  return withSetup(text, sites, withSplices(edit, [...names, ...documents]), setup(place, polyglot), polyglot !== null)
+  const whole = withSplices(edit, [...names, ...documents])
+  return withSetup(text, sites, whole, setup(place, polyglot), polyglot && script)
 }
 
 /**
@@ -106,8 +109,8 @@ const QUOTED: Context = { literal: 'double', double: true }
 const refusing = (refused: RefusalReason): Context => ({ literal: { refused }, double: false })
 
 /** What becomes of each site of a text; null when the text cannot be parsed. */
-function placeAll(survey: Survey): readonly SiteEdit[] | null {
-  if (!visit(survey, parse(survey.text), WORD)) return null
+function placeAll(survey: Survey, script: ParsedScript): readonly SiteEdit[] | null {
+  if (!visit(survey, script, WORD)) return null
   // The innermost one comes last; of two of one part the first counts.
   survey.leaves.reverse().sort((a, b) => a.pos - b.pos || b.end - a.end)
   return survey.sites.map((site, index) => survey.inner.get(index) ?? edited(survey, site))
@@ -251,7 +254,9 @@ function placeInner(survey: Survey, decoded: Decoded): boolean {
     return decoded.text.startsWith(whole, offset) ? [{ index: first + i, site: { ...site, offset } }] : []
   })
   const own = inside.map(({ site }) => site)
-  const edits = placeAll({ text: decoded.text, sites: own, leaves: [], inner: new Map(), named: [], verbatim: null })
+  const text = decoded.text
+  const inner: Survey = { text, sites: own, leaves: [], inner: new Map(), named: [], verbatim: null }
+  const edits = placeAll(inner, parse(text))
   if (edits === null) return false
   for (const [i, { index }] of inside.entries()) {
     const edit = edits[i]

@@ -16,7 +16,7 @@
  * does nothing when the file is sourced, or runs with that interpreter already. The sign for that is a first argument,
  * which is taken off again: no environment changes, and no shell can fall into a loop.
  */
-import { forEachChild, parse, type SyntaxNode } from 'unbash'
+import { forEachChild, type ParsedScript, type SyntaxNode } from 'unbash'
 import type { Template } from '../entry/launcher.ts'
 import { type BundlePath, baseName } from '../paths.ts'
 import { joined, type Site, type SiteOutcome, type Splice, type TextEdit } from './edit.ts'
@@ -128,13 +128,16 @@ function runAgain(place: BundlePath, { interpreter, flags }: Polyglot): string {
 /** The first argument of the second start. */
 const AGAIN = '_storefree_again'
 
-/** An edit with the statement put in, and for a polyglot the first line. */
+/**
+ * An edit with the statement put in, and for a polyglot the first line.
+ * @param polyglot the text of one, parsed; null for others
+ */
 export function withSetup(
   text: string,
   sites: readonly Site[],
   edit: TextEdit,
   statement: string,
-  polyglot: boolean,
+  polyglot: ParsedScript | null,
 ): TextEdit {
   // zsh looks for what completes what in the first line.
   const shebang = text.startsWith('#!') || /^#(?:compdef|autoload)\b/.test(text)
@@ -143,7 +146,7 @@ export function withSetup(
   // Where the statement goes, and what has to stand around it.
   const offset = shebang ? Math.min(first + 1, text.length) : 0
   const before = shebang && end < 0 ? '\n' : ''
-  const after = polyglot && !readBySh(text, offset) ? '\n' : ' '
+  const after = polyglot && !readBySh(text, polyglot, offset) ? '\n' : ' '
   const put: Splice = { offset, length: 0, text: `${before}${statement}${after}` }
   if (!polyglot) return { ...edit, splices: inserted(edit.splices, put) }
 
@@ -176,10 +179,10 @@ function inserted(splices: readonly Splice[], put: Splice): Splice[] {
  * Whether any `/bin/sh` can read what else is on the line at `offset`: a shell reads a whole line before it runs the
  * first command of it. Else the rest moves to a line of its own.
  */
-function readBySh(text: string, offset: number): boolean {
+function readBySh(text: string, { commands }: ParsedScript, offset: number): boolean {
   const newline = text.indexOf('\n', offset)
   const end = newline < 0 ? text.length : newline
-  const onLine = parse(text).commands.filter(statement => statement.pos >= offset && statement.pos <= end)
+  const onLine = commands.filter(statement => statement.pos >= offset && statement.pos <= end)
   return onLine.every(statement => statement.end <= end && plain(statement))
 }
 

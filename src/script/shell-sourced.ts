@@ -1,12 +1,18 @@
 /** What shell texts source: such a file is read by a shell that runs another script, and has to stay a text. */
-import { forEachChild, parse, type SyntaxNode, type Word, type WordPart } from 'unbash'
+import { forEachChild, type ParsedScript, parse, type SyntaxNode, type Word, type WordPart } from 'unbash'
 
 /**
  * Names of the files that a shell text sources: what stands behind the last slash of the word after `.` or `source`,
  * where that is no expansion. Sorted.
+ * @param isKnown whether a name is of interest; of others some are left out
+ * @param parsed the text, parsed; asked where it is of interest
  */
-export function sourcedNames(text: string): string[] {
-  if (!MAY_SOURCE.test(text)) return []
+export function sourcedNames(
+  text: string,
+  isKnown: (name: string) => boolean = () => true,
+  parsed: (text: string) => ParsedScript = parse,
+): string[] {
+  if (!maySource(text, isKnown)) return []
   const names = new Set<string>()
   const add = (name: string): void => {
     if (name !== '') names.add(name)
@@ -20,7 +26,7 @@ export function sourcedNames(text: string): string[] {
     }
     forEachChild(node, visitAll)
   }
-  const script = parse(text)
+  const script = parsed(text)
   visitAll(script)
   // What cannot be parsed is searched: one name too many does no harm.
   if (script.errors?.length)
@@ -29,12 +35,20 @@ export function sourcedNames(text: string): string[] {
   return [...names].sort()
 }
 
-/** `.` or `source` where a command may begin, quoted or not. To look for it costs next to nothing, to parse much. */
-const MAY_SOURCE = /(?:^|[\s;&|({!`])["'\\]?(?:\.|source)["']?(?:[ \t]|\\\n)/m
+/** `.` or `source` where a command may begin, quoted or not, with the word behind it where nothing in that is quoted or expanded. */
+const CANDIDATE =
+  /(?<![^\s;&|({!`])["'\\]?(?:\.|source)["']?(?:\\\n|[ \t](?=[ \t]*(?:([\w./~+\]][\w./~+\]-]*)(?:[\s;&|)]|$))?))/g
+
+/** Whether a text may source a known name. To look for it costs next to nothing, to parse much. */
+function maySource(text: string, isKnown: (name: string) => boolean): boolean {
+  for (const [, word] of text.matchAll(CANDIDATE)) if (word === undefined || isKnown(behindSlash(word))) return true
+  return false
+}
+
+const behindSlash = (text: string): string => text.slice(text.lastIndexOf('/') + 1)
 
 /** What a word may end in, behind its last slash. */
 function tails(word: Word): string[] {
-  const behindSlash = (text: string): string => text.slice(text.lastIndexOf('/') + 1)
   const only = word.parts?.length === 1 ? word.parts[0] : undefined
   const inner = only?.type === 'DoubleQuoted' && only.parts.length === 1 ? only.parts[0] : only
   if (inner?.type === 'ParameterExpansion' && inner.operation?.type === 'Default') return tails(inner.operation.operand)
