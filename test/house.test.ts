@@ -48,7 +48,7 @@ const ADAPTERS = [
 ]
 /** Who else touches files and processes than io/: what runs a bundle in an empty root has to make one. */
 const OUTDOORS = ['archive/compress.ts', 'try/empty-root.ts', 'try/image-root.ts', 'try/image.ts', 'try/unpack.ts']
-const WORLD = /^(?:node:)?(?:fs|child_process|process|net|http|https)(?:\/|$)|^execa$/
+const WORLD = /^(?:node:)?(?:fs|child_process|process|net|http|https)(?:\/|$)/
 
 test('no circle of files, and none of rooms', () => {
   expect(circles(new Map([...graph].map(([file, { files }]) => [file, files])))).toEqual([])
