@@ -5,7 +5,8 @@
 
 import { availableParallelism } from 'node:os'
 import { apply, type WrittenFile } from './apply/apply.ts'
-import { fullReport, MANIFEST, makeManifest, manifestBytes } from './apply/manifest.ts'
+import { fullReport, MANIFEST, makeManifest } from './apply/manifest.ts'
+import { manifestPieces } from './apply/manifest-text.ts'
 import { rehearse } from './apply/rehearsal.ts'
 import { BundleError } from './errors.ts'
 import { fromGraph } from './explain/from-graph.ts'
@@ -166,15 +167,12 @@ async function write(
     const plan = { ...planned, accounts: withoutRelocation(planned.accounts, written.refused, graph) }
     const report = reportOf(plan)
     const known = await closure
-    // What Nix's database says would make bundles of equal inputs differ.
-    const explain = (): Explained =>
-      fromGraph({ kind: 'bundle', ...title, digest: null }, graph, plan, written.files, null, partsIn)
-    if (options.sbom) written.files.push(await addSbom(staging, explain(), fullName(title), written.files))
-    const explained = explain()
-    const manifest = manifestBytes(
-      makeManifest({ ...title, tool: `storefree ${VERSION}` }, graph, plan, how, written.files, explained),
+    const { manifestSize, findings: ofSize } = await writeManifest(
+      { title, graph, how, files: written.files, sbom: options.sbom ?? false },
+      plan,
+      policy,
+      staging,
     )
-    staging.write(MANIFEST, manifest)
     staging.seal([
       ...written.files.map(f => ({ at: f.at, executable: f.executable, link: f.type === 'link' })),
       { at: MANIFEST, executable: false, link: false },
@@ -182,9 +180,8 @@ async function write(
 
     const verified = await verify(staging.tree, progress, { hashes: graph.hashes, jobs }, looks)
     looks?.close()
-    const bytes = manifest.length + written.files.reduce((sum, f) => sum + (f.type === 'file' ? f.size : 0), 0)
     const findings = judgedBy([
-      ...(policy === null ? [] : judgeSize(policy, bytes, explained)),
+      ...ofSize,
       ...plan.findings,
       ...written.findings,
       // What no scan can see into was told when it was found, by the name that the user knows.
@@ -201,7 +198,7 @@ async function write(
       return report(destination, findings, written.files, null, known?.size)
     }
     progress.update('packing')
-    const files = withManifest(written.files, manifest.length)
+    const files = withManifest(written.files, manifestSize)
     const input = { staging, files, title, graph, plan, prefix: how.prefix, format, options, cwd }
     const made = image && (await packImage(input, image))
     const packed = made ?? (await packTree(input))
@@ -215,6 +212,41 @@ async function write(
     staging.remove()
     progress.done()
   }
+}
+
+/**
+ * Writes what the bundle says of itself, and its bill of materials before it.
+ * @param files that are written
+ * @returns the size of the manifest in bytes, and what a policy says of the size of all
+ */
+async function writeManifest(
+  {
+    title,
+    graph,
+    how,
+    files,
+    sbom,
+  }: Pick<Prepared, 'title' | 'graph' | 'how'> & { files: WrittenFile[]; sbom: boolean },
+  plan: BundlePlan,
+  policy: Policy | null,
+  staging: Staging,
+): Promise<{ readonly manifestSize: number; readonly findings: readonly Finding[] }> {
+  // What Nix's database says would make bundles of equal inputs differ.
+  const explain = (): Explained =>
+    fromGraph({ kind: 'bundle', ...title, digest: null }, graph, plan, files, null, partsIn)
+  if (sbom) files.push(await addSbom(staging, explain(), fullName(title), files))
+  const explained = explain()
+  const manifest = makeManifest({ ...title, tool: `storefree ${VERSION}` }, graph, plan, how, files, explained)
+  let manifestSize = 0
+  function* counted(): Generator<Buffer> {
+    for (const piece of manifestPieces(manifest)) {
+      manifestSize += piece.length
+      yield piece
+    }
+  }
+  await staging.writePieces(MANIFEST, counted())
+  const bytes = manifestSize + files.reduce((sum, f) => sum + (f.type === 'file' ? f.size : 0), 0)
+  return { manifestSize, findings: policy === null ? [] : judgeSize(policy, bytes, explained) }
 }
 
 /** What should not be in it, or should and is not: by --disallow, and by a policy. */

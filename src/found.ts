@@ -1,6 +1,7 @@
 /** Where a bundle lies that a word names, and its `bundle.json`, whatever it is packed in. */
 
-import { MANIFEST, readManifest as parseManifest } from './apply/manifest.ts'
+import { MANIFEST } from './apply/manifest.ts'
+import { readManifest as parseManifest } from './apply/manifest-text.ts'
 import { type Artefact, type Member, open } from './archive/members.ts'
 import { singleOf } from './archive/single.ts'
 import { gathered } from './archive/stream.ts'

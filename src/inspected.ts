@@ -1,6 +1,7 @@
 /** What `bundle inspect` is asked of: one file by itself, or what holds files: a bundle, an archive, an image. */
 import { resolve } from 'node:path'
-import { MANIFEST, readManifest as parseManifest, pathBytes } from './apply/manifest.ts'
+import { MANIFEST, pathBytes } from './apply/manifest.ts'
+import { readManifest as parseManifest } from './apply/manifest-text.ts'
 import { open } from './archive/members.ts'
 import { BundleError } from './errors.ts'
 import { findBundle } from './found.ts'

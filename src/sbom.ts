@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import type { WrittenFile } from './apply/apply.ts'
-import { MANIFEST, pathBytes, readManifest } from './apply/manifest.ts'
+import { MANIFEST, pathBytes } from './apply/manifest.ts'
+import { readManifest } from './apply/manifest-text.ts'
 import { open } from './archive/members.ts'
 import { BundleError } from './errors.ts'
 import { sbomOf, sbomText } from './explain/sbom/document.ts'

@@ -1,6 +1,6 @@
 /** Questions to what a bundle consists of: chains, names, what would be without; and that any document is answered in time. */
 import { describe, expect, test } from 'vitest'
-import { manifestBytes } from '../src/apply/manifest.ts'
+import { manifestPieces } from '../src/apply/manifest-text.ts'
 import { Chains } from '../src/explain/chains.ts'
 import { explainManifest } from '../src/explain/from-manifest.ts'
 import { graphOf } from '../src/explain/graph.ts'
@@ -302,7 +302,7 @@ test('names with control characters, quotes, and bytes that are no UTF-8 are one
 })
 
 test('a document is text a line for each element', () => {
-  const bytes = manifestBytes(JSON.parse(manifest({ files: files(3) }).toString()))
+  const bytes = Buffer.concat([...manifestPieces(JSON.parse(manifest({ files: files(3) }).toString()))])
   expect(JSON.parse(bytes.toString()).files).toHaveLength(3)
   expect(
     bytes

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { manifestBytes } from '../src/apply/manifest.ts'
+import { manifestPieces } from '../src/apply/manifest-text.ts'
 import { open } from '../src/archive/members.ts'
 import { silent } from '../src/io/progress.ts'
 import type { Manifest } from '../src/model/manifest.ts'
@@ -75,7 +75,7 @@ function make(root: string, before: Change, after: Change, prefix: string | null
   } else fs.symlinkSync('../pkg/app/bin/program', `${root}/bin/.program`)
   fs.writeFileSync(`${root}/pkg/app/share/data`, 'nothing of note\n', { mode: 0o644 })
   before(root)
-  fs.writeFileSync(`${root}/bundle.json`, manifestBytes(manifestOf(root, prefix)))
+  fs.writeFileSync(`${root}/bundle.json`, Buffer.concat([...manifestPieces(manifestOf(root, prefix))]))
   after(root)
 }
 

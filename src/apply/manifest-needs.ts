@@ -153,26 +153,19 @@ export function fileFields({ packages }: Explained, file: ExplainedFile): Row<ty
   }
 }
 
-export function needsFields({ directories, needs, asked, files, packages, closure }: Explained): Row<typeof NEEDS> {
+type NeedRow = NonNullable<Row<typeof NEEDS>['needs']>[number]
+
+/** Needs are made row by row, as they are written. */
+export function needsFields(
+  explained: Explained,
+): Omit<Row<typeof NEEDS>, 'needs'> & { readonly needs: Iterable<NeedRow> } {
+  const { directories, needs, asked, files, closure } = explained
   const members = new Map<number, number[]>()
-  const rows: NonNullable<Row<typeof NEEDS>['needs']> = []
-  for (const { from, to, kind, name, via, at, count } of needs) {
-    // What a directory holds is told by its files; the rest has names that their parts do not say.
-    if (kind === 'member' && from >= files.length && to < files.length) {
-      const known = members.get(from)
-      if (known) known.push(to)
-      else members.set(from, [to])
-      continue
-    }
-    rows.push({
-      from,
-      to,
-      kind,
-      ...(name !== usualName(kind, files[to], packages) && nameRow(name)),
-      ...(via !== null && { via }),
-      ...(at.length > 0 && { at: at.map(placeRow) }),
-      ...(count !== at.length && { count }),
-    })
+  for (const { from, to, kind } of needs) {
+    if (!isByDirectory(kind, from, to, files.length)) continue
+    const known = members.get(from)
+    if (known) known.push(to)
+    else members.set(from, [to])
   }
   return {
     directories: directories.map(({ package: owner, part }, i) => ({
@@ -180,9 +173,28 @@ export function needsFields({ directories, needs, asked, files, packages, closur
       ...pathText(part),
       ...(members.has(files.length + i) && { holds: runs(members.get(files.length + i)!) }),
     })),
-    needs: rows,
+    needs: needRows(explained),
     asked: asked.map(({ kind, name, to }) => ({ kind, ...nameRow(name), to })),
     ...(closure && { nix: true }),
+  }
+}
+
+/** What a directory holds is told by its files; the rest has names that their parts do not say. */
+const isByDirectory = (kind: Need['kind'], from: number, to: number, files: number): boolean =>
+  kind === 'member' && from >= files && to < files
+
+function* needRows({ needs, files, packages }: Explained): Generator<NeedRow> {
+  for (const { from, to, kind, name, via, at, count } of needs) {
+    if (isByDirectory(kind, from, to, files.length)) continue
+    yield {
+      from,
+      to,
+      kind,
+      ...(name !== usualName(kind, files[to], packages) && nameRow(name)),
+      ...(via !== null && { via }),
+      ...(at.length > 0 && { at: at.map(placeRow) }),
+      ...(count !== at.length && { count }),
+    }
   }
 }
 
@@ -222,4 +234,6 @@ export const pathText = (bytes: string): { path: string; bytes?: string } => {
 
 /** The byte string of such a text. */
 export const textBytes = (text: string, bytes: string | undefined): string =>
-  (bytes === undefined ? Buffer.from(text, 'utf8') : Buffer.from(bytes, 'base64')).toString('latin1')
+  bytes === undefined && !/[^\0-\x7f]/.test(text)
+    ? text
+    : (bytes === undefined ? Buffer.from(text, 'utf8') : Buffer.from(bytes, 'base64')).toString('latin1')

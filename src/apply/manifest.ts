@@ -44,7 +44,7 @@ const COUNTS = {
   stripped: v.optional(v.number(), 0),
 }
 
-const ManifestSchema = v.object({
+export const ManifestSchema = v.object({
   schema: v.picklist([1, SCHEMA]),
   tool: v.string(),
   name: v.string(),
@@ -97,8 +97,13 @@ const ManifestSchema = v.object({
   ...NEEDS,
 })
 
-/** A document as it is written: what can be left out is. */
-type ManifestText = v.InferInput<typeof ManifestSchema>
+type Text = v.InferInput<typeof ManifestSchema>
+
+/** A document as it is written: what can be left out is. Its long lists are made row by row, as they are written. */
+export type ManifestText = Omit<Text, 'files' | 'needs'> & {
+  readonly files: Iterable<Text['files'][number]>
+  readonly needs: Iterable<NonNullable<Text['needs']>[number]>
+}
 
 /** A path of the manifest as a byte string. */
 export const pathBytes = ({ path, bytes }: { path: string; bytes?: string | undefined }): BundlePath =>
@@ -120,7 +125,6 @@ export function makeManifest(
   files: readonly WrittenFile[],
   explained: Explained,
 ): ManifestText {
-  const written = new Map(files.map(f => [f.at, f]))
   return {
     schema: SCHEMA,
     ...title,
@@ -146,19 +150,24 @@ export function makeManifest(
     accounts: accountsByFile(plan, explained),
     closure: [...graph.hashes].map(digestOfHash).sort(),
     findings: plan.findings.map(f => withoutStorePaths(f, plan)),
-    files: explained.files.map(file => {
-      const { at, type, executable, size, sha256, target } = written.get(file.at)!
-      const row = {
-        ...pathText(at),
-        type,
-        executable,
-        size,
-        sha256,
-        target: target === null ? null : pathText(target),
-      }
-      return Object.assign(row, fileFields(explained, file))
-    }),
+    files: fileRows(files, explained),
     ...needsFields(explained),
+  }
+}
+
+function* fileRows(files: readonly WrittenFile[], explained: Explained): Generator<Text['files'][number]> {
+  const written = new Map(files.map(f => [f.at, f]))
+  for (const file of explained.files) {
+    const { at, type, executable, size, sha256, target } = written.get(file.at)!
+    const row = {
+      ...pathText(at),
+      type,
+      executable,
+      size,
+      sha256,
+      target: target === null ? null : pathText(target),
+    }
+    yield Object.assign(row, fileFields(explained, file))
   }
 }
 
@@ -178,9 +187,9 @@ export function countOutcomes(plan: BundlePlan): Record<Outcome | 'host-path', n
   return counts
 }
 
-function accountsByFile(plan: BundlePlan, explained: Explained): ManifestText['accounts'] {
+function accountsByFile(plan: BundlePlan, explained: Explained): Text['accounts'] {
   const ids = new Map(explained.files.map(({ at }, id) => [at, id]))
-  const groups = new Map<string, ManifestText['accounts'][number] & { count: number }>()
+  const groups = new Map<string, Text['accounts'][number] & { count: number }>()
   for (const { at, outcome, verdict } of plan.accounts) {
     const target = verdict.target === null ? null : String(strip(verdict.target, plan))
     const key = JSON.stringify([at, outcome, verdict.rule, target])
@@ -224,34 +233,6 @@ export function fullReport(
     files: [...plan.placed].map(([file, at]) => ({ file: toText(file), at: toText(at) })),
     findings: findings.map(f => JSON.parse(JSON.stringify(f))),
   }
-}
-
-/** As text: a line for each field, and for each element of a list. */
-export const manifestBytes = (manifest: ManifestText | Manifest): Buffer =>
-  Buffer.from(
-    `{\n${Object.entries(manifest)
-      .map(([field, value]) => `${JSON.stringify(field)}: ${lined(value)}`)
-      .join(',\n')}\n}\n`,
-    'utf8',
-  )
-
-const lined = (value: unknown): string =>
-  Array.isArray(value) && typeof value[0] === 'object'
-    ? `[\n${value.map(item => JSON.stringify(item)).join(',\n')}\n]`
-    : JSON.stringify(value)
-
-/** The manifest in these bytes, or why there is none. */
-export function readManifest(bytes: Buffer): { manifest: Manifest } | { reason: string } {
-  let json: unknown
-  try {
-    json = JSON.parse(bytes.toString('utf8'))
-  } catch {
-    return { reason: 'it is not JSON' }
-  }
-  const parsed = v.safeParse(ManifestSchema, json)
-  if (parsed.success) return { manifest: parsed.output }
-  const issue = parsed.issues[0]
-  return { reason: `${v.getDotPath(issue) ?? 'the document'}: ${issue.message}` }
 }
 
 /** A finding in the bundle's own terms. */

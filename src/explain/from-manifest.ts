@@ -3,8 +3,9 @@
  * lead nowhere are an error, circles are none. Pure.
  */
 import { createHash } from 'node:crypto'
-import { MANIFEST, pathBytes, readManifest } from '../apply/manifest.ts'
+import { MANIFEST, pathBytes } from '../apply/manifest.ts'
 import { textBytes, usualName, usualPart, usualRole } from '../apply/manifest-needs.ts'
+import { readManifest } from '../apply/manifest-text.ts'
 import { BundleError } from '../errors.ts'
 import {
   byEnds,

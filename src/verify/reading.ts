@@ -2,7 +2,8 @@
 
 import { availableParallelism } from 'node:os'
 import { setImmediate as turn } from 'node:timers/promises'
-import { MANIFEST, pathBytes, readManifest } from '../apply/manifest.ts'
+import { MANIFEST, pathBytes } from '../apply/manifest.ts'
+import { readManifest } from '../apply/manifest-text.ts'
 import { type Artefact, type Member, TURN_MEMBERS } from '../archive/members.ts'
 import { gathered, pieceOf } from '../archive/stream.ts'
 import type { ElfFacts } from '../elf/facts.ts'

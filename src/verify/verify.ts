@@ -3,7 +3,8 @@
  * with `closed` of anything, also what does not resolve inside. It knows nothing of how the bundle was made but what
  * the bundle's own manifest says; the pipeline runs it on the staged tree before anything is published.
  */
-import { MANIFEST, readManifest } from '../apply/manifest.ts'
+import { MANIFEST } from '../apply/manifest.ts'
+import { readManifest } from '../apply/manifest-text.ts'
 import { open } from '../archive/members.ts'
 import type { Progress } from '../io/progress.ts'
 import { lstat, withFile } from '../io/store.ts'
