@@ -3,7 +3,7 @@ import { readFileSync, realpathSync, renameSync, statSync, symlinkSync, writeFil
 import { cp, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
-import { checkEdited } from '../src/apply/fidelity.ts'
+import { compareEdited } from '../src/apply/edited-object.ts'
 import { grown } from '../src/apply/grow.ts'
 import { type ElfEdit, editable, editedFacts, editInPlace, emptyRpath, type Write } from '../src/elf/edit.ts'
 import { grow } from '../src/elf/grow.ts'
@@ -193,7 +193,7 @@ test(`${VARIANTS.length} programs and their libraries, in place and by patchelf`
       write(copies[0], inPlace.writes)
       left += inPlace.left.length
       edited += edits.length
-      expect({ variant, name, differences: checkEdited(original, copies[0], facts, edits, 'in place') }).toEqual({
+      expect({ variant, name, differences: compareEdited(original, copies[0], facts, edits, 'in place') }).toEqual({
         variant,
         name,
         differences: [],
@@ -223,14 +223,14 @@ test(`${VARIANTS.length} programs and their libraries, in place and by patchelf`
 
       // Both ways, the same.
       const facts = factsOf(original)
-      expect({ variant, name, differences: checkEdited(original, patched, facts, edits, 'by a tool') }).toEqual({
+      expect({ variant, name, differences: compareEdited(original, patched, facts, edits, 'by a tool') }).toEqual({
         variant,
         name,
         differences: [],
       })
       expect(editable(factsOf(patched))).toEqual(editable(factsOf(inPlace)))
       expect(symbolsOf(patched)).toEqual(symbolsOf(inPlace))
-      expect(checkEdited(original, `${root}/grown/${variant}/${name}`, facts, growing(edits), 'grown')).toEqual([])
+      expect(compareEdited(original, `${root}/grown/${variant}/${name}`, facts, growing(edits), 'grown')).toEqual([])
     }
   })
 
@@ -274,7 +274,7 @@ async function edit(file: string, edits: readonly ElfEdit[]): Promise<{ left: re
   const { writes, left } = editInPlace(facts, edits)
   write(file, writes)
   if (left.length > 0) growFile(file, left)
-  expect(checkEdited(`${file}.original`, file, facts, edits, left.length === 0 ? 'in place' : 'grown')).toEqual([])
+  expect(compareEdited(`${file}.original`, file, facts, edits, left.length === 0 ? 'in place' : 'grown')).toEqual([])
   return { left }
 }
 
@@ -286,8 +286,8 @@ test('a MIPS debug map that an editor moved is found', () => {
   const rldMap = { e_machine: 8, 'dyn.flags1.tag': 0x70000035 }
   writeFileSync(original, image.with({ ...rldMap, 'dyn.flags1.val': -64 }))
   writeFileSync(copy, image.with({ ...rldMap, 'dyn.flags1.val': 0x680106b4 }))
-  expect(checkEdited(original, original, factsOf(original), [], 'by a tool')).toEqual([])
-  expect(checkEdited(original, copy, factsOf(original), [], 'by a tool')).toMatchObject([
+  expect(compareEdited(original, original, factsOf(original), [], 'by a tool')).toEqual([])
+  expect(compareEdited(original, copy, factsOf(original), [], 'by a tool')).toMatchObject([
     { fact: 'the place of the debug map' },
   ])
 })
@@ -463,10 +463,10 @@ test('a program of the Go linker: its dynamic section stays writable', async () 
   const [bare, ours] = ['bare', 'ours'].map(name => `${root}/${name}`)
   for (const copy of [bare!, ours!]) await cp(program, copy)
   await output('patchelf', ['--force-rpath', '--set-rpath', '$ORIGIN/../lib', bare!])
-  expect(checkEdited(program, bare!, facts, edits, 'by a tool')).toMatchObject([
+  expect(compareEdited(program, bare!, facts, edits, 'by a tool')).toMatchObject([
     { code: 'edit-outside-plan', fact: 'that the dynamic section can be written to' },
   ])
   await patchelf([{ file: ours!, edits, about: program }])
-  expect(checkEdited(program, ours!, facts, edits, 'by a tool')).toEqual([])
+  expect(compareEdited(program, ours!, facts, edits, 'by a tool')).toEqual([])
   expect(await output(ours!, [])).toBe('0 <nil>\n')
 })

@@ -1,7 +1,7 @@
 /** Strings that do not fit in place: a program and its library do what they did, and every tool takes them. */
 import { copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { checkEdited } from '../src/apply/fidelity.ts'
+import { compareEdited } from '../src/apply/edited-object.ts'
 import { grown } from '../src/apply/grow.ts'
 import { PT } from '../src/elf/constants.ts'
 import type { ElfEdit } from '../src/elf/edit.ts'
@@ -152,7 +152,7 @@ test.each(LAYOUTS)('$name', { timeout: 60_000 }, async layout => {
   for (const [name, own] of Object.entries(edits)) {
     const from = `${root}/${name}`
     growFile(from, to(name), own)
-    expect(checkEdited(from, to(name), factsOf(from), own, 'grown')).toEqual([])
+    expect(compareEdited(from, to(name), factsOf(from), own, 'grown')).toEqual([])
     expect(await warnings(to(name))).toBe(await warnings(from))
     const alignments = (file: string) =>
       new Set(factsOf(file).segments.flatMap(s => (s.type === PT.load ? [s.align] : [])))

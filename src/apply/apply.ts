@@ -1,19 +1,15 @@
 /**
- * Stage 5: carries out the plan in the staging directory. Each file is copied once, piece by piece, with its edits
- * made on the way; strings that do not fit in place grow (grow.ts); then every edited ELF file is parsed again and
- * compared with what was planned.
+ * Stage 5: carries out the plan in the staging directory. Each file is copied once with its edits made on the way: small
+ * ones, programs and libraries in memory (edited-object.ts), others piece by piece. Strings that do not fit in place
+ * grow (grow.ts), and every edited ELF file is parsed again and compared with what was planned.
  */
 import { createHash, hash as digest } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { editInPlace, elfEdits, emptyRpath } from '../elf/edit.ts'
-import type { ElfFacts, LoaderPlace } from '../elf/facts.ts'
-import { parseElf } from '../elf/parse.ts'
+import type { ElfFacts } from '../elf/facts.ts'
 import { type PatchelfJob, patchelf } from '../elf/patchelf.ts'
-import { blobOf, entryCpu } from '../entry/cpus.ts'
-import { injectStub } from '../entry/inject.ts'
 import { RELOCATIONS_PATH } from '../entry/relocations.ts'
 import { BundleError } from '../errors.ts'
-import { bufferSource } from '../io/bytes.ts'
 import type { Progress } from '../io/progress.ts'
 import type { Staging } from '../io/staging.ts'
 import { pieces, readSmall, withFile } from '../io/store.ts'
@@ -23,9 +19,9 @@ import type { DependencyGraph } from '../model/graph.ts'
 import type { BundlePlan, PlanOptions, Step } from '../model/plan.ts'
 import type { BundlePath, SourcePath } from '../paths.ts'
 import { byPatchelf } from '../plan/patcher.ts'
+import { compareEdited, editedObject, isInMemory, withStub } from './edited-object.ts'
 import { editedPieces, loadedEnd } from './edited-pieces.ts'
 import { enterBySidecars, isEntered } from './enter.ts'
-import { checkEdited, checkInjected } from './fidelity.ts'
 import { assertFits, growStaged } from './grow.ts'
 import { relocationTable } from './relocation-table.ts'
 import { editAndSign } from './sign.ts'
@@ -34,7 +30,7 @@ import { editAndSign } from './sign.ts'
 const RELOCATIONS = RELOCATIONS_PATH as BundlePath
 
 /** Edits that are made when all files are written. */
-const LATER: ReadonlySet<string> = new Set(['sign', 'inject-stub', 'enter-by-sidecar'])
+const LATER: ReadonlySet<string> = new Set(['sign', 'enter-by-sidecar'])
 
 /** A file of the bundle as it was written. */
 export interface WrittenFile {
@@ -106,6 +102,20 @@ export async function apply(
       return
     }
     if (step.do === 'write') return
+    const facts = elfFacts(graph, step)
+    const edits = elfEdits(step.edits)
+    const isPatchelfs = byPatchelf(step.from, edits, isEntered(step), graph, options)
+    const { writes, left } = facts === null || isPatchelfs ? { writes: [], left: edits } : editInPlace(facts, edits)
+    assertFits(step, left, graph)
+    const isLater = isPatchelfs || step.edits.some(e => LATER.has(e.op))
+    if (facts !== null && !isPatchelfs && isInMemory(step)) {
+      const object = editedObject(step, facts, plan)
+      staging.write(step.at, object.bytes)
+      findings.push(...object.findings)
+      files[index] = { ...written(step.at, object.bytes), executable: step.executable }
+      if (!isLater) finished?.(files[index])
+      return
+    }
     const hash = createHash('sha256')
     let size = 0
     const count = (piece: Uint8Array): Uint8Array => {
@@ -113,11 +123,6 @@ export async function apply(
       size += piece.length
       return piece
     }
-    const facts = elfFacts(graph, step)
-    const edits = elfEdits(step.edits)
-    const isPatchelfs = byPatchelf(step.from, edits, isEntered(step), graph, options)
-    const { writes, left } = facts === null || isPatchelfs ? { writes: [], left: edits } : editInPlace(facts, edits)
-    assertFits(step, left, graph)
     const emptied = facts !== null && isPatchelfs && edits.some(e => e.op === 'set-rpath') ? emptyRpath(facts) : []
     await staging.writePieces(step.at, editedPieces(step, [...writes, ...emptied], loadedEnd(facts), count))
     if (isPatchelfs) {
@@ -131,7 +136,7 @@ export async function apply(
         growStaged(path, step.from, left, staging)
         grown.add(index)
       }
-      findings.push(...checkEdited(step.from, path, facts, edits, left.length > 0 ? 'grown' : 'in place'))
+      findings.push(...compareEdited(step.from, path, facts, edits, left.length > 0 ? 'grown' : 'in place'))
     }
     files[index] = {
       at: step.at,
@@ -142,7 +147,7 @@ export async function apply(
       target: null,
       ...(grown.has(index) && digestOf(staging.path(step.at))),
     }
-    if (!isPatchelfs && !step.edits.some(e => LATER.has(e.op))) finished?.(files[index])
+    if (!isLater) finished?.(files[index])
   }
   await eachWithJobs(plan.steps, jobs, (step, index) => unlessUnmade(step, () => write(step, index)))
   if (!isWhole) return null
@@ -154,9 +159,17 @@ export async function apply(
     files[index] = { ...files[index]!, ...digestOf(staging.path(at)) }
     const step = plan.steps[index]!
     if (step.do !== 'copy') continue
-    findings.push(
-      ...checkEdited(step.from, staging.path(at), elfFacts(graph, step)!, elfEdits(step.edits), 'by a tool'),
-    )
+    const path = staging.path(at)
+    findings.push(...compareEdited(step.from, path, elfFacts(graph, step)!, elfEdits(step.edits), 'by a tool'))
+    // Last: patchelf moves what the stub has to know.
+    const edit = step.edits.find(e => e.op === 'inject-stub')
+    if (edit === undefined) continue
+    const relocations = plan.relocations === null ? null : edit.relocations
+    const bytes = withFile(path, source => source.read(0, source.size))
+    const injected = withStub(bytes, step.from, edit.loader, relocations)
+    staging.replace(path, injected.bytes)
+    findings.push(...injected.findings)
+    files[index] = { ...files[index]!, ...digestOf(path) }
   }
 
   for (const [index, step] of plan.steps.entries()) {
@@ -169,14 +182,6 @@ export async function apply(
   }
   if (!isWhole) return null
 
-  // Last: growing and patchelf move what the stub has to know.
-  for (const [index, step] of plan.steps.entries()) {
-    const edit = step.do === 'copy' ? step.edits.find(e => e.op === 'inject-stub') : undefined
-    if (!edit) continue
-    const relocations = plan.relocations === null ? null : edit.relocations
-    findings.push(...inject(staging.path(step.at), edit.loader, relocations, staging))
-    files[index] = { ...files[index]!, ...digestOf(staging.path(step.at)) }
-  }
   const entered = await enterBySidecars(plan, staging, unlessUnmade)
   if (!isWhole) return null
   for (const index of entered.programs) files[index] = { ...files[index]!, ...digestOf(staging.path(files[index]!.at)) }
@@ -202,22 +207,6 @@ const written = (at: BundlePath, bytes: Uint8Array): WrittenFile => ({
   sha256: digest('sha256', bytes),
   target: null,
 })
-
-/** Puts the stub into a staged program. */
-function inject(
-  path: string,
-  loader: LoaderPlace,
-  relocations: { readonly program: number | null } | null,
-  staging: Staging,
-): Finding[] {
-  const bytes = withFile(path, source => Buffer.from(source.read(0, source.size)))
-  const facts = parseElf(bufferSource(bytes), path)
-  const cpu = entryCpu(facts)
-  if (!cpu) throw new Error(`no stub for machine ${facts.machine}`)
-  const injected = injectStub(bytes, facts, blobOf(cpu, 'stub'), loader, relocations)
-  staging.replace(path, injected)
-  return checkInjected(path, bytes, injected, loader)
-}
 
 /** Size and SHA-256 of a file. */
 function digestOf(path: string): { size: number; sha256: string } {

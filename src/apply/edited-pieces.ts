@@ -1,6 +1,6 @@
 /**
- * A file's bytes with its edits made, piece by piece: overwrites at equal length, splices, members of a container packed
- * again. Each is checked against the bytes that the scan saw.
+ * A file's bytes with its edits made, piece by piece or at once: overwrites at equal length, splices, members of a
+ * container packed again. Each is checked against the bytes that the scan saw.
  */
 import type { Write } from '../elf/edit.ts'
 import type { ElfFacts } from '../elf/facts.ts'
@@ -28,7 +28,8 @@ export async function* editedPieces(
   mayBeChanged(step)
   const repack = step.edits.find(e => e.op === 'repack')
   if (repack) {
-    yield count(repacked(step, repack, writes, loaded))
+    const bytes = withFile(step.from, source => source.read(0, source.size))
+    yield count(repacked(step, bytes, repack, writes, loaded))
     return
   }
   const splices = step.edits.filter((e): e is Splice => e.op === 'splice')
@@ -36,13 +37,7 @@ export async function* editedPieces(
     yield* splicedPieces(step.from, step.size, splices, count)
     return
   }
-  const overwrites = step.edits.filter((e): e is Edit & { op: 'overwrite' } => e.op === 'overwrite')
-  const sums = loaded > 0 || overwrites.length === 0 ? [] : withFile(step.from, s => checksumsOf(s, overwrites))
-  const edits = [
-    ...overwrites,
-    ...sums.map(sum => ({ ...sum, from: null })),
-    ...writes.map(w => ({ offset: w.offset, from: null, to: w.bytes })),
-  ].sort((a, b) => a.offset - b.offset)
+  const edits = overlays(step, writes, loaded)
   const strip = step.edits.find(e => e.op === 'strip')
   let first = 0
   let base = 0
@@ -57,6 +52,43 @@ export async function* editedPieces(
     base = end
   }
   if (strip) yield count(strip.tail)
+}
+
+/**
+ * A program or library with its overwrites made, in memory.
+ * @param bytes all of it, as the scan saw it
+ * @param writes as of `editedPieces`
+ * @returns bytes of their own
+ * @throws as `editedPieces`
+ */
+export function editedBytes(
+  step: Step & { do: 'copy' },
+  bytes: Buffer,
+  writes: readonly Write[],
+  loaded: number,
+): Buffer {
+  mayBeChanged(step)
+  const repack = step.edits.find(e => e.op === 'repack')
+  if (repack) return repacked(step, bytes, repack, writes, loaded)
+  const after = Buffer.from(bytes)
+  for (const { offset, from, to } of overlays(step, writes, loaded)) overlay(after, 0, offset, to, from, step.from)
+  const strip = step.edits.find(e => e.op === 'strip')
+  return strip ? Buffer.concat([after.subarray(0, strip.keep), strip.tail]) : after
+}
+
+/** What is put over bytes of the file, by offset; and what has to stand there, unless that is null. */
+function overlays(
+  step: Step & { do: 'copy' },
+  writes: readonly Write[],
+  loaded: number,
+): { offset: number; from: Uint8Array | null; to: Uint8Array }[] {
+  const overwrites = step.edits.filter((e): e is Edit & { op: 'overwrite' } => e.op === 'overwrite')
+  const sums = loaded > 0 || overwrites.length === 0 ? [] : withFile(step.from, s => checksumsOf(s, overwrites))
+  return [
+    ...overwrites,
+    ...sums.map(sum => ({ ...sum, from: null })),
+    ...writes.map(w => ({ offset: w.offset, from: null, to: w.bytes })),
+  ].sort((a, b) => a.offset - b.offset)
 }
 
 /** @throws BundleError('edit-refused') when a signature covers all of it */
@@ -78,11 +110,11 @@ export const loadedEnd = (facts: ElfFacts | null): number =>
  */
 function repacked(
   step: Step & { do: 'copy' },
+  bytes: Buffer,
   { members }: Edit & { op: 'repack' },
   writes: readonly Write[],
   loaded: number,
 ): Buffer {
-  const bytes = withFile(step.from, source => Buffer.from(source.read(0, source.size)))
   const edits = new Map(members.map(m => [m.names.join('\0'), m.edits]))
   const after = rewriteContainer(
     bytes,
@@ -97,7 +129,7 @@ function repacked(
     },
     { path: step.from },
   )
-  const result = after === bytes ? bytes : Buffer.from(after)
+  const result = Buffer.from(after)
   // In what is no container nothing has moved.
   const still = containerKindOf(bufferSource(bytes)) === null ? bytes.length : loaded
   for (const edit of step.edits)

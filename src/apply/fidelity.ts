@@ -13,7 +13,6 @@ import { spareRow } from '../elf/room.ts'
 import { spareHeader } from '../entry/inject.ts'
 import type { SidecarEntry } from '../entry/sidecar.ts'
 import { type ByteSource, bufferSource } from '../io/bytes.ts'
-import { withFile } from '../io/store.ts'
 import { LC } from '../macho/constants.ts'
 import { editedStrings, type MachOEdit } from '../macho/edit.ts'
 import type { LoadCommand, MachOFacts, MachOSegment, MachOSlice } from '../macho/facts.ts'
@@ -29,15 +28,20 @@ import type { Finding } from '../model/findings.ts'
  */
 export type Edited = 'in place' | 'grown' | 'by a tool'
 
-/** Compares an edited copy with its original. */
+/**
+ * Compares an edited copy with its original.
+ * @param path of the original
+ * @param facts of the original
+ */
 export function checkEdited(
-  original: string,
-  copy: string,
+  path: string,
+  original: ByteSource,
+  copy: ByteSource,
   facts: ElfFacts,
   edits: readonly ElfEdit[],
   how: Edited,
 ): Finding[] {
-  const after = withFile(copy, source => parseElf(source, original))
+  const after = parseElf(copy, path)
   const differences: [fact: string, expected: string, found: string][] = []
   const expect = (fact: string, expected: unknown, found: unknown): void => {
     const [e, f] = [JSON.stringify(expected), JSON.stringify(found)]
@@ -67,8 +71,8 @@ export function checkEdited(
   if (how !== 'by a tool') expect('the dynamic section', otherEntries(facts), otherEntries(after))
 
   const renamed = new Map(edits.flatMap(e => (e.op === 'replace-needed' ? [[e.from, e.to] as const] : [])))
-  const names = withFile(original, source => symbolNames(source, original)).map(name => renamed.get(name) ?? name)
-  const namesAfter = withFile(copy, source => symbolNames(source, original))
+  const names = symbolNames(original, path).map(name => renamed.get(name) ?? name)
+  const namesAfter = symbolNames(copy, path)
   const changed = names.findIndex((name, i) => name !== namesAfter[i])
   if (changed >= 0) expect(`symbol or version name ${changed}`, names[changed], namesAfter[changed] ?? null)
   else expect('number of symbol and version names', names.length, namesAfter.length)
@@ -76,7 +80,7 @@ export function checkEdited(
   return differences.map(([fact, expected, found]) => ({
     code: 'edit-outside-plan',
     severity: 'error',
-    file: original,
+    file: path,
     fact,
     expected,
     found,

@@ -17,14 +17,22 @@ import type { Step } from '../model/plan.ts'
  * @throws BundleError('edit-refused')
  */
 export function growStaged(path: string, about: string, edits: readonly ElfEdit[], staging: Staging): void {
-  withFile(path, source => {
-    const growth = grow(source, about, edits)
-    if (typeof growth === 'string') throw cannotGrow(growth, about)
-    staging.rewrite(path, chunks(grown(source, growth)))
-  })
+  withFile(path, source => staging.rewrite(path, chunks(grownBy(source, about, edits))))
 }
 
-export const cannotGrow = (refusal: GrowthRefusal, path: string): BundleError =>
+/**
+ * A file with what `editInPlace` has left carried out.
+ * @param source the file with all other edits made
+ * @param about whom to name: the input's path
+ * @throws BundleError('edit-refused')
+ */
+export function grownBy(source: ByteSource, about: string, edits: readonly ElfEdit[]): ByteSource {
+  const growth = grow(source, about, edits)
+  if (typeof growth === 'string') throw cannotGrow(growth, about)
+  return grown(source, growth)
+}
+
+const cannotGrow = (refusal: GrowthRefusal, path: string): BundleError =>
   new BundleError('edit-refused', `its strings for the loader have to grow, and cannot: ${REASONS[refusal]}`, {
     path,
     hint: HINTS[refusal],

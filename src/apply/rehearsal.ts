@@ -6,7 +6,6 @@
 
 import { editInPlace, elfEdits } from '../elf/edit.ts'
 import type { ElfFacts } from '../elf/facts.ts'
-import { grow } from '../elf/grow.ts'
 import { parseElf } from '../elf/parse.ts'
 import { blobOf, entryCpu } from '../entry/cpus.ts'
 import { injectStub } from '../entry/inject.ts'
@@ -25,7 +24,7 @@ import { byPatchelf } from '../plan/patcher.ts'
 import { planFiles } from '../plan/steps.ts'
 import { editedPieces, loadedEnd, mayBeChanged } from './edited-pieces.ts'
 import { enteredAs, isEntered } from './enter.ts'
-import { assertFits, cannotGrow, grown } from './grow.ts'
+import { assertFits, grownBy } from './grow.ts'
 import { relocatedLibraries } from './relocation-table.ts'
 
 type Copy = Step & { do: 'copy' }
@@ -135,10 +134,7 @@ class Rehearsal {
         e.op === 'overwrite' ? [{ offset: e.offset, bytes: Buffer.from(e.to) }] : [],
       )
       const written = patched(source, [...over, ...writes, ...tail], kept + (strip?.tail.length ?? 0))
-      if (left.length === 0) return use(this.#entered(written, step))
-      const growth = grow(written, step.from, left)
-      if (typeof growth === 'string') throw cannotGrow(growth, step.from)
-      return use(this.#entered(grown(written, growth), step))
+      return use(this.#entered(left.length === 0 ? written : grownBy(written, step.from, left), step))
     })
   }
 
