@@ -72,10 +72,8 @@ export function checkEdited(
 
   const renamed = new Map(edits.flatMap(e => (e.op === 'replace-needed' ? [[e.from, e.to] as const] : [])))
   const names = symbolNames(original, path).map(name => renamed.get(name) ?? name)
-  const namesAfter = symbolNames(copy, path)
-  const changed = names.findIndex((name, i) => name !== namesAfter[i])
-  if (changed >= 0) expect(`symbol or version name ${changed}`, names[changed], namesAfter[changed] ?? null)
-  else expect('number of symbol and version names', names.length, namesAfter.length)
+  const other = otherName(names, symbolNames(copy, path))
+  if (other) expect(...other)
 
   return differences.map(([fact, expected, found]) => ({
     code: 'edit-outside-plan',
@@ -95,7 +93,7 @@ export function checkInjected(path: string, before: Buffer, after: Buffer, loade
   const [was, is] = [parseElf(bufferSource(before), path), parseElf(bufferSource(after), path)]
   const spare = spareHeader(was)
   const stub = is.segments.find(s => !was.segments.some(old => old.type === s.type && old.vaddr === s.vaddr))
-  const facts: [fact: string, expected: unknown, found: unknown][] = [
+  const facts: Fact[] = [
     ['the strings of the loader', { ...editable(was), interp: null }, editable(is)],
     [
       'the segments',
@@ -103,7 +101,7 @@ export function checkInjected(path: string, before: Buffer, after: Buffer, loade
       is.segments.filter(s => s !== stub),
     ],
     ['the place of the loader', loader, is.stub],
-    ['the names', symbolNames(bufferSource(before), path), symbolNames(bufferSource(after), path)],
+    ...named(otherName(symbolNames(bufferSource(before), path), symbolNames(bufferSource(after), path))),
   ]
   return facts.flatMap(([fact, expected, found]) => difference(path, fact, expected, found))
 }
@@ -122,15 +120,25 @@ export function checkEntered(
 ): Finding[] {
   const is = parseElf(after, path)
   const strings = { ...editable(was), interp: null, ...(rpath !== null && { rpath, runpath: null }) }
-  const facts: [fact: string, expected: unknown, found: unknown][] = [
+  const facts: Fact[] = [
     ['the strings of the loader', strings, editable(is)],
     ['the segments', was.segments.map(s => (s.type === PT.interp ? { ...s, type: PT.null } : s)), is.segments],
     ['the dynamic section', was.dynamic, is.dynamic],
     ['the place of the loader', loader, is.stub],
-    ['the names', names, symbolNames(after, path)],
+    ...named(otherName(names, symbolNames(after, path))),
   ]
   return facts.flatMap(([fact, expected, found]) => difference(path, fact, expected, found))
 }
+
+type Fact = [fact: string, expected: unknown, found: unknown]
+
+/** The first symbol or version name that is another than it was, or that there are more or fewer; null for none. */
+function otherName(names: readonly string[], after: readonly string[]): Fact | null {
+  const changed = names.findIndex((name, i) => name !== after[i])
+  if (changed >= 0) return [`symbol or version name ${changed}`, names[changed], after[changed] ?? null]
+  return names.length === after.length ? null : ['number of symbol and version names', names.length, after.length]
+}
+const named = (other: Fact | null): Fact[] => (other === null ? [] : [other])
 
 /**
  * Compares an edited and signed Mach-O file with what it was: of each slice the strings as planned, all segments but the
@@ -149,7 +157,7 @@ export function checkMachO(
   const is = parseMachO(source, original)
   const plan = editedStrings(was, edits)
   const found = editedStrings(is, [])
-  const facts: [fact: string, expected: unknown, found: unknown][] = [
+  const facts: Fact[] = [
     ['the kind of container', was.container, is.container],
     ['the number of slices', was.slices.length, is.slices.length],
     ...is.slices.flatMap((slice, i): [string, unknown, unknown][] => {

@@ -121,11 +121,15 @@ export function injectStub(
   const align = alignment(bufferSource(bytes), facts)
   const blob = Buffer.concat([stub, config(MAGIC, vaddr + stub.length, entry, loader, relocations, align)])
 
-  const head = Buffer.from(bytes)
-  writeWord(head, E_ENTRY, vaddr, facts)
-  replaceHeader(head, facts, offset, vaddr, blob.length, page)
-  const padded = Buffer.concat([head, Buffer.alloc(offset - bytes.length), blob])
-  return addSection(padded, facts, offset, vaddr, blob.length)
+  const end = offset + blob.length
+  const section = addedSection(bytes, facts, end, { address: vaddr, offset, size: blob.length })
+  // One copy, changed where it lies: memory for another one costs as much as the copying.
+  const parts = [bytes, Buffer.alloc(offset - bytes.length), blob, ...(section?.parts ?? [])]
+  const injected = Buffer.concat(parts)
+  writeWord(injected, E_ENTRY, vaddr, facts)
+  replaceHeader(injected, facts, offset, vaddr, blob.length, page)
+  section?.place(injected)
+  return injected
 }
 
 /** Page sizes that linkers align segments to by default are no larger. In bytes. */
@@ -204,19 +208,30 @@ function replaceHeader(
   Buffer.concat(kept).copy(bytes, table)
 }
 
-/** Appends the section's name and a section header table with the section in it. */
-function addSection(bytes: Buffer, facts: ElfFacts, offset: number, vaddr: number, size: number): Buffer {
+/** Where the stub lies, in memory and in the file. */
+type Place = Pick<Section, 'address' | 'offset' | 'size'>
+
+/**
+ * The section's name and a section header table with the section in it, and what of the file they change; null where it
+ * has no such table.
+ * @param at where the parts will stand in the file
+ */
+function addedSection(
+  bytes: Buffer,
+  facts: ElfFacts,
+  at: number,
+  stub: Place,
+): { parts: Buffer[]; place: (injected: Buffer) => void } | null {
   const place = SECTION_TABLE[facts.class]
   const table = sectionTable(bufferSource(bytes), facts).sections
   const namesIndex = readHalf(bytes, place.names, facts)
   const names = table[namesIndex]
-  if (table.length === 0 || names === undefined || names.offset + names.size > bytes.length) return bytes
-  if (table.length + 1 >= SHN_LORESERVE) return bytes
+  if (table.length === 0 || names === undefined || names.offset + names.size > bytes.length) return null
+  if (table.length + 1 >= SHN_LORESERVE) return null
   const old = readWord(bytes, place.offset, facts)
   const index = table.reduce((last, s, i) => (s.flags & SHF.alloc ? i : last), 0) + 1
   const moved = (i: number): number => (i >= index && i < SHN_LORESERVE ? i + 1 : i)
 
-  moveSymbols(bytes, facts, table, moved)
   const word = facts.class / 8
   const fields = { offset: 8 + 2 * word, size: 8 + 3 * word, link: 8 + 4 * word, info: 12 + 4 * word }
   const headers = table.map((section, i): Buffer => {
@@ -230,20 +245,24 @@ function addSection(bytes: Buffer, facts: ElfFacts, offset: number, vaddr: numbe
     bytes.subarray(names.offset, names.offset + names.size),
     Buffer.from(`${SECTION_NAME}\0`, 'latin1'),
   ])
-  const namesAt = bytes.length
-  writeWord(headers[namesIndex]!, fields.offset, namesAt, facts)
+  writeWord(headers[namesIndex]!, fields.offset, at, facts)
   writeWord(headers[namesIndex]!, fields.size, newNames.length, facts)
   const added: Section = {
-    ...{ name: SECTION_NAME, type: SHT.progbits, flags: SHF.alloc | SHF.exec, address: vaddr, offset, size },
+    ...{ name: SECTION_NAME, type: SHT.progbits, flags: SHF.alloc | SHF.exec, ...stub },
     ...{ link: 0, info: 0, align: ALIGN, entsize: 0 },
   }
   headers.splice(index, 0, sectionHeader(added, names.size, facts))
 
-  const tableAt = roundUp(namesAt + newNames.length, word)
-  writeWord(bytes, place.offset, tableAt, facts)
-  writeHalf(bytes, place.count, table.length + 1, facts)
-  writeHalf(bytes, place.names, moved(namesIndex), facts)
-  return Buffer.concat([bytes, newNames, Buffer.alloc(tableAt - namesAt - newNames.length), ...headers])
+  const tableAt = roundUp(at + newNames.length, word)
+  return {
+    parts: [newNames, Buffer.alloc(tableAt - at - newNames.length), ...headers],
+    place: injected => {
+      moveSymbols(injected.subarray(0, bytes.length), facts, table, moved)
+      writeWord(injected, place.offset, tableAt, facts)
+      writeHalf(injected, place.count, table.length + 1, facts)
+      writeHalf(injected, place.names, moved(namesIndex), facts)
+    },
+  }
 }
 
 /** Section indices in symbol tables (st_shndx), and those that do not fit there (SHT_SYMTAB_SHNDX). */
