@@ -12,7 +12,7 @@
  * overwrite of the result at equal length.
  */
 import { BundleError, LEAVE_OUT } from '../errors.ts'
-import { bufferSource } from '../io/bytes.ts'
+import { type ByteSource, bufferSource } from '../io/bytes.ts'
 import { readGzip, readZlib, remakeStream, type Stream } from './gzip.ts'
 import { Budget, type ContainerLimits, LIMITS, type ProblemCode, problem } from './inflate.ts'
 import { type ContainerKind, containerKindOf, type OpaqueKind } from './kind.ts'
@@ -58,8 +58,32 @@ export interface ContainerScan {
  */
 export function scanContainer(bytes: Buffer, hashes: HashSet | null, limits: ContainerLimits = LIMITS): ContainerScan {
   const look = new Look(hashes, new Budget(limits))
-  const kind = look.into([], bytes, 1)
-  return { kind, members: look.members, problems: look.problems, ...(hashes === ANY_HASH && { anyHash: look.anyHash }) }
+  return look.scan(look.into([], bytes, 1))
+}
+
+/** Where something packed begins in a file that is no container. */
+export interface PackedPlaces {
+  /** zlib and gzip streams. By offset. */
+  readonly streams: readonly number[]
+  /** Heads of what is not looked into. By offset. */
+  readonly others: readonly PackedHead[]
+}
+
+/** The places of what was gathered while a file was read. @param heads all but those of zlib streams */
+export function packedPlaces({ found }: ZlibHeads, heads: readonly PackedHead[]): PackedPlaces {
+  const gzip = heads.filter(h => h.kind === 'gzip').map(h => h.offset)
+  return { streams: ascending(found, gzip), others: heads.filter(h => h.kind !== 'gzip') }
+}
+
+/**
+ * The same of a file that is no container, of which it is known by now where something packed begins: nothing else of it
+ * is read.
+ * @param hashes as of `scanContainer`
+ */
+export function scanStreams(source: ByteSource, places: PackedPlaces, hashes: HashSet | null): ContainerScan {
+  const look = new Look(hashes, new Budget(LIMITS))
+  look.streams([], source, places, 1, false)
+  return look.scan(null)
 }
 
 class Look {
@@ -74,15 +98,21 @@ class Look {
     this.#budget = budget
   }
 
+  /** What was seen of a file of this kind. */
+  scan(kind: ContainerScan['kind']): ContainerScan {
+    const { members, problems, anyHash } = this
+    return { kind, members, problems, ...(this.#hashes === ANY_HASH && { anyHash }) }
+  }
+
   into(names: readonly string[], bytes: Buffer, depth: number): ContainerScan['kind'] {
     const opened = open(bytes, this.#budget)
     if (opened === null) {
-      this.#streams(names, bytes, depth, false)
+      this.streams(names, bufferSource(bytes), packedIn(bytes), depth, false)
       return null
     }
     if ('code' in opened) {
       this.#problem(names, opened)
-      if (opened.code === 'opaque') this.#streams(names, bytes, depth, true)
+      if (opened.code === 'opaque') this.streams(names, bufferSource(bytes), packedIn(bytes), depth, true)
     } else if (depth > this.#budget.limits.depth) this.#problem(names, problem('too-deep'))
     else if (opened.kind === 'zip') this.#zip(names, bytes, opened, depth)
     else this.#member([...names, opened.name], opened.contents, depth)
@@ -102,12 +132,17 @@ class Look {
       this.#problem(names, problem('signed'))
   }
 
-  #streams(names: readonly string[], bytes: Buffer, depth: number, isNamed: boolean): void {
-    const { streams, others } = packedIn(bytes)
+  streams(
+    names: readonly string[],
+    source: ByteSource,
+    { streams, others }: PackedPlaces,
+    depth: number,
+    isNamed: boolean,
+  ): void {
     // What is in a file of a kind that is named is named with it.
     if (!isNamed)
       for (const { what, kind } of namedHeads(others)) this.#problem([...names, what], problem('opaque', kind))
-    for (const stream of zlibStreams(bufferSource(bytes), streams, this.#budget)) {
+    for (const stream of zlibStreams(source, streams, this.#budget)) {
       if ('code' in stream) this.#problem(names, stream)
       else if (!stream.sure) this.#scanned([...names, nameOf(stream)], stream.contents)
       else if (depth <= this.#budget.limits.depth) this.#member([...names, nameOf(stream)], stream.contents, depth)
@@ -157,13 +192,11 @@ class Look {
 const ENOUGH = new Error('enough references')
 
 /** What is packed in a file of another kind: zlib and gzip streams, and heads of what is not looked into. */
-function packedIn(bytes: Buffer): { streams: number[]; others: PackedHead[] } {
+function packedIn(bytes: Buffer): PackedPlaces {
   const zlib = new ZlibHeads()
   const sifted = sieve(false)(bytes)
   zlib.push(bytes, sifted)
-  const heads = headsIn(bytes, sifted)
-  const gzip = heads.filter(h => h.kind === 'gzip').map(h => h.offset)
-  return { streams: ascending(zlib.found, gzip), others: heads.filter(h => h.kind !== 'gzip') }
+  return packedPlaces(zlib, headsIn(bytes, sifted))
 }
 
 /** Streams have no names; where they begin tells them apart. */

@@ -3,6 +3,7 @@
  * in it, what it wraps.
  */
 import { dataRanges } from '../elf/data-ranges.ts'
+import { SONAME_OR_PATTERN, SonameMarks, type SonameString, sonameStrings } from '../elf/dlopen.ts'
 import { isElf } from '../elf/parse.ts'
 import { hasPayload } from '../elf/payload.ts'
 import { sectionsOf } from '../elf/sections.ts'
@@ -20,8 +21,11 @@ import {
   KIND_HEAD,
   kindByName,
   LIMITS,
+  type PackedPlaces,
   type ProblemCode,
+  packedPlaces,
   scanContainer,
+  scanStreams,
 } from '../references/containers.ts'
 import { confirmed, HeadsInProgram, PackedHeads } from '../references/packed-heads.ts'
 import type { Reference } from '../references/reference.ts'
@@ -41,24 +45,26 @@ export interface ReadBytes {
   readonly references: Reference[]
   /** Whether no byte of it is NUL. */
   readonly text: boolean
-  /** Whether something packed may lie in it. */
-  readonly packed: boolean
+  /** Where something packed may lie in it. */
+  readonly packed: PackedPlaces
   /** Whether it was asked for any hash, and it holds what may be one. */
   readonly anyHash: boolean
   /** Where its code begins to put a store path together; -1: nowhere. */
   readonly apart: number
+  /** Of an ELF file, strings that it may open a library by. */
+  readonly sonames: readonly SonameString[]
 }
 
 /** @param hashes that count without a store directory before them; ANY_HASH: only whether there may be one */
-export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
+export function readBytes(path: SourcePath, facts: FileFacts, hashes: HashSet): ReadBytes {
   const references: Reference[] = []
   const heads = new ZlibHeads()
   const sift = sieve(true)
   const apart = new ApartSearch()
-  let packed = false
+  const marks = facts.format === 'elf' ? new SonameMarks() : null
   let text = true
   let anyHash = false
-  withFile(path, source => {
+  const found = withFile(path, source => {
     const scanner = new ReferenceScanner(hashes, reference => {
       if (!reference.bare || hashes !== ANY_HASH) references.push(reference)
       else {
@@ -75,17 +81,20 @@ export function readBytes(path: SourcePath, hashes: HashSet): ReadBytes {
       apart.push(piece, sifted)
       heads.push(piece, sifted)
       files.push(piece, sifted)
+      marks?.push(piece)
     }
     scanner.end()
-    const shown = files.end()
-    packed = heads.found.length > 0 || (isProgram ? confirmed(source, shown) : shown).length > 0
+    return {
+      packed: packedPlaces(heads, confirmed(source, files.end())),
+      sonames:
+        facts.format === 'elf' && marks ? sonameStrings(source, facts, SONAME_OR_PATTERN, marks.found) : NO_SONAMES,
+    }
   })
   references.sort((a, b) => a.offset - b.offset)
-  return { references, text, packed, anyHash, apart: apart.found }
+  return { references, text, anyHash, apart: apart.found, ...found }
 }
+const NO_SONAMES: readonly SonameString[] = []
 
-/** A file that is larger is not looked into for pieces. In bytes. */
-const SPLIT_MAX = 256 << 20
 /** gcc and clang keep copied strings in constants of 16 bytes, which linkers sort and share. */
 const PIECE = 16
 
@@ -109,18 +118,31 @@ export function splitHashes({
   for (const hash of byHash.keys()) if (!asked.has(hash)) byHash.delete(hash)
   if (byHash.size === 0) return new Set()
   return withFile(path, source => {
-    if (source.size > SPLIT_MAX) return new Set()
-    const bytes = source.read(0, source.size)
-    return new Set([...byHash].filter(([hash, wholes]) => hasPieces(bytes, hash, wholes)).map(([hash]) => hash))
+    const split = new Set<string>()
+    /** The last bytes, in which a piece may begin. */
+    let tail: Buffer = Buffer.alloc(0)
+    let base = 0
+    for (const piece of pieces(source)) {
+      const seam = Buffer.concat([tail, piece.subarray(0, PIECE - 1)])
+      for (const [hash, wholes] of byHash) {
+        if (split.has(hash)) continue
+        if (hasPieces(seam, base - tail.length, hash, wholes) || hasPieces(piece, base, hash, wholes)) split.add(hash)
+      }
+      if (split.size === byHash.size) break
+      base += piece.length
+      tail = Buffer.from(piece.subarray(Math.max(0, piece.length - PIECE + 1)))
+    }
+    return split
   })
 }
 
-function hasPieces(bytes: Buffer, hash: string, wholes: readonly number[]): boolean {
+/** @param base the offset of the first of the bytes */
+function hasPieces(bytes: Buffer, base: number, hash: string, wholes: readonly number[]): boolean {
   const whole = `${STORE_DIR}/${hash}-`
   for (let start = 0; start + PIECE <= whole.length; start += PIECE) {
     const piece = whole.slice(start, start + PIECE)
     for (let at = bytes.indexOf(piece, 0, 'latin1'); at >= 0; at = bytes.indexOf(piece, at + 1, 'latin1'))
-      if (!wholes.includes(at - start)) return true
+      if (!wholes.includes(base + at - start)) return true
   }
   return false
 }
@@ -158,13 +180,17 @@ export function readMembers(
     }
     const isCarrier = facts.format === 'elf' && facts.program
     if (kind === null && isCarrier && hasPayload(source, facts)) problem([], 'opaque', 'data behind its end')
-    if (kind === null && !packed) return NO_MEMBERS
+    if (kind === null && packed.streams.length + packed.others.length === 0) return NO_MEMBERS
     if (source.size > LIMITS.member) {
       problem([], 'too-large', '')
       return NO_MEMBERS
     }
     if (named !== null && kind === named) problem([], 'opaque', named)
-    const { members, problems, anyHash = false } = scanContainer(source.read(0, source.size), hashes)
+    const {
+      members,
+      problems,
+      anyHash = false,
+    } = kind === null ? scanStreams(source, packed, hashes) : scanContainer(source.read(0, source.size), hashes)
     for (const { names, code, detail } of problems) problem(names, code, detail)
     return { members: members.filter(member => member.references.length > 0), anyHash }
   })

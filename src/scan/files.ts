@@ -2,6 +2,7 @@
  * Each file as it comes into the graph (scan.ts): its facts and all that is read of its contents, once.
  */
 
+import type { SonameString } from '../elf/dlopen.ts'
 import type { Wrapper } from '../entry/launcher.ts'
 import type { Located } from '../io/bytes.ts'
 import { stat, withFile } from '../io/store.ts'
@@ -28,6 +29,8 @@ export class Files {
   readonly texts = new Map<SourcePath, string>()
   readonly pycs = new Map<SourcePath, Buffer>()
   readonly typelibs = new Map<SourcePath, Located>()
+  /** Of ELF files, strings that they may open libraries by. */
+  readonly sonames = new Map<SourcePath, readonly SonameString[]>()
   readonly split = new Map<SourcePath, ReadonlySet<string>>()
   readonly findings: Finding[] = []
   /** Files that others name. */
@@ -63,8 +66,9 @@ export class Files {
     const status = stat(path)
     const size = status?.size ?? 0
     const executable = ((status?.mode ?? 0) & 0o111) !== 0
-    const bytes = readBytes(path, ANY_HASH)
-    const { references, text } = bytes
+    const bytes = readBytes(path, facts, ANY_HASH)
+    const { references, text, sonames } = bytes
+    if (sonames.length > 0) this.sonames.set(path, sonames)
     const wrapper = executable ? readWrapper(path, facts, size) : null
     if (wrapper) this.wrappers.set(path, wrapper)
     // Whatever names the store may turn out to be a part of a script; of shell scripts all that they source is known then.
@@ -118,7 +122,7 @@ export class Files {
     const { path, facts } = node
     const namer = { path, facts, isWrapper: this.wrappers.has(path), isBinary: false, isNamed: false }
     const judge = (reference: Reference): Verdict => this.#verdicts.of(namer, reference)
-    const bytes = readBytes(path, hashes)
+    const bytes = readBytes(path, facts, hashes)
     const { references, verdicts } = merged(node, bytes.references, judge)
     if (node.text && references.length > 0) this.#keepText(path, node.size)
     const known = [...node.members]

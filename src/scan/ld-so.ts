@@ -4,7 +4,7 @@
  */
 import { ET } from '../elf/constants.ts'
 import { type CopiedVariable, readCopies, readVariables, resolveCopies, type Variables } from '../elf/copies.ts'
-import { SONAME_OR_PATTERN, sonameStrings } from '../elf/dlopen.ts'
+import type { SonameString } from '../elf/dlopen.ts'
 import type { ElfFacts } from '../elf/facts.ts'
 import { symbolNames } from '../elf/parse.ts'
 import { type LinkMap, type Opened, Process, sameMachine } from '../elf/search.ts'
@@ -109,8 +109,11 @@ export class Processes {
     if (copies.length > 0) this.#copies.set(program, copies)
   }
 
-  /** Follows what one object asks for by name: NEEDED by its own search, notes, sonames in its read-only data. */
-  examine({ path, facts }: FileNode): void {
+  /**
+   * Follows what one object asks for by name: NEEDED by its own search, notes, sonames in its read-only data.
+   * @param sonames strings that it may open libraries by
+   */
+  examine({ path, facts }: FileNode, sonames: readonly SonameString[]): void {
     if (facts.format !== 'elf' || this.#loaders().some(l => l.file.path === path)) return
     const process = this.#contexts.get(path) ?? this.#adopt({ path, facts })
     if (process === null) return
@@ -147,8 +150,7 @@ export class Processes {
           priority: note.priority,
         })
     }
-    const names = withFile(path, source => sonameStrings(source, facts, SONAME_OR_PATTERN))
-    for (const { name, offset } of names)
+    for (const { name, offset } of sonames)
       for (const one of name.includes('%') ? fittingOf(process, name, path) : [name])
         if (!noted.has(one) && one !== facts.soname?.value) this.#open(process, path, one, offset)
   }

@@ -133,7 +133,7 @@ class Scanner {
       const known = objects.findIndex(o => this.#processes.knows(o.path))
       const [object] = objects.splice(Math.max(known, 0), 1)
       const image = object ? undefined : images.shift()
-      if (object) this.#processes.examine(object)
+      if (object) this.#processes.examine(object, this.#reader.sonames.get(object.path) ?? [])
       else if (image) this.#images.examine(image)
       else if (!this.#settleConditions() && !this.#bringBeside() && !this.asking.addIncluded()) return
     }
