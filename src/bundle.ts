@@ -163,7 +163,8 @@ async function write(
     if (written === null) return { unmade: spared.unmade }
     if (prove) for (const file of written.files) if (file.type === 'file') prove(file)
     looks?.flush()
-    // Staging holds exactly the plan's steps.
+    for (const at of planned.empty) staging.makeDirectory(at)
+    // Staging holds exactly what is planned.
     const plan = { ...planned, accounts: withoutRelocation(planned.accounts, written.refused, graph) }
     const report = reportOf(plan)
     const known = await closure
@@ -173,10 +174,13 @@ async function write(
       policy,
       staging,
     )
-    staging.seal([
-      ...written.files.map(f => ({ at: f.at, executable: f.executable, link: f.type === 'link' })),
-      { at: MANIFEST, executable: false, link: false },
-    ])
+    staging.seal(
+      [
+        ...written.files.map(f => ({ at: f.at, executable: f.executable, link: f.type === 'link' })),
+        { at: MANIFEST, executable: false, link: false },
+      ],
+      plan.empty,
+    )
 
     const verified = await verify(staging.tree, progress, { hashes: graph.hashes, jobs }, looks)
     looks?.close()
@@ -198,7 +202,7 @@ async function write(
       return report(destination, findings, written.files, null, known?.size)
     }
     progress.update('packing')
-    const files = withManifest(written.files, manifestSize)
+    const files = withManifest(written.files, manifestSize, plan.empty)
     const input = { staging, files, title, graph, plan, prefix: how.prefix, format, options, cwd }
     const made = image && (await packImage(input, image))
     const packed = made ?? (await packTree(input))

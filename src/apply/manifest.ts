@@ -94,6 +94,8 @@ export const ManifestSchema = v.object({
       ...FILE_NEEDS,
     }),
   ),
+  /** Directories that hold nothing, where there are any. */
+  empty: v.optional(v.array(Path)),
   ...NEEDS,
 })
 
@@ -151,6 +153,7 @@ export function makeManifest(
     closure: [...graph.hashes].map(digestOfHash).sort(),
     findings: plan.findings.map(f => withoutStorePaths(f, plan)),
     files: fileRows(files, explained),
+    ...(plan.empty.length > 0 && { empty: plan.empty.map(pathText) }),
     ...needsFields(explained),
   }
 }

@@ -2,7 +2,7 @@
  * One file that unpacks itself (`-f exe`; entry/single.c reads it when it runs, pack/exe.ts writes it): a static program, a
  * zlib stream of entries, a trailer.
  *
- * An entry is a kind (`f` file, `x` executable file, `l` link), the length of the path (2 bytes, little-endian), the path, the
+ * An entry is a kind (`f` file, `x` executable file, `l` link, `d` empty directory), the length of the path (2 bytes, little-endian), the path, the
  * length of the contents or of the link's text (8), and these; the last is a byte `e`. The trailer is the magic, where the
  * stream begins (8), its length (8), 16 characters of its SHA-256, the default program's path (256, NULs behind it).
  */
@@ -63,14 +63,20 @@ export async function* readSingle(inflated: AsyncIterable<Buffer>, front: Buffer
     const kind = (await bytes.take(1)).toString('latin1')
     if (kind === 'e') break
     const length = (await bytes.take(2)).readUInt16LE(0)
-    if (!['f', 'x', 'l'].includes(kind) || length === 0 || length >= PATH_MAX) throw damaged(bytes.at)
+    if (!['f', 'x', 'l', 'd'].includes(kind) || length === 0 || length >= PATH_MAX) throw damaged(bytes.at)
     const name = (await bytes.take(length)).toString('latin1')
     const size = Number((await bytes.take(8)).readBigUInt64LE(0))
-    if (!Number.isSafeInteger(size) || (kind === 'l' && size >= PATH_MAX)) throw damaged(bytes.at)
+    if (!Number.isSafeInteger(size) || (kind === 'l' && size >= PATH_MAX) || (kind === 'd' && size > 0))
+      throw damaged(bytes.at)
     for (let slash = name.indexOf('/'); slash > 0; slash = name.indexOf('/', slash + 1)) {
       const parent = name.slice(0, slash)
       if (!made.has(parent)) yield directory(parent)
       made.add(parent)
+    }
+    if (kind === 'd') {
+      made.add(name)
+      yield directory(name)
+      continue
     }
     const target = kind === 'l' ? (await bytes.take(size)).toString('latin1') : ''
     bytes.expect(kind === 'l' ? 0 : size)

@@ -8,8 +8,8 @@
  *   SFONE01\0, then little-endian: where the stream begins (8 bytes), its length (8), the digest (16 characters), the
  *   default program's path in the bundle (256 bytes, NULs behind it)
  *
- * The stream is entries, one after another: a kind (`f` file, `x` executable file, `l` link), the length of the path (2),
- * the path, the length of the contents or of the link's text (8), and these; then a byte `e`. A parent that is not there
+ * The stream is entries, one after another: a kind (`f` file, `x` executable file, `l` link, `d` empty directory), the
+ * length of the path (2), the path, the length of the contents or of the link's text (8), and these; then a byte `e`. A parent that is not there
  * is made.
  *
  * Where to. `$XDG_CACHE_HOME/storefree/<digest>`, without that variable `$HOME/.cache/...`, and where neither can be had
@@ -148,7 +148,7 @@ static void finish_entry(void) {
     text[text_size] = 0;
     long made = call(SYS_symlinkat, text, root, head + 3, 0);
     if (made < 0) fail(head + 3, reason_of(made));
-  } else {
+  } else if (head[0] != 'd') {
     settle(out, 0, 0);
     call(SYS_close, out, 0, 0, 0);
   }
@@ -166,6 +166,10 @@ static void begin_contents(void) {
   text_size = 0;
   if (head[0] == 'l') {
     if (left >= PATH_SIZE) fail(DAMAGED, "");
+  } else if (head[0] == 'd') {
+    long made = call(SYS_mkdirat, root, path, 0755, 0);
+    if (made < 0) fail(path, reason_of(made));
+    if (left) fail(DAMAGED, "");
   } else if (head[0] == 'f' || head[0] == 'x') {
     out = call(SYS_openat, root, path, O_WRONLY | O_CREAT | O_EXCL | O_LARGEFILE | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (out < 0) fail(path, reason_of(out));

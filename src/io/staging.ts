@@ -76,6 +76,10 @@ export class Staging {
     this.#made.add(directory)
   }
 
+  makeDirectory(at: BundlePath): void {
+    this.#writing(at, () => fs.mkdirSync(native(this.path(at)), { recursive: true, mode: 0o755 }))
+  }
+
   symlink(at: BundlePath, to: string): void {
     this.#writing(at, () => fs.symlinkSync(native(to), native(this.path(at))))
   }
@@ -128,9 +132,13 @@ export class Staging {
     this.#finished.add(at)
   }
 
-  /** Sets modes and times, where that is not done: umask and clock leave no trace. */
-  seal(files: readonly { at: BundlePath; executable: boolean; link: boolean }[]): void {
+  /**
+   * Sets modes and times, where that is not done: umask and clock leave no trace.
+   * @param empty directories without a file
+   */
+  seal(files: readonly { at: BundlePath; executable: boolean; link: boolean }[], empty: readonly BundlePath[]): void {
     const directories = new Set<string>([''])
+    for (const at of empty) for (let d: string = at; d !== ''; d = parentIn(d)) directories.add(d)
     for (const { at, executable, link } of files) {
       if (link) fs.lutimesSync(native(this.path(at)), MTIME, MTIME)
       else this.finish(at, executable)
@@ -279,6 +287,9 @@ const write = (fd: number, bytes: Uint8Array, from: number): Promise<number> =>
   new Promise((done, fail) => {
     fs.write(fd, bytes, from, (error, n) => (error ? fail(error) : done(n)))
   })
+
+/** The directory that a path of the bundle lies in; empty for its root. */
+const parentIn = (at: string): string => at.slice(0, Math.max(0, at.lastIndexOf('/')))
 
 const parentOf = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf('/')))
 

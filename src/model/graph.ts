@@ -22,6 +22,8 @@ export interface DependencyGraph {
   readonly packages: readonly Package[]
   readonly files: ReadonlyMap<SourcePath, FileNode>
   readonly links: ReadonlyMap<SourcePath, LinkNode>
+  /** Directories that hold nothing. Sorted. */
+  readonly empty: readonly SourcePath[]
   readonly edges: readonly Dependency[]
   /** What came in because it was asked for: where every chain of edges begins. */
   readonly asked: readonly Asked[]

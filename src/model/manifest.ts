@@ -103,6 +103,8 @@ export interface Manifest {
     readonly [key: string]: unknown
   }[]
   readonly files: readonly ManifestFile[]
+  /** Directories that hold nothing. */
+  readonly empty?: readonly ManifestPath[] | undefined
   readonly directories?:
     | readonly (ManifestPath & {
         readonly package: number

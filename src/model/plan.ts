@@ -11,6 +11,8 @@ import type { Verdict } from './graph.ts'
 export interface BundlePlan {
   /** Sorted by `at`, which is unique. */
   readonly steps: readonly Step[]
+  /** Directories that nothing lies in. Sorted. */
+  readonly empty: readonly BundlePath[]
   readonly programs: readonly PlannedProgram[]
   readonly placed: ReadonlyMap<SourcePath, BundlePath>
   /** One for each reference of each file that is copied or stood for, in the order of the steps. */

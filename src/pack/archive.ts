@@ -13,7 +13,8 @@ import type { BundlePath } from '../paths.ts'
 
 export interface PackedFile {
   readonly at: BundlePath
-  readonly type: 'file' | 'link'
+  /** `directory`: one that holds nothing. */
+  readonly type: 'file' | 'link' | 'directory'
   readonly executable: boolean
   /** In bytes. */
   readonly size: number

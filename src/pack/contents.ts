@@ -94,8 +94,13 @@ export function imageFacts(
   }
 }
 
-/** The files of a bundle as they are packed, its manifest too. */
-export const withManifest = (files: readonly PackedFile[], size: number): PackedFile[] => [
+/** The files of a bundle as they are packed, its manifest and its empty directories too. */
+export const withManifest = (
+  files: readonly PackedFile[],
+  size: number,
+  empty: readonly BundlePath[],
+): PackedFile[] => [
   ...files,
+  ...empty.map((at): PackedFile => ({ at, type: 'directory', executable: true, size: 0, target: null })),
   { at: MANIFEST, type: 'file', executable: false, size, target: null },
 ]

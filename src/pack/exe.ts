@@ -74,10 +74,9 @@ export async function writeExe(
 /** The entries, as single.c reads them. */
 async function* bundled(tree: string, files: readonly PackedFile[]): AsyncGenerator<Buffer> {
   for (const { at, type, executable, size, target } of [...files].sort((a, b) => (a.at < b.at ? -1 : 1))) {
-    const isLink = type === 'link'
-    const contents = isLink ? Buffer.from(target ?? '', 'latin1') : null
+    const contents = type === 'file' ? null : Buffer.from(target ?? '', 'latin1')
     const head = Buffer.alloc(3 + at.length + 8)
-    head.write(isLink ? 'l' : executable ? 'x' : 'f', 0, 'latin1')
+    head.write(type === 'link' ? 'l' : type === 'directory' ? 'd' : executable ? 'x' : 'f', 0, 'latin1')
     head.writeUInt16LE(at.length, 1)
     head.write(at, 3, 'latin1')
     head.writeBigUInt64LE(BigInt(contents?.length ?? size), 3 + at.length)

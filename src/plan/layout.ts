@@ -18,7 +18,7 @@ import type { Dependency, DependencyGraph, Package } from '../model/graph.ts'
 import { type BundlePath, baseName, directoryOf, type SourcePath } from '../paths.ts'
 
 export interface Layout {
-  /** Where each file and each link of the graph goes. */
+  /** Where each file, link and empty directory of the graph goes. */
   readonly placed: ReadonlyMap<SourcePath, BundlePath>
   /** Further names of files: bundle path of the link -> bundle path of the file. */
   readonly aliases: ReadonlyMap<BundlePath, BundlePath>
@@ -65,7 +65,7 @@ export function layOut(graph: DependencyGraph, same: (a: SourcePath, b: SourcePa
     }
   }
 
-  for (const path of [...graph.files.keys(), ...graph.links.keys()])
+  for (const path of [...graph.files.keys(), ...graph.links.keys(), ...graph.empty])
     if (!placed.has(path)) placed.set(path, inPackage(path))
 
   // A library that stays is found beside itself by every name it is asked for, and unless it is the target's own in lib/.

@@ -8,12 +8,13 @@ import { isFoundByLandmark } from './landmark.ts'
 
 export class Losses {
   readonly #graph: DependencyGraph
-  /** Directories of the inputs that something was taken from. */
+  /** Directories of the inputs that something was taken from, and those that hold nothing there either. */
   readonly #directories = new Set<string>()
 
   constructor(graph: DependencyGraph) {
     this.#graph = graph
-    for (const path of [...graph.files.keys(), ...graph.links.keys()])
+    for (const path of graph.empty) this.#directories.add(path)
+    for (const path of [...graph.files.keys(), ...graph.links.keys(), ...graph.empty])
       for (let d = directoryOf(path); d !== '' && !this.#directories.has(d); d = directoryOf(d))
         this.#directories.add(d)
   }

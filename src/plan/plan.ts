@@ -88,6 +88,7 @@ class Planner {
 
   plan(): BundlePlan {
     for (const node of this.#graph.files.values()) this.#planFile(node)
+    for (const path of this.#graph.empty) this.#steps.addDirectory(this.#layout.placed.get(path)!)
     this.#links.ofPackages()
     for (const extra of this.#graph.extras) this.#planExtra(extra)
     this.#links.ofPrograms()
@@ -96,6 +97,7 @@ class Planner {
     this.#links.ofProfile()
     return {
       steps: this.#steps.sorted(),
+      empty: this.#steps.empty(),
       programs: this.#programs.sort((a, b) => (a.at < b.at ? -1 : 1)),
       placed: this.#layout.placed,
       accounts: this.#kept.sort((a, b) =>

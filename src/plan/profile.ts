@@ -28,7 +28,10 @@ interface Places {
 export function profileLinks(steps: Places, trees: readonly BundlePath[]): [at: BundlePath, to: BundlePath][] {
   const names = childNames(steps.places())
   const links: [BundlePath, BundlePath][] = []
-  const merge = (at: BundlePath, sources: readonly BundlePath[]): void => {
+  const merge = (at: BundlePath, all: readonly BundlePath[]): void => {
+    // Of several an empty directory has nothing to give.
+    const full = all.filter(place => steps.has(place) || names.has(place))
+    const sources = full.length > 0 ? full : all
     const isDirectory = (place: BundlePath): boolean => names.has(place)
     const [first] = sources
     const free = !steps.isPlanned(at)

@@ -12,14 +12,17 @@ export class Steps {
   readonly #steps = new Map<BundlePath, Step>()
   /** Directories that something lies in. */
   readonly #inUse = new Set<string>()
+  /** Directories that are there whatever lies in them. */
+  readonly #directories = new Set<BundlePath>()
 
   /** Whether something lies exactly there. */
   has(at: BundlePath): boolean {
     return this.#steps.has(at)
   }
 
+  /** Of files and links, and of the directories that hold none. */
   places(): Iterable<BundlePath> {
-    return this.#steps.keys()
+    return [...this.#steps.keys(), ...this.empty()]
   }
 
   /** By place. */
@@ -30,7 +33,22 @@ export class Steps {
   add(step: Step): void {
     if (this.#steps.has(step.at)) throw new Error(`two files for ${step.at}`)
     this.#steps.set(step.at, step)
-    for (let at = directoryOf(step.at); at !== '' && !this.#inUse.has(at); at = directoryOf(at)) this.#inUse.add(at)
+    this.#use(directoryOf(step.at))
+  }
+
+  /** A directory, which may stay empty. */
+  addDirectory(at: BundlePath): void {
+    this.#directories.add(at)
+    this.#use(directoryOf(at))
+  }
+
+  /** The directories that nothing lies in, by place. */
+  empty(): BundlePath[] {
+    return [...this.#directories].filter(at => !this.#steps.has(at) && !this.#inUse.has(at)).sort()
+  }
+
+  #use(directory: string): void {
+    for (let at = directory; at !== '' && !this.#inUse.has(at); at = directoryOf(at)) this.#inUse.add(at)
   }
 
   /** A link, unless something is there. */
@@ -38,9 +56,9 @@ export class Steps {
     if (!this.#steps.has(at)) this.add({ do: 'symlink', at, to })
   }
 
-  /** Whether something lies at a bundle path, or below it. */
+  /** Whether something lies at a bundle path, or below it; a directory may be empty. */
   isPlanned(at: BundlePath): boolean {
-    return this.#steps.has(at) || this.#inUse.has(at)
+    return this.#steps.has(at) || this.#inUse.has(at) || this.#directories.has(at)
   }
 
   /** A place with the links on its way followed; null where a file is in the way, or links lead in a circle. */

@@ -158,12 +158,12 @@ export class Asking {
     return this.#held.size > before
   }
 
-  /** The packages that files and links of the bundle lie in. */
+  /** The packages that files, links and empty directories of the bundle lie in. */
   packages(): Package[] {
     const places = this.extras.flatMap(e => (e.package === null ? [] : [e.package]))
     return packagesOf(
       this.#roots,
-      [...this.#held.files.keys(), ...this.#held.links.keys(), ...places],
+      [...this.#held.files.keys(), ...this.#held.links.keys(), ...this.#held.empty, ...places],
       this.#held.trees,
     )
   }

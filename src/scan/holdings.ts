@@ -25,6 +25,8 @@ export interface Bounds {
 export class Holdings {
   readonly files = new Map<SourcePath, FileNode>()
   readonly links = new Map<SourcePath, LinkNode>()
+  /** Directories that hold nothing, and come as they are. */
+  readonly empty = new Set<SourcePath>()
   /** Packages whose own tree comes along. */
   readonly trees: Set<SourcePath>
   readonly findings: Finding[] = []
@@ -51,9 +53,9 @@ export class Holdings {
     this.trees = new Set(trees)
   }
 
-  /** Files and links. It only grows, so an equal size means that nothing came. */
+  /** All that came. It only grows, so an equal size means that nothing did. */
   get size(): number {
-    return this.files.size + this.links.size
+    return this.files.size + this.links.size + this.empty.size
   }
 
   /** The next file of which nobody has looked yet what it names. */
@@ -146,10 +148,15 @@ export class Holdings {
       if (only && !only.test(path.slice(root.length + 1))) continue
       if (type === 'special') this.findings.push({ code: 'special-file', severity: 'warning', file: path })
       else if (type === 'link') this.addLink(path, isNamed)
+      else if (type === 'directory') this.#addEmpty(path)
       else if (data !== 'none' || this.#sources.facts(path).format !== 'data') this.addFile(path, isNamed)
       else continue
       if (type === 'file' || this.links.has(path)) this.#edges.addMember(root, path)
     }
+  }
+
+  #addEmpty(path: SourcePath): void {
+    if (this.#bounds.data !== 'none') this.empty.add(path)
   }
 
   /** Adds a file, a directory with all below it, or a whole package. */

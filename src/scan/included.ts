@@ -11,7 +11,7 @@ export function included(glob: string, roots: ReadonlySet<SourcePath>): SourcePa
     .sort()
     .flatMap(root =>
       [...walkTree(root, () => true)]
-        .filter(({ path, type }) => type !== 'special' && matches(withoutHash(path)))
+        .filter(({ path, type }) => (type === 'file' || type === 'link') && matches(withoutHash(path)))
         .map(({ path }) => path),
     )
 }

@@ -168,6 +168,7 @@ class Scanner {
       packages: this.asking.packages(),
       files: sorted(this.#held.files),
       links: sorted(this.#held.links),
+      empty: [...this.#held.empty].sort(),
       edges: this.#edges.all,
       asked: this.#edges.asked,
       linkMaps: this.#processes.linkMaps,

@@ -6,12 +6,13 @@ import type { SourcePath } from '../paths.ts'
 
 export interface TreeMember {
   readonly path: SourcePath
-  readonly type: 'file' | 'link' | 'special'
+  /** `directory`: one that holds nothing. */
+  readonly type: 'file' | 'link' | 'special' | 'directory'
 }
 
 /**
- * The files and links below a directory (or the file itself), depth first in the order of their names. Links are not
- * followed, so a cycle of links ends nothing up.
+ * The files, links and empty directories below a directory (or the file itself), depth first in the order of their names.
+ * Links are not followed, so a cycle of links ends nothing up.
  * @param wanted asked for each path below `root`; what lies below an unwanted directory is not looked at
  */
 export function* walkTree(root: SourcePath, wanted: (path: string) => boolean): Generator<TreeMember> {
@@ -23,7 +24,9 @@ export function* walkTree(root: SourcePath, wanted: (path: string) => boolean): 
       yield { path, type: status.type }
       continue
     }
-    for (const name of list(path).reverse()) {
+    const names = list(path)
+    if (names.length === 0) yield { path, type: 'directory' }
+    for (const name of names.reverse()) {
       const child = `${path}/${name}` as SourcePath
       if (wanted(child)) pending.push(child)
     }

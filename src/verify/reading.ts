@@ -273,7 +273,7 @@ export class Reading {
     const manifest = this.#known
     const closure = this.#closed ? this.#checkClosed() : null
     if (this.#closed) this.#findings.push(...checkBelow(this.#names, this.#seen))
-    if (manifest) this.#findings.push(...checkManifest(manifest, this.#seen, this.#filled, this.#place))
+    if (manifest) this.#findings.push(...checkManifest(manifest, this.#seen, this.#names, this.#filled, this.#place))
     else this.#findings.push(...this.#ofImages.check(this.#closed))
     const { findings, allowed } = judged(this.#findings, this.#artefact.kind, this.#options)
     return {

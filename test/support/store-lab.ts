@@ -18,7 +18,7 @@ afterAll(() => {
 /** What lies in a store path: contents, a copy of another file, or a link. */
 type Contents = string | Buffer | { readonly from: string } | { readonly link: string }
 
-/** A new store path with files in it. */
+/** A new store path with files in it; a name that ends in a slash is a directory without any. */
 export function storePath(name: string, files: Readonly<Record<string, Contents>> = {}): string {
   const hash = [...randomBytes(32)].map(byte => BASE32[byte % 32]).join('')
   const root = `/nix/store/${hash}-${name}`
@@ -26,7 +26,8 @@ export function storePath(name: string, files: Readonly<Record<string, Contents>
   made.push(root)
   for (const [at, contents] of Object.entries(files)) {
     const path = join(root, at)
-    mkdirSync(dirname(path), { recursive: true })
+    mkdirSync(at.endsWith('/') ? path : dirname(path), { recursive: true })
+    if (at.endsWith('/')) continue
     if (typeof contents === 'object' && 'from' in contents) copyFileSync(contents.from, path)
     else if (typeof contents === 'object' && 'link' in contents) symlinkSync(contents.link, path)
     else

@@ -18,12 +18,14 @@ export interface Seen {
 
 /**
  * None more, none less, none changed, but for what `relocate` writes into data files: where the bundle lies.
+ * @param names of all members, directories too
  * @param filled contents of the files that it writes, and of its table
  * @param place where the tree lies; null where it lies nowhere, as in an archive
  */
 export function checkManifest(
   manifest: Manifest,
   seen: ReadonlyMap<string, Seen>,
+  names: ReadonlySet<string>,
   filled: ReadonlyMap<string, Buffer> = new Map(),
   place: string | null = null,
 ): Finding[] {
@@ -44,6 +46,11 @@ export function checkManifest(
       mismatch(name, 'leads elsewhere than listed')
     else if (found.type === 'file' && found.executable !== file.executable)
       mismatch(name, file.executable ? 'is not executable' : 'is executable')
+  }
+  for (const name of (manifest.empty ?? []).map(pathBytes)) {
+    const found = seen.get(name)
+    if (found) mismatch(name, `is a ${found.type}, not a directory`)
+    else if (!names.has(name)) mismatch(name, 'is listed and not there')
   }
   for (const [file, root] of roots)
     if (place !== null && root !== place)
