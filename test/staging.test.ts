@@ -35,14 +35,11 @@ function stage(staging: Staging, text = 'data'): void {
     staging.write(at(path), Buffer.from(contents))
   }
   staging.symlink(at('share/link'), 'a/data')
-  staging.seal(
-    [
-      { at: at('bin/run'), executable: true, link: false },
-      { at: at('share/a/data'), executable: false, link: false },
-      { at: at('share/link'), executable: false, link: true },
-    ],
-    [],
-  )
+  staging.seal([
+    { at: at('bin/run'), executable: true, link: false },
+    { at: at('share/a/data'), executable: false, link: false },
+    { at: at('share/link'), executable: false, link: true },
+  ])
 }
 
 const listing = (root: string): string[] =>

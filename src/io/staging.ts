@@ -136,7 +136,10 @@ export class Staging {
    * Sets modes and times, where that is not done: umask and clock leave no trace.
    * @param empty directories without a file
    */
-  seal(files: readonly { at: BundlePath; executable: boolean; link: boolean }[], empty: readonly BundlePath[]): void {
+  seal(
+    files: readonly { at: BundlePath; executable: boolean; link: boolean }[],
+    empty: readonly BundlePath[] = [],
+  ): void {
     const directories = new Set<string>([''])
     for (const at of empty) for (let d: string = at; d !== ''; d = parentIn(d)) directories.add(d)
     for (const { at, executable, link } of files) {
