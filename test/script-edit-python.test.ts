@@ -189,3 +189,27 @@ test('in modules of the standard library nothing but the literals changes', () =
   ])
   expect(done).toEqual({ status: 0, err: '', out: `${names.length} same\n` })
 })
+
+describe('lines without store paths', () => {
+  const OTHERS = Object.values(CODES).map(code => code.replaceAll('/nix/store/', '/nix-store/'))
+
+  test('are gone through and change nothing', () => {
+    const line = `print('${X}')\n`
+    const alone = edit(line)
+    for (const other of OTHERS) {
+      const before = other.startsWith('\xef\xbb\xbf') ? 'pass\n' : `${other}\n`
+      const { splices, outcomes } = edit(`${before}${line}${before}`)
+      expect(outcomes).toEqual(alone.outcomes)
+      expect(splices).toEqual(alone.splices.map(s => ({ ...s, offset: s.offset + before.length })))
+    }
+  })
+
+  test('have to be understood', () => {
+    for (const other of ['x = (1]', 'x = )', "y = 'a", 'y = """a', '{', 'f"{a"', "f'''{'", "rb'\\'"]) {
+      expect(edit(`x = '${X}'\n${other}\n`).outcomes).toEqual(['refused'])
+      expect(edit(`${other}\nx = '${X}'\n`).outcomes).toEqual(['refused'])
+    }
+    for (const other of ['x = (\n)', "y = 'a\\\nb'", "y = ''''a' '''", '# (', 'a\\\n"b"', `xf"{" rb'\\'' f"{'}'}"`])
+      expect(edit(`${other}\nx = '${X}'\n`).outcomes).toEqual(['templated'])
+  })
+})

@@ -39,7 +39,7 @@ import { pythonTokens, type StringToken, type Token } from './python-tokens.ts'
  * @param sites sorted
  */
 export function editPython(text: string, place: BundlePath, sites: readonly Site[]): TextEdit {
-  const tokens = pythonTokens(text)
+  const tokens = pythonTokens(text, sites)
   if (tokens === null) return refuseAll(text, sites, 'unparsable')
   const runs = stringRuns(text, tokens)
   const root = rootExpression(place)
