@@ -1,10 +1,10 @@
 /** Where in files a need is seen: by line in texts, by part in all else. Pure, but for what names the parts. */
 import type { Place } from '../model/explained.ts'
-import type { DependencyGraph, Evidence } from '../model/graph.ts'
+import type { DependencyGraph, Evidence, FileFacts } from '../model/graph.ts'
 import type { SourcePath } from '../paths.ts'
 
-/** Names the part of a file at each offset; null for one that lies in none. */
-export type Parts = (path: SourcePath) => (offset: number) => string | null
+/** Names the part of a file, whose facts may be known, at each offset; null for one that lies in none. */
+export type Parts = (path: SourcePath, facts: FileFacts | undefined) => (offset: number) => string | null
 
 export class Places {
   readonly #graph: DependencyGraph
@@ -32,7 +32,7 @@ export class Places {
   }
 
   #partAt(path: SourcePath, offset: number): string | null {
-    const known = this.#partsByFile.get(path) ?? this.#parts(path)
+    const known = this.#partsByFile.get(path) ?? this.#parts(path, this.#graph.files.get(path)?.facts)
     this.#partsByFile.set(path, known)
     return known(offset)
   }

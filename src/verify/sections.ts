@@ -4,8 +4,9 @@ import { gathered } from '../archive/stream.ts'
 import { BundleError } from '../errors.ts'
 import { bufferSource } from '../io/bytes.ts'
 import { withFile } from '../io/store.ts'
+import type { FileFacts } from '../model/graph.ts'
 import type { SourcePath } from '../paths.ts'
-import { type Part, partsOf, sectionsOf } from './checks/parts.ts'
+import { loaderParts, nameAt, type Part, partsOf, sectionsOf } from './checks/parts.ts'
 
 /** Of larger files none are looked for. In bytes. */
 const LOOK_MAX = 512 << 20
@@ -27,6 +28,14 @@ export async function sectionsIn(
   return found
 }
 
-/** The part of an input that an offset lies in. */
-export const partsIn = (path: SourcePath): ((offset: number) => string | null) =>
-  withFile(path, source => partsOf(source, path))
+/**
+ * The part of an input that an offset lies in.
+ * @param facts of the input, where they are known: then most of an ELF file's is known too, and it is not opened for that
+ */
+export function partsIn(path: SourcePath, facts: FileFacts | undefined): (offset: number) => string | null {
+  if (facts?.format !== 'elf') return withFile(path, source => partsOf(source, path))
+  const ofLoader = nameAt(loaderParts(facts))
+  let ofSections: ((offset: number) => string | null) | null = null
+  return offset =>
+    ofLoader(offset) ?? (ofSections ??= nameAt(withFile(path, source => sectionsOf(source, path))))(offset)
+}

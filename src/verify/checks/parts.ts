@@ -31,9 +31,14 @@ const HEAD = 32
 /** Names the part at each file offset; null for one that lies in none. */
 export function partsOf(source: ByteSource, path: string): (offset: number) => string | null {
   const head = source.read(0, HEAD)
-  const parts = FORMATS.find(([is]) => is(head))?.[1](source, path) ?? []
-  return offset => parts.find(p => offset >= p.offset && offset < p.offset + p.size)?.name ?? null
+  return nameAt(FORMATS.find(([is]) => is(head))?.[1](source, path) ?? [])
 }
+
+/** Names the first of some parts that an offset lies in; null for one that lies in none. */
+export const nameAt =
+  (parts: readonly Part[]) =>
+  (offset: number): string | null =>
+    parts.find(p => offset >= p.offset && offset < p.offset + p.size)?.name ?? null
 
 /** The sections that a binary has bytes in, as it lists them; none of what is no binary, and of one that has no list. */
 export function sectionsOf(source: ByteSource, path: string): readonly Part[] {
@@ -44,16 +49,20 @@ export function sectionsOf(source: ByteSource, path: string): readonly Part[] {
 
 function elfParts(source: ByteSource, path: string): Part[] {
   const facts = factsOf(source, path)
+  return [...(facts ? loaderParts(facts) : []), ...elfSections(source)]
+}
+
+/** What the loader reads of an ELF file. */
+export function loaderParts({ interp, runpath, rpath, needed, soname }: ElfFacts): Part[] {
   const located = (name: string, all: readonly (Located | null)[]): Part[] =>
     all.flatMap(at => (at === null ? [] : [{ name, offset: at.offset, size: at.value.length + 1 }]))
-  const dynamic = facts && [
-    ...located('interp', [facts.interp]),
-    ...located('runpath', [facts.runpath]),
-    ...located('rpath', [facts.rpath]),
-    ...located('needed', facts.needed),
-    ...located('soname', [facts.soname]),
+  return [
+    ...located('interp', [interp]),
+    ...located('runpath', [runpath]),
+    ...located('rpath', [rpath]),
+    ...located('needed', needed),
+    ...located('soname', [soname]),
   ]
-  return [...(dynamic ?? []), ...elfSections(source)]
 }
 
 function elfSections(source: ByteSource): Part[] {
