@@ -2,7 +2,7 @@
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { checkInjected } from '../src/apply/fidelity.ts'
+import { checkInjected, seen } from '../src/apply/fidelity.ts'
 import { PT } from '../src/elf/constants.ts'
 import { parseElf } from '../src/elf/parse.ts'
 import { rootLimit } from '../src/entry/relocations.ts'
@@ -107,7 +107,8 @@ describe.each(KINDS)('$name', kind => {
       const command = [...qemu, `${ROOT}/bin/prog`, 'x', 'last']
       expect(await sayAt(bundle, ROOT, command, { more }), `${link}`).toEqual(good(lines(relocated(ROOT), '3 last')))
       const [before, after] = [readFileSync(original), readFileSync(program)]
-      expect(checkInjected(program, before, after, NO_LOADER)).toEqual([])
+      const [was, is] = [before, after].map(bytes => seen(bufferSource(bytes), program))
+      expect(checkInjected(program, was!, is!, NO_LOADER)).toEqual([])
       expect(parseElf(bufferSource(after), program).stub).toEqual(NO_LOADER)
       // As readelf sees it, which shares no code with us: one header of this type less, one PT_LOAD more.
       const types = async (file: string) =>

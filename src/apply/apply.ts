@@ -10,6 +10,7 @@ import type { ElfFacts } from '../elf/facts.ts'
 import { type PatchelfJob, patchelf } from '../elf/patchelf.ts'
 import { RELOCATIONS_PATH } from '../entry/relocations.ts'
 import { BundleError } from '../errors.ts'
+import { bufferSource } from '../io/bytes.ts'
 import type { Progress } from '../io/progress.ts'
 import type { Staging } from '../io/staging.ts'
 import { pieces, readSmall, withFile } from '../io/store.ts'
@@ -22,6 +23,7 @@ import { byPatchelf } from '../plan/patcher.ts'
 import { compareEdited, editedObject, isInMemory, withStub } from './edited-object.ts'
 import { editedPieces, loadedEnd } from './edited-pieces.ts'
 import { enterBySidecars, isEntered } from './enter.ts'
+import { seen } from './fidelity.ts'
 import { assertFits, growStaged } from './grow.ts'
 import { relocationTable } from './relocation-table.ts'
 import { editAndSign } from './sign.ts'
@@ -109,11 +111,12 @@ export async function apply(
     assertFits(step, left, graph)
     const isLater = isPatchelfs || step.edits.some(e => LATER.has(e.op))
     if (facts !== null && !isPatchelfs && isInMemory(step)) {
-      const object = editedObject(step, facts, plan)
-      staging.write(step.at, object.bytes)
-      findings.push(...object.findings)
-      files[index] = { ...written(step.at, object.bytes), executable: step.executable }
-      if (!isLater) finished?.(files[index])
+      const differences = editedObject(step, facts, plan, bytes => {
+        staging.write(step.at, bytes)
+        files[index] = { ...written(step.at, bytes), executable: step.executable }
+      })
+      findings.push(...differences)
+      if (!isLater) finished?.(files[index]!)
       return
     }
     const hash = createHash('sha256')
@@ -166,7 +169,7 @@ export async function apply(
     if (edit === undefined) continue
     const relocations = plan.relocations === null ? null : edit.relocations
     const bytes = withFile(path, source => source.read(0, source.size))
-    const injected = withStub(bytes, step.from, edit.loader, relocations)
+    const injected = withStub(bytes, step.from, seen(bufferSource(bytes), step.from), edit.loader, relocations)
     staging.replace(path, injected.bytes)
     findings.push(...injected.findings)
     files[index] = { ...files[index]!, ...digestOf(path) }

@@ -28,7 +28,7 @@ export async function* editedPieces(
   mayBeChanged(step)
   const repack = step.edits.find(e => e.op === 'repack')
   if (repack) {
-    const bytes = withFile(step.from, source => source.read(0, source.size))
+    const bytes = withFile(step.from, source => Buffer.from(source.read(0, source.size)))
     yield count(repacked(step, bytes, repack, writes, loaded))
     return
   }
@@ -56,9 +56,8 @@ export async function* editedPieces(
 
 /**
  * A program or library with its overwrites made, in memory.
- * @param bytes all of it, as the scan saw it
+ * @param bytes all of it, as the scan saw it: they are changed, and are what is returned where none come or go
  * @param writes as of `editedPieces`
- * @returns bytes of their own
  * @throws as `editedPieces`
  */
 export function editedBytes(
@@ -70,10 +69,9 @@ export function editedBytes(
   mayBeChanged(step)
   const repack = step.edits.find(e => e.op === 'repack')
   if (repack) return repacked(step, bytes, repack, writes, loaded)
-  const after = Buffer.from(bytes)
-  for (const { offset, from, to } of overlays(step, writes, loaded)) overlay(after, 0, offset, to, from, step.from)
+  for (const { offset, from, to } of overlays(step, writes, loaded)) overlay(bytes, 0, offset, to, from, step.from)
   const strip = step.edits.find(e => e.op === 'strip')
-  return strip ? Buffer.concat([after.subarray(0, strip.keep), strip.tail]) : after
+  return strip ? Buffer.concat([bytes.subarray(0, strip.keep), strip.tail]) : bytes
 }
 
 /** What is put over bytes of the file, by offset; and what has to stand there, unless that is null. */
@@ -129,7 +127,7 @@ function repacked(
     },
     { path: step.from },
   )
-  const result = Buffer.from(after)
+  const result = after === bytes ? bytes : Buffer.from(after)
   // In what is no container nothing has moved.
   const still = containerKindOf(bufferSource(bytes)) === null ? bytes.length : loaded
   for (const edit of step.edits)

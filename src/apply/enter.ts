@@ -3,7 +3,6 @@
  * CPU, and when that is whole gets the bootstrap which knows it. Nothing of a program moves.
  */
 import type { ElfFacts } from '../elf/facts.ts'
-import { parseElf, symbolNames } from '../elf/parse.ts'
 import { blobOf, type EntryCpu, entryCpu } from '../entry/cpus.ts'
 import { bootstrapWrites, type Entered, enter, sidecarOf, sidecarPath } from '../entry/sidecar.ts'
 import { BundleError } from '../errors.ts'
@@ -14,14 +13,13 @@ import { chunks, patched } from '../macho/patch.ts'
 import type { Finding } from '../model/findings.ts'
 import type { BundlePlan, Step } from '../model/plan.ts'
 import type { BundlePath } from '../paths.ts'
-import { checkEntered } from './fidelity.ts'
+import { checkEntered, type Seen, seen } from './fidelity.ts'
 
 interface Staged {
   /** Its step's index in the plan. */
   readonly index: number
   readonly path: string
-  readonly before: ElfFacts
-  readonly names: readonly string[]
+  readonly before: Seen
   readonly entered: Entered
 }
 
@@ -66,10 +64,10 @@ export async function enterBySidecars(
     const path = staging.path(step.at)
     await unlessUnmade(step, async () =>
       withFile(path, source => {
-        const before = parseElf(source, path)
-        const cpu = entryCpu(before)!
-        const entered = enteredAs(source, before, step, plan)
-        const staged = { index, path, before, names: symbolNames(source, path), entered }
+        const before = seen(source, path)
+        const cpu = entryCpu(before.facts)!
+        const entered = enteredAs(source, before.facts, step, plan)
+        const staged = { index, path, before, entered }
         byCpu.set(cpu, [...(byCpu.get(cpu) ?? []), staged])
       }),
     )
@@ -82,10 +80,17 @@ export async function enterBySidecars(
       blobOf(cpu, 'sidecar'),
       programs.map(p => p.entered),
     )
-    for (const [number, { path, before, names, entered }] of programs.entries()) {
+    for (const [number, { path, before, entered }] of programs.entries()) {
       const writes = bootstrapWrites(entered, number, blobOf(cpu, 'bootstrap'), sidecar)
       withFile(path, source => staging.rewrite(path, chunks(patched(source, writes))))
-      findings.push(...withFile(path, source => checkEntered(path, before, names, source, entered)))
+      findings.push(
+        ...checkEntered(
+          path,
+          before,
+          withFile(path, source => seen(source, path)),
+          entered,
+        ),
+      )
     }
     staging.makeParents(at)
     staging.write(at, sidecar.bytes)

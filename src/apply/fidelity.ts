@@ -12,7 +12,7 @@ import { isDynamicWritable } from '../elf/patchelf.ts'
 import { spareRow } from '../elf/room.ts'
 import { spareHeader } from '../entry/inject.ts'
 import type { SidecarEntry } from '../entry/sidecar.ts'
-import { type ByteSource, bufferSource } from '../io/bytes.ts'
+import type { ByteSource } from '../io/bytes.ts'
 import { LC } from '../macho/constants.ts'
 import { editedStrings, type MachOEdit } from '../macho/edit.ts'
 import type { LoadCommand, MachOFacts, MachOSegment, MachOSlice } from '../macho/facts.ts'
@@ -28,20 +28,29 @@ import type { Finding } from '../model/findings.ts'
  */
 export type Edited = 'in place' | 'grown' | 'by a tool'
 
+/** What is compared of an ELF file: all that loaders read, and the names of its symbols and versions. */
+export interface Seen {
+  readonly facts: ElfFacts
+  readonly names: readonly string[]
+}
+
+/** @param path whom to name */
+export const seen = (source: ByteSource, path: string): Seen => ({
+  facts: parseElf(source, path),
+  names: symbolNames(source, path),
+})
+
 /**
  * Compares an edited copy with its original.
  * @param path of the original
- * @param facts of the original
  */
 export function checkEdited(
   path: string,
-  original: ByteSource,
-  copy: ByteSource,
-  facts: ElfFacts,
+  { facts, names }: Seen,
+  { facts: after, names: namesAfter }: Seen,
   edits: readonly ElfEdit[],
   how: Edited,
 ): Finding[] {
-  const after = parseElf(copy, path)
   const differences: [fact: string, expected: string, found: string][] = []
   const expect = (fact: string, expected: unknown, found: unknown): void => {
     const [e, f] = [JSON.stringify(expected), JSON.stringify(found)]
@@ -71,8 +80,8 @@ export function checkEdited(
   if (how !== 'by a tool') expect('the dynamic section', otherEntries(facts), otherEntries(after))
 
   const renamed = new Map(edits.flatMap(e => (e.op === 'replace-needed' ? [[e.from, e.to] as const] : [])))
-  const names = symbolNames(original, path).map(name => renamed.get(name) ?? name)
-  const other = otherName(names, symbolNames(copy, path))
+  const wantedNames = renamed.size === 0 ? names : names.map(name => renamed.get(name) ?? name)
+  const other = otherName(wantedNames, namesAfter)
   if (other) expect(...other)
 
   return differences.map(([fact, expected, found]) => ({
@@ -89,8 +98,8 @@ export function checkEdited(
  * Compares a program with the stub in it with what it was before: an interpreter or a spare program header less, a
  * segment more, all else the same.
  */
-export function checkInjected(path: string, before: Buffer, after: Buffer, loader: LoaderPlace): Finding[] {
-  const [was, is] = [parseElf(bufferSource(before), path), parseElf(bufferSource(after), path)]
+export function checkInjected(path: string, before: Seen, after: Seen, loader: LoaderPlace): Finding[] {
+  const [was, is] = [before.facts, after.facts]
   const spare = spareHeader(was)
   const stub = is.segments.find(s => !was.segments.some(old => old.type === s.type && old.vaddr === s.vaddr))
   const facts: Fact[] = [
@@ -101,7 +110,7 @@ export function checkInjected(path: string, before: Buffer, after: Buffer, loade
       is.segments.filter(s => s !== stub),
     ],
     ['the place of the loader', loader, is.stub],
-    ...named(otherName(symbolNames(bufferSource(before), path), symbolNames(bufferSource(after), path))),
+    ...named(otherName(before.names, after.names)),
   ]
   return facts.flatMap(([fact, expected, found]) => difference(path, fact, expected, found))
 }
@@ -109,23 +118,16 @@ export function checkInjected(path: string, before: Buffer, after: Buffer, loade
 /**
  * Compares a program that is entered by a sidecar with what it was before: no interpreter, and all else the same, in the
  * same place.
- * @param names its symbol and version names before
  */
-export function checkEntered(
-  path: string,
-  was: ElfFacts,
-  names: readonly string[],
-  after: ByteSource,
-  { loader, rpath }: SidecarEntry,
-): Finding[] {
-  const is = parseElf(after, path)
+export function checkEntered(path: string, before: Seen, after: Seen, { loader, rpath }: SidecarEntry): Finding[] {
+  const [was, is] = [before.facts, after.facts]
   const strings = { ...editable(was), interp: null, ...(rpath !== null && { rpath, runpath: null }) }
   const facts: Fact[] = [
     ['the strings of the loader', strings, editable(is)],
     ['the segments', was.segments.map(s => (s.type === PT.interp ? { ...s, type: PT.null } : s)), is.segments],
     ['the dynamic section', was.dynamic, is.dynamic],
     ['the place of the loader', loader, is.stub],
-    ...named(otherName(names, symbolNames(after, path))),
+    ...named(otherName(before.names, after.names)),
   ]
   return facts.flatMap(([fact, expected, found]) => difference(path, fact, expected, found))
 }

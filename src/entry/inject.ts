@@ -106,6 +106,7 @@ export interface ProgramRelocations {
  * @param stub the blob for its CPU
  * @param loader with an empty path for a static program
  * @param relocations null when its bundle has no table of them (relocations.ts)
+ * @param room memory that begins with these bytes: where there is enough behind them, they are changed there
  */
 export function injectStub(
   bytes: Buffer,
@@ -113,6 +114,7 @@ export function injectStub(
   stub: Buffer,
   loader: LoaderPlace,
   relocations: ProgramRelocations | null = null,
+  room: Buffer = bytes,
 ): Buffer {
   const { page } = entryCpu(facts)!
   const offset = roundUp(bytes.length, ALIGN)
@@ -123,13 +125,21 @@ export function injectStub(
 
   const end = offset + blob.length
   const section = addedSection(bytes, facts, end, { address: vaddr, offset, size: blob.length })
-  // One copy, changed where it lies: memory for another one costs as much as the copying.
-  const parts = [bytes, Buffer.alloc(offset - bytes.length), blob, ...(section?.parts ?? [])]
-  const injected = Buffer.concat(parts)
+  const added = [Buffer.alloc(offset - bytes.length), blob, ...(section?.parts ?? [])]
+  const injected = appended(bytes, added, room)
   writeWord(injected, E_ENTRY, vaddr, facts)
   replaceHeader(injected, facts, offset, vaddr, blob.length, page)
   section?.place(injected)
   return injected
+}
+
+/** Bytes with others behind them: in the room that they begin, if there is enough. */
+function appended(bytes: Buffer, added: readonly Buffer[], room: Buffer): Buffer {
+  const size = added.reduce((sum, part) => sum + part.length, bytes.length)
+  if (size > room.length) return Buffer.concat([bytes, ...added])
+  let at = bytes.length
+  for (const part of added) at += part.copy(room, at)
+  return room.subarray(0, size)
 }
 
 /** Page sizes that linkers align segments to by default are no larger. In bytes. */

@@ -12,10 +12,10 @@ import {
 } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { expect } from 'vitest'
-import { checkEntered, checkInjected } from '../../src/apply/fidelity.ts'
+import { checkEntered, checkInjected, seen } from '../../src/apply/fidelity.ts'
 import { EM, PT } from '../../src/elf/constants.ts'
 import type { LoaderPlace } from '../../src/elf/facts.ts'
-import { isElf, parseElf, symbolNames } from '../../src/elf/parse.ts'
+import { isElf, parseElf } from '../../src/elf/parse.ts'
 import { PHDR, PROGRAM_TABLE } from '../../src/elf/program-headers.ts'
 import { SECTION_TABLE } from '../../src/elf/sections.ts'
 import { readWord, writeHalf, writeWord } from '../../src/elf/words.ts'
@@ -39,8 +39,9 @@ export function inject(file: string, loader: LoaderPlace): void {
   const facts = parseElf(bufferSource(bytes), file)
   expect(stubRefusal(bufferSource(bytes), facts), file).toBeNull()
   const stub = blobOf(entryCpu(facts)!, 'stub')
+  const before = seen(bufferSource(bytes), file)
   const injected = injectStub(bytes, facts, stub, loader)
-  expect(checkInjected(file, bytes, injected, loader), file).toEqual([])
+  expect(checkInjected(file, before, seen(bufferSource(injected), file), loader), file).toEqual([])
   writeFileSync(file, injected)
 }
 
@@ -62,8 +63,8 @@ export function enterBySidecar(files: readonly string[], loader: LoaderPlace, rp
   for (const [i, file] of files.entries()) {
     const after = Buffer.from(sources[i]!.read(0, sources[i]!.size))
     for (const { offset, bytes } of bootstrapWrites(programs[i]!, i, bootstrap, made)) bytes.copy(after, offset)
-    const names = symbolNames(sources[i]!, file)
-    expect(checkEntered(file, facts[i]!, names, bufferSource(after), programs[i]!), file).toEqual([])
+    const [was, is] = [sources[i]!, bufferSource(after)].map(source => seen(source, file))
+    expect(checkEntered(file, was!, is!, programs[i]!), file).toEqual([])
     writeFileSync(file, after)
   }
   return made.bytes
