@@ -13,50 +13,61 @@ const [BUDGET, USUAL] = [250_000, 67_584]
 const hasBudget = process.version.startsWith('v20.')
 
 /**
- * How much the heap may grow over what is in use before V8 looks for what is not: by itself several times. To look sooner
- * costs a small bundle a few percent of its time; of one of 100,000 files it saved a third of 860 MB and took no longer.
- * In percent.
+ * From so many files on the part of the heap in which all objects begin grows no more: by itself V8 lets it grow to 48 MB,
+ * a thread's too. A run of fewer files is over before that, and smaller it would cost one of git a tenth of its time.
  */
+const SEVERAL = 500
+/** By how much it grows, and by itself. */
+const [NO_GROWTH, DOUBLE] = [1, 2]
+
+/**
+ * From so many files on the heap may grow by less over what is in use before V8 looks for what is not: by itself it is
+ * several times. To look sooner costs a small bundle a few percent of its time; of one of 100,000 files it saved a third of
+ * 860 MB and took no longer. In percent.
+ */
+const MANY = 20_000
 const GROWTH = 50
 
-let isShort = false
-let isLarge = false
+/** Of one that is set: how many files there are, as far as that matters. Null: V8 runs as it does by itself. */
+let files: number | null = null
 
 /** Of all threads. */
 export function forShortRuns(): void {
-  isShort = true
+  files ??= 0
   if (hasBudget) setFlagsFromString(`--interrupt-budget=${BUDGET}`)
   // What was called once, at the start, would be thrown away in the midst of a long run, and not be there to be kept.
   setFlagsFromString('--no-flush-bytecode')
-  if (isLarge) setFlagsFromString(`--heap-growing-percent=${GROWTH}`)
+  if (files >= SEVERAL) setFlagsFromString(`--semi-space-growth-factor=${NO_GROWTH}`)
+  if (files >= MANY) setFlagsFromString(`--heap-growing-percent=${GROWTH}`)
 }
 
-/** A run that holds so much that memory counts. Of a program of somebody else's nothing is set. */
-export function forLargeRuns(): void {
-  if (isLarge || !isShort) return
-  isLarge = true
-  setFlagsFromString(`--heap-growing-percent=${GROWTH}`)
+/** A run holds so many files by now: from some number on memory counts. Of a program of somebody else's nothing is set. */
+export function forFiles(count: number): void {
+  if (files === null || (count !== SEVERAL && count !== MANY)) return
+  files = Math.max(files, count)
+  forShortRuns()
 }
 
 /** As they are by themselves. */
 export function asUsual(): void {
   if (hasBudget) setFlagsFromString(`--interrupt-budget=${USUAL}`)
   setFlagsFromString('--flush-bytecode')
-  if (isLarge) setFlagsFromString('--heap-growing-percent=0')
+  setFlagsFromString(`--semi-space-growth-factor=${DOUBLE}`)
+  setFlagsFromString('--heap-growing-percent=0')
 }
 
 /** How a run goes on when something was loaded. */
-export type Run = 'usual' | 'short' | 'large'
+export type Run = number | null
 
 /** Before something is loaded. @returns what `goOn` wants when that is done */
 export function forLoading(): Run {
-  if (isShort) asUsual()
-  return isLarge ? 'large' : isShort ? 'short' : 'usual'
+  if (files !== null) asUsual()
+  return files
 }
 
 /** Behind `forLoading`, in the thread that has loaded it. */
 export function goOn(run: Run): void {
-  if (run === 'usual') return
+  if (run === null) return
+  files = run
   forShortRuns()
-  if (run === 'large') forLargeRuns()
 }

@@ -23,6 +23,9 @@ export function workerFile(name: string): string | null {
   return file !== null && existsSync(file) ? file : null
 }
 
+/** What a thread makes of a job is soon of no use: by itself it might keep 48 MB of it. In MB. */
+const LIMITS = { maxYoungGenerationSizeMb: 6 }
+
 interface Thread<Result> {
   readonly worker: Worker
   readonly pending: Map<number, (result: Result | null) => void>
@@ -53,7 +56,10 @@ export class Workers<Job, Result> {
     this.started++
     let worker: Worker
     try {
-      worker = new Worker(this.#file, { workerData: [this.#data, forLoading()] satisfies Start })
+      worker = new Worker(this.#file, {
+        workerData: [this.#data, forLoading()] satisfies Start,
+        resourceLimits: LIMITS,
+      })
     } catch {
       // No more threads for this user.
       return

@@ -3,6 +3,7 @@
  * Everything comes in once, and waits in the queue until the scan follows what it names.
  */
 
+import { forFiles } from '../io/flags.ts'
 import { lstat, readLink, realPath, stat } from '../io/store.ts'
 import type { Finding } from '../model/findings.ts'
 import type { FileNode, LinkNode } from '../model/graph.ts'
@@ -101,6 +102,7 @@ export class Holdings {
     }
     const node = this.#reader.read(path, isNamed)
     this.files.set(path, node)
+    forFiles(this.files.size)
     this.#queue.push(node)
     return node
   }

@@ -10,7 +10,6 @@
 import { isStatic, type StubRefusal, stubRefusal } from '../entry/inject.ts'
 import { takesSidecar } from '../entry/sidecar.ts'
 import type { Located } from '../io/bytes.ts'
-import { forLargeRuns } from '../io/flags.ts'
 import type { Progress } from '../io/progress.ts'
 import { realPath, remembering, stat, withFile } from '../io/store.ts'
 import { isMachOProgram } from '../macho/facts.ts'
@@ -64,9 +63,6 @@ export function scan(
     return scanner.graph(entries)
   })
 }
-
-/** Files of which graph, plan and manifest are large enough to count. */
-const MANY = 20_000
 
 class Scanner {
   readonly #sources = new Sources()
@@ -124,7 +120,6 @@ class Scanner {
       const node = this.#held.next()
       if (node !== undefined) {
         this.#progress.update(`reading ${this.#held.files.size} files`)
-        if (this.#held.files.size > MANY) forLargeRuns()
         this.#follow(node)
         if (node.facts.format === 'elf') objects.push(node)
         else if (node.facts.format === 'macho') images.push(node)
