@@ -113,14 +113,14 @@ const EXPECTED = Array.from({ length: MANY / 100 }, (_, i) => String(i * 100 + 7
 test('other threads look while this one does something else', async () => {
   const { looks, asked, seen } = asking(built)
   expect(looks.workers).toBe(2)
-  await vi.waitFor(() => expect(asked.filter(look => look.sight).length).toBeGreaterThan(MANY / 2), 20_000)
+  await vi.waitFor(() => expect(asked.filter(look => look.isSeen).length).toBeGreaterThan(MANY / 2), 20_000)
   expect(await seen()).toEqual(EXPECTED)
   looks.close()
 })
 
 test('a file that is written to after it was looked into is looked into anew', async () => {
   const { looks, asked, seen } = asking(built)
-  await vi.waitFor(() => expect(asked[3]!.sight).not.toBeNull(), 20_000)
+  await vi.waitFor(() => expect(asked[3]!.isSeen).toBe(true), 20_000)
   const path = join(tree, 'share/many/3')
   await new Promise(done => setTimeout(done, 20))
   appendFileSync(path, `${STORE}/late\n`)

@@ -50,10 +50,22 @@ function* listed(items: Iterable<unknown>): Generator<string> {
 
 // ---- Reading ---------------------------------------------------------------------------------------------------------
 
-/** The manifest in these bytes, or why there is none. */
-export function readManifest(bytes: Buffer): { manifest: Manifest } | { reason: string } {
+/** A file that is in memory already: its strings are the manifest's too, where they are equal. */
+export interface KnownFile {
+  readonly name: string
+  readonly sha256: string | null
+}
+
+/**
+ * The manifest in these bytes, or why there is none.
+ * @param known a file by its path, where it may be in memory
+ */
+export function readManifest(
+  bytes: Buffer,
+  known: (path: string) => KnownFile | undefined = () => undefined,
+): { manifest: Manifest } | { reason: string } {
   // Somebody may have formatted it anew; and what is wrong is told of the whole.
-  const manifest = readLines(bytes)
+  const manifest = readLines(bytes, known)
   if (manifest !== null) return { manifest }
   let json: unknown
   try {
@@ -76,7 +88,7 @@ const LISTS = {
 const OtherFields = v.omit(ManifestSchema, ['accounts', 'files', 'needs'])
 
 /** The manifest in a text of such lines, as JSON and the schema have it; null for any other, and for what is wrong. */
-function readLines(bytes: Buffer): Manifest | null {
+function readLines(bytes: Buffer, known: (path: string) => KnownFile | undefined): Manifest | null {
   const fields = new Map<string, unknown>()
   let at = 0
   const line = (): string => {
@@ -92,7 +104,8 @@ function readLines(bytes: Buffer): Manifest | null {
     for (let isLast = false; !isLast; ) {
       const text = line()
       isLast = !text.endsWith(',')
-      rows.push(v.parse(schema, JSON.parse(isLast ? text : text.slice(0, -1))))
+      const row = v.parse(schema, JSON.parse(isLast ? text : text.slice(0, -1)))
+      rows.push(field === 'files' ? sharing(row as object, known) : row)
     }
     return rows
   }
@@ -121,6 +134,15 @@ function readLines(bytes: Buffer): Manifest | null {
   } catch {
     return null
   }
+}
+
+/** The same row, which shares its strings with a file that is in memory. */
+function sharing(row: object, known: (path: string) => KnownFile | undefined): object {
+  const { path, sha256 } = row as Pick<Manifest['files'][number], 'path' | 'sha256'>
+  const same = known(path)
+  return same === undefined
+    ? row
+    : Object.assign(row, { path: same.name, ...(same.sha256 === sha256 && { sha256: same.sha256 }) })
 }
 
 /** How a field's line begins. */

@@ -11,6 +11,7 @@ import {
   KEPT_MAX,
   type Kept,
   type Need,
+  type Place,
   type Subject,
 } from '../model/explained.ts'
 import type { DependencyGraph, FileFacts, FileNode } from '../model/graph.ts'
@@ -42,6 +43,37 @@ export function fromGraph(
 ): Explained {
   return new Explaining(graph, plan, files, closure, parts).explained(subject)
 }
+
+/** Most needs of a large tree say that a directory has a file: such a need is no more than this. */
+class MemberNeed implements Need {
+  readonly from: number
+  readonly to: number
+  readonly name: string
+
+  constructor(from: number, to: number, name: string) {
+    this.from = from
+    this.to = to
+    this.name = name
+  }
+
+  get kind() {
+    return 'member' as const
+  }
+
+  get via(): null {
+    return null
+  }
+
+  get at(): readonly Place[] {
+    return NOWHERE
+  }
+
+  get count(): number {
+    return 0
+  }
+}
+
+const NOWHERE: readonly Place[] = []
 
 class Explaining {
   readonly #graph: DependencyGraph
@@ -86,6 +118,10 @@ class Explaining {
       const [from, to] = [this.#idOf(edge.from), edge.to === null ? null : this.#idOf(edge.to)]
       if (from === null || to === null || from === to) continue
       const { kind, via, count } = edge
+      if (kind === 'member') {
+        this.#needs.push(new MemberNeed(from, to, this.#short(edge.name)))
+        continue
+      }
       const at = edge.at.map(e => this.#places.of(e.file ?? edge.from, e.file === null ? null : this.#idOf(e.file), e))
       this.#needs.push({ from, to, kind, name: this.#short(edge.name), via, at, count })
     }
@@ -115,9 +151,12 @@ class Explaining {
       const at = this.#plan.placed.get(path)
       if (at !== undefined && !sources.has(at)) sources.set(at, path)
     }
-    const steps = new Map(this.#plan.steps.map(step => [step.at as string, step]))
+    // Both are sorted by place.
+    const { steps } = this.#plan
+    let next = 0
     for (const [id, { at, type, size }] of this.#placed.entries()) {
-      const step = steps.get(at)
+      while (next < steps.length && steps[next]!.at < at) next++
+      const step = steps[next]?.at === at ? steps[next] : undefined
       const copied = step?.do === 'copy' ? step.from : null
       const source = sources.get(at) ?? copied
       const [owner, part] = source === null ? [null, ''] : this.#partOf(source)

@@ -65,13 +65,17 @@ function status(path: string, call: typeof fs.lstatSync): Status | null {
     if (s === undefined) return null
     const type = s.isFile() ? 'file' : s.isDirectory() ? 'directory' : s.isSymbolicLink() ? 'link' : 'special'
     const inode = type === 'file' && s.nlink > 1 ? `${s.dev}:${s.ino}` : null
-    return { type, size: s.size, mode: s.mode, inode, changed: s.ctimeMs }
+    // As V8 has small numbers: what comes from Node takes memory of its own wherever it is kept.
+    const size = s.size < SMALL_NUMBERS ? s.size | 0 : s.size
+    return { type, size, mode: s.mode | 0, inode, changed: s.ctimeMs }
   } catch (error) {
     const code = errno(error)
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP' || code === 'ENAMETOOLONG') return null
     throw unreadable(path, error)
   }
 }
+
+const SMALL_NUMBERS = 2 ** 31
 
 /** Names in a directory, sorted bytewise. */
 export const list = (path: string): string[] => reading(path, () => fs.readdirSync(native(path), 'latin1').sort())

@@ -38,7 +38,7 @@ export interface FileOnDisk {
   readonly size: number
 }
 
-/** What was seen of a file. */
+/** What was seen of a file, as another thread hands it over. */
 export interface Sight {
   /** Of a file that was asked for early: when it had last been changed before it was read. Else null. */
   readonly changed: number | null
@@ -50,10 +50,12 @@ export interface Sight {
 /** A file that is looked into, or will be. */
 export interface Look extends FileOnDisk {
   readonly batch: Batch
-  /** What its digest should be, where that is known: then it is kept once. */
-  readonly sha256: string | null
-  /** Null until it is seen; and afterwards, when it has to be looked into anew. */
-  sight: Sight | null
+  /** Not before it is seen; nor afterwards, when it has to be looked into anew. */
+  isSeen: boolean
+  /** These as in what was seen; until then its digest is what it should be, where that is known. */
+  changed: number | null
+  sha256: string | null
+  more: Sight['more']
 }
 
 /** Files that are looked into one after another. */
@@ -195,7 +197,7 @@ export class Looks {
     const claim = this.#open?.claim ?? new Int32Array(new SharedArrayBuffer(4))
     this.#open ??= { root: this.#root, looks: [], cost: 0, state: 'open', claim }
     const batch = this.#open
-    const look: Look = { name, size, batch, sha256, sight: null }
+    const look: Look = { name, size, batch, isSeen: false, changed: null, sha256, more: null }
     batch.looks.push(look)
     batch.cost += FILE_COST + size
     this.#files++
@@ -211,6 +213,11 @@ export class Looks {
     const look = this.ask(file, sha256)
     this.#early.set(file.name, look)
     return look
+  }
+
+  /** One that was asked for early, by its name. */
+  known(name: string): Look | undefined {
+    return this.#early.get(name)
   }
 
   /** All that was asked for can be looked into, for some time nothing else will come. */
@@ -236,9 +243,8 @@ export class Looks {
       if (next !== null) yield* this.#lookHere(next)
       else if (batch.state === 'sent') yield* wait(new Promise<void>(resolve => void (this.#wake = resolve)))
     }
-    const { sight } = look
-    if (sight !== null && (sight.changed === null || sight.changed === changed))
-      return { sha256: sight.sha256, ...(sight.more ?? NOTHING) }
+    if (look.isSeen && (look.changed === null || look.changed === changed))
+      return { sha256: look.sha256, ...(look.more ?? NOTHING) }
     return yield* this.#here(look)
   }
 
@@ -286,7 +292,7 @@ export class Looks {
   /** @param sights null when this thread looks into them, and when the other has died */
   #back(batch: Batch, sights: readonly (Sight | null)[] | null): void {
     if (batch.state === 'sent') {
-      for (const [i, look] of batch.looks.entries()) look.sight = kept(sights?.[i] ?? null, look)
+      for (const [i, look] of batch.looks.entries()) keep(look, sights?.[i] ?? null)
       batch.state = 'done'
       this.#untouched.delete(batch)
     }
@@ -295,7 +301,7 @@ export class Looks {
   }
 
   *#lookHere(batch: Batch): Task<void> {
-    for (const look of batch.looks) look.sight = yield* this.#tryHere(look)
+    for (const look of batch.looks) keep(look, yield* this.#tryHere(look))
     batch.state = 'done'
     // Signals want to be heard, and other threads to have their next batch.
     yield* wait(turn())
@@ -316,10 +322,12 @@ export class Looks {
   }
 }
 
-/** A sight as it is kept: what another thread hands over takes twice the memory. */
-const kept = (sight: Sight | null, look: Look): Sight | null =>
-  sight && {
-    changed: sight.changed,
-    sha256: sight.sha256 === look.sha256 ? look.sha256 : sight.sha256,
-    more: sight.more,
-  }
+/** What was seen is kept in the look: a sight of each would be half as much again. */
+function keep(look: Look, sight: Sight | null): void {
+  if (sight === null) return
+  look.isSeen = true
+  look.changed = sight.changed
+  // Of equal digests one is kept.
+  if (sight.sha256 !== look.sha256) look.sha256 = sight.sha256
+  look.more = sight.more
+}

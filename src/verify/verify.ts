@@ -37,7 +37,7 @@ export async function verify(
     }
   }
   // Of a directory it is known at once whether it is a bundle.
-  const known = artefact.kind === 'directory' ? manifestIn(path) : null
+  const known = artefact.kind === 'directory' ? manifestIn(path, early) : null
   if (known !== null) return (await pass(known)).verification()
   const before = await pass(null)
   // An archive shows late that it is a bundle: then it is read again, as one.
@@ -48,10 +48,11 @@ export async function verify(
 }
 
 /** What a directory says of itself as a bundle; null where it does not, or not so that it can be read. */
-function manifestIn(path: string): Manifest | null {
+function manifestIn(path: string, early: Looks | null): Manifest | null {
   const file = `${path}/${MANIFEST}`
   const status = lstat(file)
   if (status?.type !== 'file' || status.size > MANIFEST_MAX) return null
-  const read = readManifest(withFile(file, source => source.read(0, source.size)))
+  const bytes = withFile(file, source => source.read(0, source.size))
+  const read = readManifest(bytes, name => early?.known(name))
   return 'manifest' in read ? read.manifest : null
 }
