@@ -235,14 +235,14 @@ async function eachWithJobs<T>(
   run: (item: T, index: number) => Promise<void>,
 ): Promise<void> {
   let next = 0
-  let turned = performance.now()
+  let turned = process.uptime() * 1000
   const worker = async (): Promise<void> => {
     while (next < items.length) {
       const index = next++
       // Small files are written without waiting: signals want to be heard all the same.
-      if (performance.now() - turned > TURN) {
+      if (process.uptime() * 1000 - turned > TURN) {
         await turn()
-        turned = performance.now()
+        turned = process.uptime() * 1000
       }
       try {
         await run(items[index]!, index)

@@ -16,7 +16,7 @@ export interface Contents {
 }
 
 /** Two of them stay in the level 2 cache of common CPUs, and to ask for a piece costs little beside it. In bytes. */
-export const READ_SIZE = 256 * 1024
+export const READ_SIZE = 512 * 1024
 /** The event loop gets its turn after so much: signals are looked at, progress is shown. In bytes. */
 export const TURN_BYTES = 32 << 20
 

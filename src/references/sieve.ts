@@ -73,7 +73,7 @@ const PAGE = 64 << 10
 const ENTRIES = PAGE
 const BYTES = ENTRIES + 4 * (STEP + STEP / 8)
 const LENT = BYTES + STEP + PAGE
-const [LENT_SIZE, LENT_COUNT] = [256 << 10, 4]
+const [LENT_SIZE, LENT_COUNT] = [512 << 10, 4]
 const SIZE = LENT + LENT_SIZE * LENT_COUNT + PAGE
 
 type Search = (bytes: number, length: number, from: number, to: number, entries: number) => number
