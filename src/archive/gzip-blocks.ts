@@ -12,6 +12,8 @@ export const GZIP_BLOCK = 512 * 1024
 const WINDOW = 32 * 1024
 /** As many as libuv has threads. */
 const UNDER_WAY = 4
+/** Blocks that are in use while the next one is made: those under way, and the one before them. */
+export const HELD = UNDER_WAY
 const LEVEL = 6
 /** Deflate, no flags, no time, of Unix: as Node's own. */
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3])
@@ -19,7 +21,7 @@ const EMPTY = Buffer.alloc(0)
 
 /**
  * One gzip member.
- * @param blocks each of GZIP_BLOCK bytes, but for the last one; nobody may write into them any more
+ * @param blocks each of GZIP_BLOCK bytes, but for the last one; nobody may write into one before HELD more are asked for
  */
 export async function* gzipped(blocks: Iterable<Buffer>): AsyncGenerator<Buffer> {
   yield HEADER

@@ -86,29 +86,34 @@ interface Fields {
   readonly target: string
 }
 
+const octal = (bytes: Buffer, at: number, width: number, value: number): void => {
+  bytes.write(value.toString(8).padStart(width - 1, '0'), at, 'latin1')
+}
+
+/** What all headers have. The sum is made with blanks in its place. */
+const HEADER = Buffer.alloc(BLOCK)
+octal(HEADER, 108, 8, 0)
+octal(HEADER, 116, 8, 0)
+octal(HEADER, 136, 12, MTIME)
+HEADER.fill(' ', 148, 156)
+HEADER.write('ustar\x0000', 257, 'latin1')
+octal(HEADER, 329, 8, 0)
+octal(HEADER, 337, 8, 0)
+
 function block({ prefix, name, mode, size, typeflag, target }: Fields): Buffer {
-  const bytes = Buffer.alloc(BLOCK)
-  const octal = (at: number, width: number, value: number): void => {
-    bytes.write(value.toString(8).padStart(width - 1, '0'), at, 'latin1')
-  }
+  const bytes = Buffer.from(HEADER)
   bytes.write(name, 0, 'latin1')
-  octal(100, 8, mode)
-  octal(108, 8, 0)
-  octal(116, 8, 0)
-  if (size <= SIZE_MAX) octal(124, 12, size)
+  octal(bytes, 100, 8, mode)
+  if (size <= SIZE_MAX) octal(bytes, 124, 12, size)
   else {
     bytes[124] = 0x80
     bytes.writeUIntBE(size, 130, 6)
   }
-  octal(136, 12, MTIME)
-  bytes.write(' '.repeat(8), 148, 'latin1')
   bytes.write(typeflag, 156, 'latin1')
-  bytes.write(target, 157, 'latin1')
-  bytes.write('ustar\x0000', 257, 'latin1')
-  octal(329, 8, 0)
-  octal(337, 8, 0)
-  bytes.write(prefix, 345, 'latin1')
-  const sum = bytes.reduce((a, b) => a + b, 0)
+  if (target !== '') bytes.write(target, 157, 'latin1')
+  if (prefix !== '') bytes.write(prefix, 345, 'latin1')
+  let sum = 0
+  for (let at = 0; at < BLOCK; at++) sum += bytes[at]!
   bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return bytes
 }

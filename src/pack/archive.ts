@@ -2,10 +2,9 @@
  * A tree as one archive file: one directory named after the bundle, entries sorted bytewise.
  */
 import { createHash } from 'node:crypto'
-import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Compression, zstdCompressor } from '../archive/compress.ts'
-import { GZIP_BLOCK, gzipped } from '../archive/gzip-blocks.ts'
+import { GZIP_BLOCK, gzipped, HELD } from '../archive/gzip-blocks.ts'
 import { type TarEntry, tarEnd, tarHeader, tarPadding } from '../archive/tar.ts'
 import { writeNew } from '../io/staging.ts'
 import { readInto } from '../io/store.ts'
@@ -82,15 +81,21 @@ export async function writeTar(
     }
   }
   const write = (pieces: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<void> => writeNew(archive, told(pieces))
-  if (compression === 'zstd')
-    await pipeline(Readable.from(blocks(), { objectMode: false, highWaterMark: GZIP_BLOCK }), zstdCompressor(), write)
+  // A block is larger than what a stream holds back: the next one is asked for when it is taken.
+  if (compression === 'zstd') await pipeline(blocks(), zstdCompressor(), write)
   else await write(compression === 'gzip' ? gzipped(blocks()) : blocks())
   return { tarSha256: hash.digest('hex'), tarSize: written }
 }
 
-/** The bytes of a tar in blocks that nobody writes into any more, all of one size but for the last. */
+/**
+ * The bytes of a tar in blocks, all of one size but for the last. A block is filled anew when HELD more were asked for: new
+ * memory for each took a third of the time.
+ */
 function* tarBlocks(entries: readonly SourcedEntry[]): Generator<Buffer> {
-  let block = Buffer.allocUnsafeSlow(GZIP_BLOCK)
+  const ring: Buffer[] = []
+  let turn = 0
+  const next = (): Buffer => (ring[turn++ % (HELD + 1)] ??= Buffer.allocUnsafeSlow(GZIP_BLOCK))
+  let block = next()
   let [used, written] = [0, 0]
   /** Takes what was put into the block's free part; the block itself when it is full. */
   function* take(size: number): Generator<Buffer> {
@@ -98,7 +103,7 @@ function* tarBlocks(entries: readonly SourcedEntry[]): Generator<Buffer> {
     if (used < block.length) return
     written += used
     yield block
-    block = Buffer.allocUnsafeSlow(GZIP_BLOCK)
+    block = next()
     used = 0
   }
   function* put(bytes: Buffer): Generator<Buffer> {
