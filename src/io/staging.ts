@@ -17,7 +17,7 @@ const MTIME = 1
 const NAME_PART = 200
 
 /** Bytes that are written sooner than a thread is found that writes them. */
-const AT_ONCE = 256 * 1024
+const AT_ONCE = 1 << 20
 
 /** What every bundle's directory holds (apply/manifest.ts). */
 const MANIFEST_NAME = 'bundle.json'

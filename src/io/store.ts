@@ -197,17 +197,17 @@ const PIECE = 256 * 1024
 let spare: Buffer | null = null
 
 /**
- * Bytes of a file piece by piece, each in a buffer of its own. A file of one piece is read at once: to wait for the
- * thread that reads it would take longer.
+ * Bytes of a file piece by piece; a piece is valid until the next is asked for. One that is not large is read without
+ * waiting: to wait for the thread that reads a piece takes longer than to read it.
  */
-export async function* filePieces(path: string, size = 512 * 1024): AsyncGenerator<Buffer> {
+export async function* filePieces(path: string): AsyncGenerator<Buffer> {
   const fd = reading(path, () => fs.openSync(native(path), 'r'))
   try {
     // A byte more than it has shows its end.
     const expected = fs.fstatSync(fd).size + 1
+    const buffer = Buffer.allocUnsafe(Math.min(expected, WAITED))
     for (let offset = 0; ; ) {
-      const buffer = Buffer.allocUnsafe(Math.min(size, Math.max(expected - offset, READ_MIN)))
-      const n = expected <= size ? fs.readSync(fd, buffer, 0, buffer.length, offset) : await read(fd, buffer, offset)
+      const n = expected <= AT_ONCE ? fs.readSync(fd, buffer, 0, buffer.length, offset) : await read(fd, buffer, offset)
       if (n > 0) yield buffer.subarray(0, n)
       offset += n
       if (n === 0 || offset === expected - 1) return
@@ -219,8 +219,10 @@ export async function* filePieces(path: string, size = 512 * 1024): AsyncGenerat
   }
 }
 
-/** Of a file that has grown since it was opened, at least so much is asked for. In bytes. */
-const READ_MIN = 4096
+/** Bytes of a piece that may be waited for. */
+const WAITED = 512 * 1024
+/** Of so many bytes no more than 10 ms go by. */
+const AT_ONCE = 16 << 20
 
 const read = (fd: number, buffer: Buffer, offset: number): Promise<number> =>
   new Promise((done, fail) => {
