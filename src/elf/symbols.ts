@@ -27,7 +27,7 @@ export function symbolNameOffsets(image: Image): Uint32Array {
   const count = symbolCount(image)
   if (count * size > TABLE_MAX) throw malformed(path, `a dynamic symbol table of ${count} symbols`)
   const view = viewAt(source, at, count * size, header.little, 'the dynamic symbol table', path)
-  return Uint32Array.from({ length: count }, (_, i) => view.u32(i * size))
+  return view.column(0, size, count)
 }
 
 /** The address (st_value) of the dynamic symbol with this name; 0 where the file defines none. */
@@ -79,7 +79,7 @@ function gnuHashSymbolCount(image: Image, at: number): number {
   if (bucketCount * 4 > TABLE_MAX) throw malformed(path, `${what}: ${bucketCount} buckets`)
   const buckets = viewAt(source, bucketsAt, bucketCount * 4, header.little, what, path)
   let last = 0
-  for (let i = 0; i < bucketCount; i++) last = Math.max(last, buckets.u32(i * 4))
+  for (const first of buckets.column(0, 4, bucketCount)) if (first > last) last = first
   // Without exports ld.bfd writes an empty table that knows of no imports either (a program linked with -no-pie):
   // those are named by relocations only.
   if (last < firstHashed || last === 0) return Math.max(firstHashed, relocatedSymbolCount(image))

@@ -71,10 +71,23 @@ export class View {
    */
   u64(at: number): number {
     this.#check(at, 8)
+    const high = this.#little ? this.buffer.readUInt32LE(at + 4) : this.buffer.readUInt32BE(at)
+    if (high < 2 ** 21)
+      return high * 2 ** 32 + (this.#little ? this.buffer.readUInt32LE(at) : this.buffer.readUInt32BE(at + 4))
     const value = this.#little ? this.buffer.readBigUInt64LE(at) : this.buffer.readBigUInt64BE(at)
     if (value <= Number.MAX_SAFE_INTEGER) return Number(value)
     const isInRegion = (value & REGION_GAP) === 0n
     return isInRegion ? Number(((value >> 61n) << 48n) | (value & REGION)) : Number.POSITIVE_INFINITY
+  }
+
+  /** Every value of 32 bits in a column of a table, whose rows are `stride` bytes long. */
+  column(at: number, stride: number, count: number): Uint32Array {
+    if (count > 0) this.#check(at, (count - 1) * stride + 4)
+    const values = new Uint32Array(count)
+    const data = new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.length)
+    const little = this.#little
+    for (let i = 0; i < count; i++) values[i] = data.getUint32(at + i * stride, little)
+    return values
   }
 
   /** The byte string that starts at `at` and ends before the next NUL, which has to be there. */

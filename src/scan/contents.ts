@@ -108,11 +108,12 @@ export function splitHashes({
   references,
   verdicts,
 }: Pick<FileNode, 'path' | 'references' | 'verdicts'>): ReadonlySet<string> {
-  const byHash = new Map<string, number[]>()
+  const byHash = new Map<string, Set<number>>()
   const asked = new Set<string>()
   for (const [i, { hash, bare, encoding, offset }] of references.entries()) {
     if (hash === null || encoding !== 'utf8') continue
-    byHash.set(hash, [...(byHash.get(hash) ?? []), bare ? offset - STORE_DIR.length - 1 : offset])
+    const wholes = byHash.get(hash) ?? new Set()
+    byHash.set(hash, wholes.add(bare ? offset - STORE_DIR.length - 1 : offset))
     if (verdicts[i]!.rule !== 'loader') asked.add(hash)
   }
   for (const hash of byHash.keys()) if (!asked.has(hash)) byHash.delete(hash)
@@ -123,12 +124,8 @@ export function splitHashes({
     let tail: Buffer = Buffer.alloc(0)
     let base = 0
     for (const piece of pieces(source)) {
-      const seam = Buffer.concat([tail, piece.subarray(0, PIECE - 1)])
-      for (const [hash, wholes] of byHash) {
-        if (split.has(hash)) continue
-        if (hasPieces(seam, base - tail.length, hash, wholes) || hasPieces(piece, base, hash, wholes)) split.add(hash)
-      }
-      if (split.size === byHash.size) break
+      addSplit(Buffer.concat([tail, piece.subarray(0, PIECE - 1)]), base - tail.length, byHash, split)
+      addSplit(piece, base, byHash, split)
       base += piece.length
       tail = Buffer.from(piece.subarray(Math.max(0, piece.length - PIECE + 1)))
     }
@@ -136,15 +133,33 @@ export function splitHashes({
   })
 }
 
-/** @param base the offset of the first of the bytes */
-function hasPieces(bytes: Buffer, base: number, hash: string, wholes: readonly number[]): boolean {
-  const whole = `${STORE_DIR}/${hash}-`
-  for (let start = 0; start + PIECE <= whole.length; start += PIECE) {
-    const piece = whole.slice(start, start + PIECE)
-    for (let at = bytes.indexOf(piece, 0, 'latin1'); at >= 0; at = bytes.indexOf(piece, at + 1, 'latin1'))
-      if (!wholes.includes(base + at - start)) return true
+/** All first pieces begin with it. */
+const FIRST = `${STORE_DIR}/`
+
+/**
+ * The hashes of which a piece stands in some bytes outside of whole store paths.
+ * @param base the offset of the first of the bytes
+ * @param byHash where each stands whole
+ */
+function addSplit(
+  bytes: Buffer,
+  base: number,
+  byHash: ReadonlyMap<string, ReadonlySet<number>>,
+  split: Set<string>,
+): void {
+  for (let at = bytes.indexOf(FIRST, 0, 'latin1'); at >= 0; at = bytes.indexOf(FIRST, at + 1, 'latin1')) {
+    const rest = bytes.toString('latin1', at + FIRST.length, at + PIECE)
+    if (rest.length < PIECE - FIRST.length) continue
+    for (const [hash, wholes] of byHash) if (hash.startsWith(rest) && !wholes.has(base + at)) split.add(hash)
   }
-  return false
+  for (const [hash, wholes] of byHash) {
+    const whole = `${FIRST}${hash}-`
+    for (let start = PIECE; start + PIECE <= whole.length; start += PIECE) {
+      const piece = whole.slice(start, start + PIECE)
+      for (let at = bytes.indexOf(piece, 0, 'latin1'); at >= 0; at = bytes.indexOf(piece, at + 1, 'latin1'))
+        if (!wholes.has(base + at - start)) split.add(hash)
+    }
+  }
 }
 
 /** What one look into a container shows. */
