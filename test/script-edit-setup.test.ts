@@ -318,8 +318,24 @@ describe('what a text sources', () => {
     const shell = new ParsedShell()
     sourcedNames(text, undefined, text => shell.keep(text))
     const start = { interpreter: at('pkg/sh/bin/sh'), flags: [] }
-    const edit = (script?: ParsedScript) => editShell(text, at(PLACE), sitesOf(text), start, script)
-    expect(edit(shell.take(text))).toEqual(edit())
+    const edit = (parsed?: () => ParsedScript) => editShell(text, at(PLACE), sitesOf(text), start, parsed)
+    expect(edit(() => shell.take(text))).toEqual(edit())
+  })
+
+  test('a script whose only path is in its first line is not parsed', () => {
+    const start = { interpreter: at('pkg/sh/bin/sh'), flags: [] }
+    const place = at('pkg/a/.bin-text/x')
+    const edit = (text: string, parsed?: () => ParsedScript) => editShell(text, place, sitesOf(text), start, parsed)
+    const never = (): never => {
+      throw new Error('parsed')
+    }
+    for (const line of ['', '# a comment', '\t#'])
+      expect(edit(`#!${X}/bin/sh\n${line}\nf() { echo; }\n`, never).outcomes).toEqual(['templated'])
+    for (const text of ['f() {\n}', `\n${X}`, '\nexec -a "$0" sh']) {
+      const whole = `#!${X}/bin/sh\n${text}\n`
+      expect(() => edit(whole, never)).toThrow('parsed')
+      expect(edit(whole, () => parse(whole))).toEqual(edit(whole))
+    }
   })
 
   test('what is parsed is kept once, and no more than a bound', () => {

@@ -17,7 +17,11 @@ const DIFFERENT = 10
  * Whether a hash tells of its store path wherever it stands. One of few different characters (those that tests make up)
  * may be ordinary bytes: it counts in a store path, and nowhere else.
  */
-export const isTelling = (hash: string): boolean => new Set(hash).size >= DIFFERENT
+export function isTelling(hash: string): boolean {
+  let different = 0
+  for (let i = 0; i < hash.length && different < DIFFERENT; i++) if (hash.indexOf(hash[i]!) === i) different++
+  return different >= DIFFERENT
+}
 
 const STORE_PATH = /^\/nix\/store\/([0-9a-df-np-sv-z]{32})-([0-9A-Za-z+\-._?=]+)/
 
@@ -28,12 +32,18 @@ export interface StorePath {
   readonly name: string
 }
 
+/** The last one that a path was found to lie in: paths come package by package. */
+let last: StorePath | null = null
+
 /** The store path that a path lies in; null when it lies in none. */
 export function storePathOf(path: string): StorePath | null {
-  const match = STORE_PATH.exec(path)
-  const next = match && path[match[0].length]
-  return match && (next === undefined || next === '/') ? { root: match[0], hash: match[1]!, name: match[2]! } : null
+  if (last !== null && path.startsWith(last.root) && endsAt(path, last.root.length)) return last
+  const prefix = storePathPrefix(path)
+  return prefix && endsAt(path, prefix.root.length) ? (last = prefix) : null
 }
+
+/** Whether a part of a path ends at an index. */
+const endsAt = (path: string, index: number): boolean => index === path.length || path[index] === '/'
 
 /** The store path that a text begins with, whatever follows it; null when it begins with none. */
 export function storePathPrefix(text: string): StorePath | null {

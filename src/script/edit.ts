@@ -60,6 +60,17 @@ export type SiteEdit =
   | { readonly splice: Splice; readonly outcome: 'templated' | 'blanked' }
   | { readonly refused: RefusalReason }
 
+/**
+ * Whether it matters what a text says: a site of it leads into the bundle, and not from a first line that is another in the
+ * bundle. Else each is blanked, in every language.
+ * @param isStarted whether the text gets another first line
+ */
+export function isToBeRead(text: string, sites: readonly Site[], isStarted: boolean): boolean {
+  const newline = text.indexOf('\n')
+  const first = isStarted && text.startsWith('#!') ? (newline < 0 ? text.length : newline) : 0
+  return sites.some(({ offset, to }) => to !== null && offset >= first)
+}
+
 /** The edit that only blanks: for a text of which nothing else is known. */
 export const refuseAll = (text: string, sites: readonly Site[], reason: RefusalReason): TextEdit =>
   textEdit(text, sites, site => (site.to === null ? blankedSite(text, site) : { refused: reason }))

@@ -1,6 +1,6 @@
 /** A text in a language that can say where it lies: each language's way of writing its store paths. */
 import type { BundlePath } from '../paths.ts'
-import { refuseAll, type Site, type TextEdit } from './edit.ts'
+import { isToBeRead, refuseAll, type Site, type TextEdit } from './edit.ts'
 import { editJs } from './js-edit.ts'
 import type { Language } from './language.ts'
 import { editLua } from './lua-edit.ts'
@@ -48,10 +48,9 @@ export function asExpressions(
   start: Start | null,
   shell = new ParsedShell(),
 ): TextEdit {
-  // Sites of which none leads into the bundle are blanked in every language.
-  const isRead = language !== null && sites.some(({ to }) => to !== null)
-  if (language === 'shell' && (isRead || start !== null)) return editShell(text, place, sites, start, shell.take(text))
-  const edit =
-    isRead && language !== 'shell' ? EDITORS[language](text, place, sites) : refuseAll(text, sites, 'unparsable')
-  return start === null || language === 'pth' ? edit : withStart(text, place, sites, edit, start.name, start)
+  if (language === 'shell') return editShell(text, place, sites, start, text => shell.take(text))
+  const started = language === 'pth' ? null : start
+  const isRead = language !== null && isToBeRead(text, sites, started !== null)
+  const edit = isRead ? EDITORS[language](text, place, sites) : refuseAll(text, sites, 'unparsable')
+  return started === null ? edit : withStart(text, place, sites, edit, started.name, started)
 }

@@ -25,6 +25,7 @@ import {
   howMany,
   indexAround,
   isEscaped,
+  isToBeRead,
   type RefusalReason,
   rangeOf,
   refuseAll,
@@ -45,17 +46,20 @@ export { sourcedNames } from './shell-sourced.ts'
  * @param place where the text will lie
  * @param sites sorted
  * @param polyglot set when the file itself is run and the kernel cannot know its interpreter's place (shell-setup.ts)
- * @param script the text, parsed
+ * @param parsed the text, parsed; asked at most once, and not where it does not matter what the text says
  */
 export function editShell(
   text: string,
   place: BundlePath,
   sites: readonly Site[],
   polyglot: Polyglot | null,
-  script: ParsedScript = parse(text),
+  parsed: (text: string) => ParsedScript = parse,
 ): TextEdit {
+  let known: ParsedScript | null = null
+  const script = (): ParsedScript => (known ??= parsed(text))
+  const isRead = isToBeRead(text, sites, polyglot !== null) || (polyglot !== null && MAY_HAND_ON.test(text))
   const survey: Survey = { text, sites, leaves: [], inner: new Map(), named: [], verbatim: [] }
-  const edits = placeAll(survey, script)
+  const edits = isRead ? placeAll(survey, script()) : null
   const edit = edits
     ? textEdit(text, sites, (site, index) => edits[index] ?? blankedSite(text, site))
     : refuseAll(text, sites, 'unparsable')
@@ -66,6 +70,9 @@ export function editShell(
   const whole = withSplices(edit, [...names, ...documents])
   return withSetup(text, sites, whole, setup(place, polyglot), polyglot && script)
 }
+
+/** `-a` as a word: of `exec` it may be the option behind which the script's name is handed on. */
+const MAY_HAND_ON = /(?<!\S)-a(?=[ \t\\])/
 
 /**
  * The path of the launcher that stands for a text, as a word: the text lies in `.bin-text/`, it in `bin/`. A script that

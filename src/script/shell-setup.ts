@@ -130,14 +130,14 @@ const AGAIN = '_storefree_again'
 
 /**
  * An edit with the statement put in, and for a polyglot the first line.
- * @param polyglot the text of one, parsed; null for others
+ * @param polyglot parses the text of one; null for others
  */
 export function withSetup(
   text: string,
   sites: readonly Site[],
   edit: TextEdit,
   statement: string,
-  polyglot: ParsedScript | null,
+  polyglot: (() => ParsedScript) | null,
 ): TextEdit {
   // zsh looks for what completes what in the first line.
   const shebang = text.startsWith('#!') || /^#(?:compdef|autoload)\b/.test(text)
@@ -179,10 +179,11 @@ function inserted(splices: readonly Splice[], put: Splice): Splice[] {
  * Whether any `/bin/sh` can read what else is on the line at `offset`: a shell reads a whole line before it runs the
  * first command of it. Else the rest moves to a line of its own.
  */
-function readBySh(text: string, { commands }: ParsedScript, offset: number): boolean {
+function readBySh(text: string, parsed: () => ParsedScript, offset: number): boolean {
   const newline = text.indexOf('\n', offset)
   const end = newline < 0 ? text.length : newline
-  const onLine = commands.filter(statement => statement.pos >= offset && statement.pos <= end)
+  if (/^[ \t]*(?:#|$)/.test(text.slice(offset, end))) return true
+  const onLine = parsed().commands.filter(statement => statement.pos >= offset && statement.pos <= end)
   return onLine.every(statement => statement.end <= end && plain(statement))
 }
 
