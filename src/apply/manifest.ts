@@ -159,9 +159,10 @@ export function makeManifest(
 }
 
 function* fileRows(files: readonly WrittenFile[], explained: Explained): Generator<Text['files'][number]> {
-  const written = new Map(files.map(f => [f.at, f]))
-  for (const file of explained.files) {
-    const { at, type, executable, size, sha256, target } = written.get(file.at)!
+  // They are the same files, by their places.
+  const written = [...files].sort((a, b) => (a.at < b.at ? -1 : 1))
+  for (const [i, file] of explained.files.entries()) {
+    const { at, type, executable, size, sha256, target } = written[i]!
     const row = {
       ...pathText(at),
       type,
@@ -191,7 +192,9 @@ export function countOutcomes(plan: BundlePlan): Record<Outcome | 'host-path', n
 }
 
 function accountsByFile(plan: BundlePlan, explained: Explained): Text['accounts'] {
-  const ids = new Map(explained.files.map(({ at }, id) => [at, id]))
+  const told = new Set(plan.accounts.map(({ at }) => at))
+  const ids = new Map<BundlePath, number>()
+  for (const [id, { at }] of explained.files.entries()) if (told.has(at)) ids.set(at, id)
   const groups = new Map<string, Text['accounts'][number] & { count: number }>()
   for (const { at, outcome, verdict } of plan.accounts) {
     const target = verdict.target === null ? null : String(strip(verdict.target, plan))

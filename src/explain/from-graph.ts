@@ -83,6 +83,8 @@ class Explaining {
   readonly #placed: readonly Placed[]
   readonly #idsByPlace: ReadonlyMap<string, number>
   readonly #ids = new Map<SourcePath, number>()
+  /** The first file, or else link, of the graph that lies at each place. */
+  readonly #sources: SourcePath[]
   /** Copies of what was asked for by kind: its places. */
   readonly #extras = new Map<SourcePath, number[]>()
   readonly #extraNodes: ReadonlyMap<SourcePath, FileNode | null>
@@ -105,10 +107,14 @@ class Explaining {
     this.#extraNodes = new Map(graph.extras.map(({ from, node }) => [from, node]))
     this.#placed = [...files].sort((a, b) => (a.at < b.at ? -1 : 1))
     this.#idsByPlace = new Map(this.#placed.map(({ at }, id) => [at, id]))
-    for (const path of [...graph.files.keys(), ...graph.links.keys()]) {
-      const id = this.#idsByPlace.get(plan.placed.get(path) ?? '')
-      if (id !== undefined) this.#ids.set(path, id)
-    }
+    this.#sources = new Array(this.#placed.length)
+    for (const nodes of [graph.files, graph.links])
+      for (const path of nodes.keys()) {
+        const id = this.#idsByPlace.get(plan.placed.get(path) ?? '')
+        if (id === undefined) continue
+        this.#ids.set(path, id)
+        this.#sources[id] ??= path
+      }
     this.#packages = new Packages(graph, closure)
   }
 
@@ -130,8 +136,11 @@ class Explaining {
       const ids = own.length > 0 ? own : (this.#extras.get(to) ?? [])
       return ids.map(id => ({ kind, name: this.#short(name), to: id }))
     })
-    const explained = new Set([...this.#needs.map(need => need.to), ...asked.map(a => a.to)])
-    for (const [id] of this.#files.entries()) if (!explained.has(id)) asked.push({ kind: 'bundle', name: '', to: id })
+    const isExplained = new Uint8Array(this.#files.length)
+    for (const { to } of this.#needs) isExplained[to] = 1
+    for (const { to } of asked) isExplained[to] = 1
+    for (let id = 0; id < this.#files.length; id++)
+      if (isExplained[id] === 0) asked.push({ kind: 'bundle', name: '', to: id })
     return {
       subject,
       packages: this.#explainedPackages(),
@@ -146,11 +155,6 @@ class Explaining {
   // ---- Files ---------------------------------------------------------------------------------------------------
 
   #addFiles(): void {
-    const sources = new Map<string, SourcePath>()
-    for (const path of [...this.#graph.files.keys(), ...this.#graph.links.keys()]) {
-      const at = this.#plan.placed.get(path)
-      if (at !== undefined && !sources.has(at)) sources.set(at, path)
-    }
     // Both are sorted by place.
     const { steps } = this.#plan
     let next = 0
@@ -158,9 +162,10 @@ class Explaining {
       while (next < steps.length && steps[next]!.at < at) next++
       const step = steps[next]?.at === at ? steps[next] : undefined
       const copied = step?.do === 'copy' ? step.from : null
-      const source = sources.get(at) ?? copied
+      const placed = this.#sources[id] ?? null
+      const source = placed ?? copied
       const [owner, part] = source === null ? [null, ''] : this.#partOf(source)
-      const role = this.#role(type, sources.get(at) ?? null, copied)
+      const role = this.#role(type, placed, copied)
       this.#files.push({ at, type, size: type === 'file' ? size : 0, role, package: owner, part })
       const main = copied === null ? undefined : this.#ids.get(copied)
       if (copied !== null && main === undefined) this.#extras.set(copied, [...(this.#extras.get(copied) ?? []), id])
@@ -262,9 +267,9 @@ class Explaining {
 }
 
 /** Equal needs of files that lie in one place are one; sorted. */
-function merged(needs: readonly Need[]): Need[] {
-  const sorted = [...needs].sort(byEnds)
-  return sorted.filter((need, i) => i === 0 || byEnds(sorted[i - 1]!, need) !== 0)
+function merged(needs: Need[]): Need[] {
+  needs.sort(byEnds)
+  return needs.filter((need, i) => i === 0 || byEnds(needs[i - 1]!, need) !== 0)
 }
 
 function roleOf(facts: FileFacts): FileRole {
