@@ -66,7 +66,7 @@ async function ended(
   running.add(tool)
   try {
     const result = await new Promise<Ended>((resolve, reject) => {
-      tool.once('error', error => reject(failed(file, hint, error)))
+      tool.on('error', error => reject(failed(file, hint, error)))
       tool.once('close', (code, signal) => resolve({ code, signal }))
       begun(tool)
     })
