@@ -32,6 +32,25 @@ test('what one target has beside bin/ is a link; its programs, hidden names and 
   ).toEqual({ share: 'pkg/jq/share', etc: 'pkg/jq/etc', VERSION: 'pkg/jq/VERSION' })
 })
 
+test('beside programs in bin/ lies what is none: data, directories, links to such; nothing hidden', () => {
+  const steps = new Steps()
+  const file = (place: string, executable: boolean): void =>
+    steps.add({ do: 'write', at: at(place), bytes: new Uint8Array(), executable })
+  for (const program of ['run', '.run-wrapped', 'plugins/tool']) file(`pkg/x/bin/${program}`, true)
+  for (const data of ['activate', 'run.conf', '.hidden', 'plugins/a', '../sbin/x.conf'])
+    file(`pkg/x/bin/${data}`.replace('bin/../', ''), false)
+  steps.symlink(at('pkg/x/bin/alias'), 'run')
+  steps.symlink(at('pkg/x/bin/other.conf'), 'run.conf')
+  steps.symlink(at('bin/run'), '../pkg/x/bin/run')
+  expect(Object.fromEntries(profileLinks(steps, [at('pkg/x')]))).toEqual({
+    'bin/activate': 'pkg/x/bin/activate',
+    'bin/other.conf': 'pkg/x/bin/other.conf',
+    'bin/plugins': 'pkg/x/bin/plugins',
+    'bin/run.conf': 'pkg/x/bin/run.conf',
+    'sbin/x.conf': 'pkg/x/sbin/x.conf',
+  })
+})
+
 test('of lib/ what is no library, beside what is there', () => {
   expect(
     links(

@@ -61,6 +61,14 @@ export class Steps {
     return this.#steps.has(at) || this.#inUse.has(at) || this.#directories.has(at)
   }
 
+  /** Whether a program, a launcher, or a link that leads to one lies there. */
+  isProgram(at: BundlePath): boolean {
+    let step = this.#steps.get(at)
+    for (let links = 0; step?.do === 'symlink' && links < LINKS_MAX; links++)
+      step = this.#steps.get(posix.join(directoryOf(step.at), step.to) as BundlePath)
+    return step !== undefined && (step.do === 'symlink' || step.executable)
+  }
+
   /** A place with the links on its way followed; null where a file is in the way, or links lead in a circle. */
   throughLinks(path: string): BundlePath | null {
     return throughLinks(path, at => {

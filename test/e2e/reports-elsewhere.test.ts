@@ -2,7 +2,7 @@
  * Public reports of programs of Nix that other bundlers, images and packages put elsewhere and that missed something there,
  * each built small: beside the original, relocatable and for one place, with the store hidden.
  */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Beside, besideOriginal } from '../support/beside-original.ts'
@@ -20,6 +20,8 @@ const JOBS: Readonly<Record<string, string>> = {
   'nix#9193: a program with several names runs itself by one of them':
     '"$T"/bin/nix-channel --update; "$T"/bin/nix-channel x y',
   'KiaraGrouwstra/nix-config#20 (dpkg): programs that have to be there by their full names': '"$T"/bin/dpkg',
+  'a file beside a program in bin/, by argv[0], and one that is sourced (activate of a venv)':
+    '"$T"/bin/beside; PATH="$T"/bin beside; . "$T"/bin/activate; cd "$T"/bin; ./beside',
   'rules_nixpkgs#449: a search path leads to links into another package': '"$T"/bin/linked',
 }
 
@@ -76,6 +78,18 @@ beforeAll(() => {
     `-DBIN="${app}/bin"`,
     '-static',
   )
+  program(
+    'beside',
+    `#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>
+    int main(int c, char **v) {
+      char at[4096], line[80], *slash = strrchr(v[0], '/');
+      snprintf(at, sizeof at, "%.*s/beside.conf", slash ? (int)(slash - v[0]) : 4000, slash ? v[0] : getenv("PATH"));
+      FILE *file = fopen(at, "r");
+      return printf("%s\\n", file && fgets(line, sizeof line, file) ? line : "does not exist") < 0;
+    }`,
+  )
+  writeFileSync(join(app, 'bin/beside.conf'), 'a configuration')
+  writeFileSync(join(app, 'bin/activate'), 'echo active\n')
   for (const name of ['nix-env', 'nix-channel']) symlinkSync('nix', join(app, 'bin', name))
   const bash = `${fixture('bash')}/bin/bash`
   const tools = storePath('coreutils-9', {
