@@ -20,14 +20,25 @@ export const READ_SIZE = 512 * 1024
 /** The event loop gets its turn after so much: signals are looked at, progress is shown. In bytes. */
 export const TURN_BYTES = 32 << 20
 
-/**
- * Of a regular file.
- * @param buffer that it is read into, of READ_SIZE: one serves file after file
- */
-export const fileOnDisk = (path: string, size: number, buffer: Buffer): Contents => ({
-  path,
-  size,
-  problem: null,
-  contents: () => filePiecesInto(buffer, path, TURN_BYTES),
-  whole: () => (size < buffer.length ? readWhole(buffer, path) : null),
-})
+/** Of a regular file. */
+export class OnDisk implements Contents {
+  readonly path: string
+  readonly size: number
+  readonly problem = null
+  readonly #buffer: Buffer
+
+  /** @param buffer that it is read into, of READ_SIZE: one serves file after file */
+  constructor(path: string, size: number, buffer: Buffer) {
+    this.path = path
+    this.size = size
+    this.#buffer = buffer
+  }
+
+  contents(): AsyncGenerator<Buffer> {
+    return filePiecesInto(this.#buffer, this.path, TURN_BYTES)
+  }
+
+  whole(): Buffer | null {
+    return this.size < this.#buffer.length ? readWhole(this.#buffer, this.path) : null
+  }
+}

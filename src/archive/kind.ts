@@ -6,10 +6,14 @@ import { BLOCK } from './tar.ts'
 /** A tar header's checksum is of all its bytes, with spaces in its own place. */
 export function isTarHead(head: Buffer): boolean {
   if (head.length < BLOCK || head[0] === 0) return false
+  // A blank or a digit, which most files have not there.
+  const first = head[148]!
+  if (first !== 0x20 && (first < 0x30 || first > 0x37)) return false
+  const digits = /^ *([0-7]+)[ \0]/.exec(head.toString('latin1', 148, 156))
+  if (digits === null) return false
   let sum = 0
   for (let i = 0; i < BLOCK; i++) sum += i >= 148 && i < 156 ? 0x20 : head[i]!
-  const digits = /^ *([0-7]+)[ \0]/.exec(head.toString('latin1', 148, 156))
-  return digits !== null && Number.parseInt(digits[1]!, 8) === sum
+  return Number.parseInt(digits[1]!, 8) === sum
 }
 
 /** Whether a name says tar archive, of whatever compression. */

@@ -108,16 +108,21 @@ const ISO = 16 * 2048 + 1
 const BTRFS = 0x10040
 /** The last block of a disk image of macOS. */
 const KOLY = 512
+const [HASH, BANG] = [0x23, 0x21]
 /** A script that ends in an archive is no longer. In bytes. */
 const SCRIPT_MAX = 256 << 10
 
 /** What shows behind the first bytes. */
 function kindFarIn(source: ByteSource, head: Buffer): OpaqueKind | null {
-  const at = (offset: number, length: number): string => source.read(offset, length).toString('latin1')
-  if (source.size > ISO + 2048 && at(ISO, 5) === 'CD001') return 'iso9660'
-  if (source.size >= KOLY && at(source.size - KOLY, 4) === 'koly') return 'dmg'
-  if (source.size > BTRFS + 8 && at(BTRFS, 8) === '_BHRfS_M') return 'btrfs'
-  return head.toString('latin1', 0, 2) === '#!' && isSelfExtractor(at(0, SCRIPT_MAX)) ? 'self-extractor' : null
+  const has = (offset: number, text: string): boolean => {
+    const bytes = source.read(offset, text.length)
+    return bytes[0] === text.charCodeAt(0) && bytes.toString('latin1') === text
+  }
+  if (source.size > ISO + 2048 && has(ISO, 'CD001')) return 'iso9660'
+  if (source.size >= KOLY && has(source.size - KOLY, 'koly')) return 'dmg'
+  if (source.size > BTRFS + 8 && has(BTRFS, '_BHRfS_M')) return 'btrfs'
+  if (head[0] !== HASH || head[1] !== BANG) return null
+  return isSelfExtractor(source.read(0, SCRIPT_MAX).toString('latin1')) ? 'self-extractor' : null
 }
 
 /** A script behind whose last line something packed begins; makeself may write that as text too. */
@@ -149,18 +154,30 @@ for (const entry of MAGIC) {
   BY_FIRST.set(first, [...(BY_FIRST.get(first) ?? []), entry])
 }
 
+const isErofs = (head: Buffer): boolean => head.length >= KIND_HEAD && head.readUInt32LE(1024) === 0xe0f5e1e2
+const isLinux = (head: Buffer): boolean => head.length >= 0x206 && head.readUInt32LE(0x202) === HDRS
+/** Of `-lh5-`, the third byte. */
+const DASH = 0x2d
+/** What else a kind below may begin with. */
+const OTHER_FIRST = [0x7f, 0x04, 0x60, ...Array.from({ length: 16 }, (_, i) => 0x50 + i), 0x4d, 0x71]
+/** By a file's first byte, whether a kind may begin with it. */
+const MAY_BEGIN = new Uint8Array(256)
+for (const first of [...OTHER_FIRST, ...MAGIC.map(([, magic]) => magic.charCodeAt(0))]) MAY_BEGIN[first] = 1
+
 function strongKind(head: Buffer): ContainerKind | OpaqueKind | null {
+  // Most files are shown to be none by a byte or two.
+  if (MAY_BEGIN[head[0]!] !== 1 && head[2] !== DASH) return isErofs(head) ? 'erofs' : isLinux(head) ? 'bzimage' : null
   const text = head.toString('latin1', 0, 24)
   // The level, then the magic of a block (pi) or of the end (its root).
   if (text.startsWith('BZh')) return /^BZh[1-9](?:1AY&SY|\x17rE8P\x90)/.test(text) ? 'bzip2' : null
   if (/^\x7fELF.{4}AI[\x01\x02]/s.test(text)) return 'appimage'
-  if (head.length >= KIND_HEAD && head.readUInt32LE(1024) === 0xe0f5e1e2) return 'erofs'
+  if (isErofs(head)) return 'erofs'
   // Electron's: four sizes, then the index as JSON.
   if (text.startsWith('\x04\0\0\0') && text.startsWith('{"files"', 16)) return 'asar'
   if (/^..-l[hz][0-9s]-/s.test(text)) return 'lha'
   if (text.startsWith('\x60\xea') && isArj(head)) return 'arj'
   if (/^[\x50-\x5f]\x2a\x4d\x18/.test(text)) return behindSkipped(head)
-  if ((head.length >= 0x206 && head.readUInt32LE(0x202) === HDRS) || /^MZ..zimg/s.test(text)) return 'bzimage'
+  if (isLinux(head) || /^MZ..zimg/s.test(text)) return 'bzimage'
   // A kernel with what it starts from in sections of one program (systemd-stub).
   if (text.startsWith('MZ') && head.includes('.linux\0\0') && head.includes('.osrel\0\0')) return 'uki'
   // Its header stands behind the program headers, or behind the sections' of a program for Windows.

@@ -1,5 +1,5 @@
 /** A thread that looks into files (looks.ts): built to dist/look.cjs. */
-import { fileOnDisk, READ_SIZE } from '../archive/contents.ts'
+import { OnDisk, READ_SIZE } from '../archive/contents.ts'
 import { lstat } from '../io/store.ts'
 import { run } from '../io/task.ts'
 import { serve } from '../io/workers.ts'
@@ -15,7 +15,7 @@ serve(({ forbidden: list, wanted, early }: Asked) => {
     try {
       // Before it is read: what is written from then on shows.
       const changed = early ? lstat(path)!.changed : null
-      const looked = run(lookInto(fileOnDisk(path, size, buffer), name, forbidden, wanted))
+      const looked = run(lookInto(new OnDisk(path, size, buffer), name, forbidden, wanted))
       return sightOf(looked instanceof Promise ? await looked : looked, changed)
     } catch {
       // Whoever asked looks himself, and sees why not.

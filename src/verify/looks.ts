@@ -4,7 +4,7 @@
  * depends on how many threads there were.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import { fileOnDisk, READ_SIZE } from '../archive/contents.ts'
+import { OnDisk, READ_SIZE } from '../archive/contents.ts'
 import { type Task, wait } from '../io/task.ts'
 import { Workers, workerFile } from '../io/workers.ts'
 import { digestOfHash } from '../nix/hash-digest.ts'
@@ -318,7 +318,7 @@ export class Looks {
 
   #here({ name, size, batch: { root } }: Look): Task<Looked> {
     this.#buffer ??= borrow(READ_SIZE)
-    return lookInto(fileOnDisk(`${root}/${name}`, size, this.#buffer), name, this.#forbidden, this.#asked.wanted)
+    return lookInto(new OnDisk(`${root}/${name}`, size, this.#buffer), name, this.#forbidden, this.#asked.wanted)
   }
 }
 

@@ -13,7 +13,7 @@ const unsafe = (file: string, reason: string): Finding => ({ code: 'entry-unsafe
 
 /** A name that leads elsewhere when it is unpacked. */
 export function checkPlace(name: string): Finding[] {
-  return name.startsWith('/') || name.split('/').includes('..')
+  return name.startsWith('/') || (name.includes('..') && name.split('/').includes('..'))
     ? [unsafe(name, 'its name leads out of the bundle')]
     : []
 }
@@ -43,8 +43,16 @@ export function checkEntry(
 /** What lies below a link is unpacked where the link leads: at another place than it was looked at. */
 export function checkBelow(names: ReadonlySet<string>, others: ReadonlyMap<string, unknown>): Finding[] {
   const findings: Finding[] = []
-  for (const file of names)
-    for (let d = file.lastIndexOf('/'); d > 0; d = file.lastIndexOf('/', d - 1))
-      if (others.has(file.slice(0, d))) findings.push(unsafe(file, 'it lies below a link or a file'))
+  // Neighbours come one after another.
+  let [last, below] = ['', 0]
+  for (const file of names) {
+    const end = file.lastIndexOf('/')
+    const directory = end < 0 ? '' : file.slice(0, end)
+    if (directory !== last) {
+      ;[last, below] = [directory, 0]
+      for (let d = end; d > 0; d = file.lastIndexOf('/', d - 1)) if (others.has(file.slice(0, d))) below++
+    }
+    for (let i = 0; i < below; i++) findings.push(unsafe(file, 'it lies below a link or a file'))
+  }
   return findings
 }

@@ -27,6 +27,7 @@ const PATH_FILE_MAX = 1 << 20
 
 /** @param place in its root, a byte string */
 export function loadingOf(place: string, source: ByteSource, facts: ElfFacts | MachOFacts | null): Loading | null {
+  if (facts === null && !place.startsWith('etc/ld')) return null
   if (facts?.format === 'elf' && LOADER.test(place)) return { kind: 'loader', compiled: readLoader(source, facts) }
   if (place === CACHE && source.size <= CACHE_MAX) return { kind: 'cache', paths: parseCache(source) }
   if (!MUSL_PATH.test(place) || source.size > PATH_FILE_MAX) return null

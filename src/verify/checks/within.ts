@@ -40,6 +40,7 @@ export function* filesWithin(
   heads: readonly PackedHead[],
   depth: number,
 ): Task<void> {
+  if (heads.length === 0) return
   const unread: PackedHead[] = []
   let [end, tries] = [0, ZIPS_TRIED]
   for (const head of heads) {
