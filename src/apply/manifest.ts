@@ -163,15 +163,9 @@ function* fileRows(files: readonly WrittenFile[], explained: Explained): Generat
   const written = [...files].sort((a, b) => (a.at < b.at ? -1 : 1))
   for (const [i, file] of explained.files.entries()) {
     const { at, type, executable, size, sha256, target } = written[i]!
-    const row = {
-      ...pathText(at),
-      type,
-      executable,
-      size,
-      sha256,
-      target: target === null ? null : pathText(target),
-    }
-    yield Object.assign(row, fileFields(explained, file))
+    const row = { type, executable, size, sha256, target: target === null ? null : pathText(target) }
+    // What stands behind a spread takes V8 a microsecond for each member.
+    yield Object.assign(pathText(at), row, fileFields(explained, file))
   }
 }
 
