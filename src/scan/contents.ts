@@ -230,9 +230,15 @@ export function readWrapper(path: SourcePath, facts: FileFacts, size: number): W
 export function byteBehind(path: SourcePath, { offset, text, escaped }: Reference): 'nul' | 'anything' {
   // No path goes through the store twice.
   if (text.includes(`${STORE_DIR}/`, 1)) return 'anything'
-  const byte = withFile(path, source => source.read(offset + (escaped?.raw ?? text).length, 1))
-  return byte.length === 0 || byte[0] === 0 ? 'nul' : 'anything'
+  const behind = withFile(path, source => source.read(offset + (escaped?.raw ?? text).length, PATTERN_MAX))
+  if (behind.length === 0 || behind[0] === 0) return 'nul'
+  // A pattern of a directory's files (`conf.d/*`) ends in a NUL of its own.
+  return text.endsWith('/') && GLOB.test(behind.toString('latin1')) ? 'nul' : 'anything'
 }
+
+/** What stands behind a directory in a pattern for glob(3), and how much of it is read. In bytes. */
+const GLOB = /^[\w.-]*[*?[][\w.*?[\]-]*\0/
+const PATTERN_MAX = 32
 
 /** The end of the string or line that stands before an offset. */
 export function textBefore(path: SourcePath, offset: number): string {

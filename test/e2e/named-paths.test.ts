@@ -312,6 +312,8 @@ describe('a path into a package that is there, which leads nowhere, is told', ()
 
   test('and not where nothing is there in the store either: the original finds nothing too', () => {
     expect(said([`${hdep}/etc/hdep.conf`, `${hdep}/share/hdep/b`])).toBe('')
+    // A pattern of glob(3), as popt has for its popt.d.
+    expect(said([`${hdep}/etc/hdep.d/*`, `${hdep}/share/hdep/b`])).toBe('')
   })
 
   test('and not where the whole package comes', () => {
