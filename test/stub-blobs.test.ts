@@ -9,9 +9,9 @@ import { output } from './support/elf-tools.ts'
 const entry = resolve(import.meta.dirname, '../src/entry')
 const directory = temporary()
 /** The stub never costs a program more than that, nor the bootstrap cover more of its code. In bytes. */
-const SIZE_MAX = { stub: 10_112, bootstrap: 1280, sidecar: 11_008 }
+const SIZE_MAX = { stub: 10_432, bootstrap: 1280, sidecar: 11_072 }
 /** Of ARM an instruction has four bytes, and what is not aligned is read byte by byte. */
-const SIZE_MAX_ARM = { stub: 12_288, bootstrap: 1344, sidecar: 13_056 }
+const SIZE_MAX_ARM = { stub: 12_608, bootstrap: 1344, sidecar: 13_376 }
 
 test("build.sh's output is prebuilt.ts, byte for byte but for how the formatter breaks lines", {
   timeout: 180_000,

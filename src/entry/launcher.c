@@ -42,7 +42,8 @@
  *
  * The configuration: one byte, the number of components in the launcher's own place, then operations up to a NUL. Every
  * operation is a code, a name and a separator (both ended by NUL, often empty), and a template. A template is parts up
- * to a NUL: `r` the root, `0` the caller's argv[0], `f` AT_EXECFN, `=` bytes up to a NUL, `n` the name that AT_EXECFN ends
+ * to a NUL: `r` the root, `R` the root by a way that command lines, lists and formats can hold (alias.h), where there is
+ * one, `0` the caller's argv[0], `f` AT_EXECFN, `=` bytes up to a NUL, `n` the name that AT_EXECFN ends
  * in, if it is one of those that follow (each ended by a NUL, all by another), else the first of these. The codes:
  *
  *   x  the file to execute                     s  set           A..H  put into a list, 2 * rule + 1 if at its end
@@ -53,10 +54,11 @@
  */
 
 #include "calls.h"
+#include "alias.h"
 
-enum { ENOENT = 2, E2BIG = 7, ENOEXEC = 8, ENOMEM = 12, EACCES = 13, ENOTDIR = 20, ENAMETOOLONG = 36, ELOOP = 40 };
-enum { AT_FDCWD = -100, O_CLOEXEC = 02000000, O_PATH = 010000000 };
-enum { PATH_SIZE = 4096 /* PATH_MAX, with the NUL */, LINKS = 40 /* as the kernel follows */ };
+enum { E2BIG = 7, ENOEXEC = 8, ENOMEM = 12, EACCES = 13, ENOTDIR = 20, ENAMETOOLONG = 36, ELOOP = 40 };
+enum { O_CLOEXEC = 02000000, O_PATH = 010000000 };
+enum { PATH_SIZE = PATH_MAX /* with the NUL */, LINKS = 40 /* as the kernel follows */ };
 
 /* ---- Strings ----------------------------------------------------------------------------------------------------- */
 
@@ -232,7 +234,19 @@ static const char *configuration(void) {
 
 struct facts {
   const char *root, *argv0, *started;
+  const word *euid;
+  /* The root by another way: 0 until it is asked for; there is room of PATH_SIZE bytes. */
+  const char *plain;
+  char *room;
 };
+
+static const char *plain_root(struct facts *facts) {
+  if (facts->plain) return facts->plain;
+  facts->plain = facts->root;
+  if (!is_plain(facts->root) && other_root(facts->room, facts->root, facts->started, facts->euid, PATH_SIZE - 1, 0))
+    facts->plain = facts->room;
+  return facts->plain;
+}
 
 struct operation {
   char code;
@@ -242,9 +256,10 @@ struct operation {
 };
 
 /* What a part of a template stands for; steps to the part's last byte. */
-static const char *text_of(const struct facts *facts, const char **part) {
+static const char *text_of(struct facts *facts, const char **part) {
   const char *at = *part, *text = at + 1;
   if (*at == 'r') return facts->root;
+  if (*at == 'R') return plain_root(facts);
   if (*at == '0') return facts->argv0;
   if (*at == 'f') return facts->started;
   if (*at == 'n') {
@@ -262,14 +277,14 @@ static const char *text_of(const struct facts *facts, const char **part) {
 }
 
 /* Fills a template in, with a NUL. */
-static char *fill(const struct facts *facts, const char *template, char *to) {
+static char *fill(struct facts *facts, const char *template, char *to) {
   for (; *template; template++) to = copy(to, text_of(facts, &template));
   *to = 0;
   return to + 1;
 }
 
 /* Reads one operation and steps behind it; 0 at the end. */
-static int next(const struct facts *facts, const char **cursor, struct operation *operation) {
+static int next(struct facts *facts, const char **cursor, struct operation *operation) {
   const char *at = *cursor;
   operation->code = *at++;
   if (!operation->code) return 0;
@@ -285,7 +300,7 @@ static int next(const struct facts *facts, const char **cursor, struct operation
 }
 
 /* Bytes that the operations from here on can add to a variable, and need while they do. */
-static word growth(const struct facts *facts, const char *cursor, const char *name) {
+static word growth(struct facts *facts, const char *cursor, const char *name) {
   struct operation operation;
   word bytes = 0;
   while (next(facts, &cursor, &operation))
@@ -361,16 +376,18 @@ __attribute__((used)) NORETURN void run(word *stack) {
   char **end = variables;
   while (*end) end++;
   word secure = 0;
+  const word *euid = 0;
   /* A caller may pass no argv[0] at all (kernels before 5.18). */
   char *started = count ? arguments[0] : (char *)end;
   for (word *pair = (word *)(end + 1); pair[0] != AT_NULL; pair += 2) {
     if (pair[0] == AT_SECURE) secure = pair[1];
+    if (pair[0] == AT_EUID) euid = &pair[1];
     if (pair[0] == AT_EXECFN) started = (char *)pair[1];
   }
   if (secure)
     fail(started, "set-user-ID programs and programs with capabilities cannot run from a relocatable bundle", 127);
 
-  char root[PATH_SIZE];
+  char root[PATH_SIZE], plain[PATH_SIZE];
   const char *operations = configuration();
   if (!own_path(root, started)) fail(started, "cannot find where it lies (is /proc mounted?)", 127);
   const int components = *operations++;
@@ -380,7 +397,7 @@ __attribute__((used)) NORETURN void run(word *stack) {
     if (!slash) fail(started, "does not lie in its bundle", 127);
     *slash = 0;
   }
-  struct facts facts = {root, count ? arguments[0] : (const char *)end, started};
+  struct facts facts = {root, count ? arguments[0] : (const char *)end, started, euid, 0, plain};
 
   /* How much the strings need. A variable's string is made anew by each `set`, by the first operation on it, and by
      the first one after `unset`. */

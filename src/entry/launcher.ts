@@ -14,13 +14,14 @@ import { type BundlePath, baseName } from '../paths.ts'
 
 /**
  * A piece of a string that the launcher puts together when it starts: a byte string without NUL, or what is known only
- * then. `root`: the bundle's root, an absolute path without a slash at its end, so it is empty when that is `/`. `argv0`:
+ * then. `root`: the bundle's root, an absolute path without a slash at its end, so it is empty when that is `/`; `plain`
+ * is one that command lines, lists and formats can hold (alias.h), where there is such a way to it. `argv0`:
  * the caller's argv[0]. `started`: the path that was given to execve(2), which is what a `#!` script sees as `$0`.
  * `called`: the last component of that path if it is one of these names, else the first of them.
  */
 export type Part =
   | string
-  | { readonly root: true }
+  | { readonly root: true | 'plain' }
   | { readonly argv0: true }
   | { readonly started: true }
   | { readonly called: readonly string[] }
@@ -106,6 +107,10 @@ export const calledInRoot = (path: BundlePath, otherNames: readonly string[]): T
     ? inRoot(path)
     : [{ root: true }, `/${path.slice(0, path.lastIndexOf('/') + 1)}`, { called: [baseName(path), ...otherNames] }]
 
+/** The same, where what it is for may be put into a command line or a list. */
+export const plain = (template: Template): Template =>
+  template.map(part => (typeof part === 'object' && 'root' in part ? { root: 'plain' } : part))
+
 /** The caller's argv[0]. */
 export const CALLERS_ARGV0: Template = [{ argv0: true }]
 
@@ -175,11 +180,11 @@ export function wrapping(
   return {
     ...program,
     argv0: inside(program.argv0),
-    before: [...program.before.map(inside), ...wrapper.before.map(flag)],
-    after: [...wrapper.after.map(flag), ...program.after.map(inside)],
+    before: [...program.before.map(inside), ...wrapper.before.map(text => plain(flag(text)))],
+    after: [...wrapper.after.map(text => plain(flag(text))), ...program.after.map(inside)],
     environment: [
       ...wrapper.environment.map(change =>
-        change.op === 'unset' ? change : { ...change, value: filled(change.value) },
+        change.op === 'unset' ? change : { ...change, value: plain(filled(change.value)) },
       ),
       ...program.environment,
     ],
@@ -312,7 +317,8 @@ function operation(code: string, name: string, separator: string, value: Templat
 function part(value: Part): string {
   if (typeof value === 'string') return `=${text(value)}`
   if ('called' in value) return `n${value.called.map(text).join('')}\0`
-  return 'root' in value ? 'r' : 'argv0' in value ? '0' : 'f'
+  if ('root' in value) return value.root === 'plain' ? 'R' : 'r'
+  return 'argv0' in value ? '0' : 'f'
 }
 
 function text(value: string): string {

@@ -75,30 +75,9 @@
  * done it, the program is moved to another address before ld.so comes (mremap(2)), all but the stub's own segment, which
  * nothing of the program knows of.
  *
- * A root that is longer than the strings have room for is written by a shorter way to the same directory: the one that
- * AT_EXECFN goes, if it is short enough, or else an alias, a symbolic link that is made here:
- *
- *     /run/user/<euid>/sf/<hash of the root> -> the root       or in /run/sf (root's), /dev/shm/sf-<euid>, /tmp/sf-<euid>
- *
- * Nothing of this happens when the root fits. Where no link can be made the program does not start.
- *
- * Who could make the alias lead elsewhere? It is used by its path, later, for as long as the program runs, so it is not
- * enough to look at it once: nobody else may ever be able to change it.
- *
- *     Whoever writes to its directory. So that is a directory, not a link to one (O_NOFOLLOW), the user's own, and nobody
- *     else may write to it: another, found there before, is passed over. That it is the user's own is asked twice: st_uid
- *     is, and the kernel lets nobody but an owner open with O_NOATIME. In a user namespace all owners without a number
- *     share one, 65534, and st_uid alone would take one for the other.
- *     Whoever writes to the directory above. That is root's or the user's own; and nobody else may write to it, unless it
- *     is sticky, where nobody can replace what is another's. (tmux and ssh-agent trust /tmp for the same reasons.)
- *     Nobody else: the two above those, /run, /dev and /, are the system's.
- *     The user, and root: they can do all of it without this.
- *
- * Others may go through the directory (0711): a server opens its files as another user than it started as. They can tell
- * whether the user has run a bundle whose place they know, and no more. Two starts at once: who comes second finds the
- * link. A link with another text, of a root with the same hash, stays, and the next name is tried. Nothing is ever
- * replaced or removed. That it leads to the root is looked at in the end: links of a file system that is mounted with
- * nosymfollow do not.
+ * A root that is longer than the strings have room for, or that command lines take apart, is written by another way to the
+ * same directory: alias.h. Nothing of this happens when the root fits and is plain. Where there is no other way, a root that
+ * fits is written as it is; with one that does not the program does not start.
  *
  * What this code may not do: call libc (there is none), have relocations (nobody applies them), write to data (it has
  * none), allocate, look at the environment. It is compiled as position-independent code and cut out as one blob; the
@@ -108,6 +87,8 @@
 #include "cpu.h"
 
 #pragma GCC visibility push(hidden)
+
+#include "alias.h"
 
 /* Follows the code; laid out by inject.ts. Addresses are the file's virtual addresses. */
 struct config {
@@ -154,23 +135,12 @@ struct debug {
 	const struct debug *next; /* of version 2 */
 };
 
-enum { PATH_MAX = 4096, LINKS_MAX = 40, PHDRS_MAX = 64 };
+enum { LINKS_MAX = 40, PHDRS_MAX = 64 };
 enum { PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 4 };
 enum { MAP_PRIVATE = 2, MAP_FIXED = 16, MAP_ANONYMOUS = 32, MAP_NORESERVE = 0x4000 };
-enum { O_RDONLY_CLOEXEC = 02000000, O_RDWR_CLOEXEC = 02000002, AT_FDCWD = -100, ENOENT = 2, EFAULT = 14, EINVAL = 22, CLOCK_MONOTONIC = 1 };
-enum { O_NOATIME = 01000000, AT_EMPTY_PATH = 0x1000, S_ISVTX = 01000, NOT_OTHERS = 022, ALIAS_MODE = 0711 };
+enum { O_RDWR_CLOEXEC = 02000002, EFAULT = 14, CLOCK_MONOTONIC = 1 };
 
 /* ---- Text ---- */
-
-/* Writes a number before `end`. */
-static const char *decimal(char *end, word number)
-{
-	*--end = 0;
-	do
-		*--end = (char)('0' + number % 10);
-	while (number /= 10);
-	return end;
-}
 
 /* Appends to a path or message; what does not fit makes it too long, which is seen by the caller. */
 static char *append(char *to, const char *end, const char *from)
@@ -288,16 +258,6 @@ struct state {
 	word root_length;
 	char root[];
 };
-
-static u64 hash(u64 value, const halves *words, word count)
-{
-	for (; count; count--) {
-		value = (value ^ *words++) * 0x100000001b3;
-		value ^= value >> 32;
-	}
-	return value;
-}
-#define SEED 0xcbf29ce484222325
 
 static u64 key_of(const struct ehdr *e, const struct phdr *table)
 {
@@ -542,127 +502,6 @@ static void hook(const struct state *s, const struct file *f, word base, const s
 	}
 }
 
-static int status(long fd, const char *path, struct status *status, long flags)
-{
-	return sys(SYS_newfstatat, fd, (long)path, (long)status, flags, 0, 0) == 0;
-}
-
-static int is_root(long fd, const char *path, const struct status *root)
-{
-	struct status found;
-	return status(fd, path, &found, 0) && found.device == root->device && found.inode == root->inode;
-}
-
-/*
- * The length of the shortest way to the root that AT_EXECFN begins with; it goes to `to`. 0 if there is none of at most
- * `limit` bytes.
- */
-static word shorter_root(char *to, const char *execfn, const struct status *root, word limit)
-{
-	if (!execfn || *execfn != '/')
-		return 0;
-	for (word i = 0; execfn[i] && i <= limit; i++) {
-		if (i && execfn[i] == '/') {
-			to[i] = 0;
-			if (is_root(AT_FDCWD, to, root))
-				return i;
-		}
-		to[i] = execfn[i];
-	}
-	return 0;
-}
-
-/* Whether only the user can change what is in a directory; root can everything, and owns it with `roots`. */
-static int is_guarded(const struct status *status, word euid, int roots)
-{
-	u32 mode = status->mode, owner = status->uid;
-	return (owner == euid || (roots && owner == 0)) && (!(mode & NOT_OTHERS) || (roots && mode & S_ISVTX));
-}
-
-/* Opens the user's directory for aliases, which is made if it is not there; at most -1 where it cannot be trusted. */
-static long alias_directory(char *path, word euid)
-{
-	struct status stat;
-	char *name = last_slash(path);
-	*name = 0;
-	int good = status(AT_FDCWD, path, &stat, 0) && is_guarded(&stat, euid, 1);
-	*name = '/';
-	if (!good)
-		return -1;
-	long flags = O_RDONLY_CLOEXEC | O_DIRECTORY | O_NOFOLLOW | O_NOATIME;
-	long fd = sys(SYS_openat, AT_FDCWD, (long)path, flags, 0, 0, 0);
-	if (fd == -ENOENT) {
-		long made = sys(SYS_mkdirat, AT_FDCWD, (long)path, ALIAS_MODE, 0, 0, 0);
-		fd = sys(SYS_openat, AT_FDCWD, (long)path, flags, 0, 0, 0);
-		if (made == 0 && fd >= 0) /* whatever the umask is */
-			sys(SYS_fchmod, fd, ALIAS_MODE, 0, 0, 0, 0);
-	}
-	if (fd >= 0 && !(status(fd, "", &stat, AT_EMPTY_PATH) && is_guarded(&stat, euid, 0))) {
-		sys(SYS_close, fd, 0, 0, 0, 0, 0);
-		return -1;
-	}
-	return fd;
-}
-
-/* Whether the link of that name in a directory says where the root lies; it is made if there is none. 0: another is there. */
-static long is_alias(long fd, const char *name, const char *root)
-{
-	char text[PATH_MAX];
-	long n = sys(SYS_readlinkat, fd, (long)name, (long)text, sizeof text, 0, 0);
-	if (n == -ENOENT) {
-		sys(SYS_symlinkat, (long)root, fd, (long)name, 0, 0, 0);
-		n = sys(SYS_readlinkat, fd, (long)name, (long)text, sizeof text, 0, 0);
-	}
-	for (long i = 0; i < n; i++)
-		if (text[i] != root[i] || !root[i])
-			return 0;
-	return n < 0 ? n == -EINVAL ? 0 : n : !root[n];
-}
-
-/* /run/user/4294967295/sf/0123456789ab is the longest; the bundler sees to it that there is room for it. */
-enum { ALIAS_MAX = 36, ALIAS_DIGITS = 12, ALIAS_TRIES = 16 };
-
-/* The length of an alias of the root, which goes to `to`, of at most `limit` bytes; 0 where there is no place for one. */
-static word alias_of(char *to, const char *root, const struct status *stat, word euid, word limit)
-{
-	u64 hashed = SEED;
-	for (const char *c = root; *c; c++) {
-		u64 byte = (u8)*c;
-		hashed = hash(hashed, &byte, 1);
-	}
-	const char *form = euid ? "/run/user/%/sf\0/dev/shm/sf-%\0/tmp/sf-%\0" : "/run/sf\0/dev/shm/sf-%\0/tmp/sf-%\0";
-	for (; *form; form++) {
-		char path[ALIAS_MAX + 1], digits[24], *at = path;
-		for (; *form; form++) {
-			if (*form == '%')
-				at = append(at, path + ALIAS_MAX, decimal(digits + sizeof digits, euid));
-			else
-				*at++ = *form;
-		}
-		*at = 0;
-		word length = at - path + 1 + ALIAS_DIGITS;
-		long fd = length <= limit ? alias_directory(path, euid) : -1;
-		if (fd < 0)
-			continue;
-		*at++ = '/';
-		at[ALIAS_DIGITS] = 0;
-		long found = 0;
-		for (word tries = 0; !found && tries < ALIAS_TRIES; tries++) {
-			u64 number = hashed + tries;
-			for (int i = ALIAS_DIGITS; i--; number >>= 4)
-				at[i] = "0123456789abcdef"[number & 15];
-			found = is_alias(fd, at, root);
-		}
-		int good = found > 0 && is_root(fd, at, stat);
-		sys(SYS_close, fd, 0, 0, 0, 0, 0);
-		if (good) {
-			copy((word)to, path, length);
-			return length;
-		}
-	}
-	return 0;
-}
-
 static __attribute__((noreturn, noinline)) void too_deep(const char *who, word length, word limit)
 {
 	char text[128], digits[24];
@@ -724,7 +563,7 @@ static const struct state *relocate_program(const char *who, const char *execfn,
 		goto close;
 	u64 size = sizeof head + (u64)head.files * sizeof *head.file + head.sites * 8ull;
 	word root = end - path;
-	word before = (sizeof *s + root + 1 + 7) & -8ul;
+	word before = (sizeof *s + (root > HASHED ? root : HASHED) + 1 + 7) & -8ul;
 	if (size > TABLE_MAX)
 		goto close;
 	word room = (before + size + page - 1) & -page;
@@ -746,18 +585,14 @@ static const struct state *relocate_program(const char *who, const char *execfn,
 	s->headers = headers;
 	s->count = count;
 	s->table = t;
-	s->root_length = root;
-	if (t->sites && root > t->limit) {
-		struct status stat;
-		s->root_length = 0;
-		if (status(AT_FDCWD, path, &stat, 0)) {
-			s->root_length = shorter_root(s->root, execfn, &stat, t->limit);
-			if (!s->root_length && aux[AT_EUID])
-				s->root_length = alias_of(s->root, path, &stat, *aux[AT_EUID], t->limit);
-		}
-		if (!s->root_length)
+	int needed = t->sites && root > t->limit;
+	s->root_length = 0;
+	if (needed || (t->sites && !is_plain(path))) /* there is room for HASHED bytes */
+		s->root_length = other_root(s->root, path, execfn, aux[AT_EUID], t->limit < HASHED ? t->limit : HASHED, needed);
+	if (!s->root_length) {
+		if (needed)
 			too_deep(who, root, t->limit);
-	} else {
+		s->root_length = root;
 		copy((word)s->root, path, root);
 	}
 	const struct dynamic *d = (const struct dynamic *)program->dynamic;

@@ -15,6 +15,7 @@ import {
   launch,
   nativeLauncher,
   type Part,
+  plain,
   type Template,
   throughInterpreter,
   throughLoader,
@@ -29,10 +30,17 @@ import type { PlanOptions } from '../model/plan.ts'
 import { STORE_DIR, storePathPrefix } from '../nix/store-path.ts'
 import { type BundlePath, directoryOf, type SourcePath } from '../paths.ts'
 import { blank, type Target } from '../references/rewrite.ts'
+import type { Language } from '../script/language.ts'
 import { SCRIPTS_MAX } from '../script/parse.ts'
 import { throughPerl } from '../script/perl-edit.ts'
 import type { Layout } from './layout.ts'
 import { interprets, type Script, type Scripts } from './scripts.ts'
+
+/**
+ * Languages in which a text takes the way that it was called by for the way to its bundle, and puts command lines together
+ * without quotes: its way is a plain one. Perl is told the root apart from its text's name.
+ */
+const FOLLOWS: ReadonlySet<Language> = new Set<Language>(['shell', 'tcl', 'lua'])
 
 /** What stands in the place of a file, and findings about it. */
 export interface Launcher {
@@ -121,7 +129,9 @@ export class Launchers {
     const interpreterAt = this.placeOfInterpreter(script)
     const flags = this.flagsOf(script)
     const isNative = this.isNative(interpreter)
-    const bare = { ...launch(at, shadow(at)), program: calledInRoot(shadow(at), otherNames) }
+    const called = calledInRoot(shadow(at), otherNames)
+    const program = language !== null && FOLLOWS.has(language) ? plain(called) : called
+    const bare = { ...launch(at, shadow(at)), program }
     const template =
       language === 'perl' && isNative
         ? throughPerl(bare, inRoot(interpreterAt), flags)
@@ -130,14 +140,14 @@ export class Launchers {
     if (isNative || this.#wrapped(interpreter) || this.loaderOf(interpreter) === null)
       return { bytes: this.#render(template, interpreter), findings: [] }
     const { argv0, findings } = this.#argv0(interpreter)
-    const program = inRoot(this.#fileOf(interpreter))
-    const loaded = this.#loaded(interpreter, { ...template, program }, argv0)
+    const file = inRoot(this.#fileOf(interpreter))
+    const loaded = this.#loaded(interpreter, { ...template, program: file }, argv0)
     return { bytes: this.#render(loaded, interpreter), findings }
   }
 
   /** The arguments of a script's `#!` line, with what they name in the bundle. */
   flagsOf({ flags, interpreter }: Script): readonly Template[] {
-    return flags.map(flag => this.#flag(flag, interpreter))
+    return flags.map(flag => plain(this.#flag(flag, interpreter)))
   }
 
   /** In a wrapper's own place; null for what is no wrapper, or wraps nothing that is in the bundle. */

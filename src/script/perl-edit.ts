@@ -12,8 +12,8 @@
  * be read again like a file; where there is none, a pipe that a process of its own fills.
  *
  * A root is put into text whose quotes are not known. Where its characters could mean something there (a quote, a
- * blank in `qw`), the script gets `/proc/self/fd/<n>` instead: the root's directory, held open. Without /proc such a
- * root is refused: never half a program.
+ * blank in `qw`), the script gets another way to it, an alias (entry/alias.h); where there is none,
+ * `/proc/self/fd/<n>`: the root's directory, held open. Without /proc such a root is refused: never half a program.
  */
 import { type LaunchTemplate, startedAs, type Template } from '../entry/launcher.ts'
 import { HASH_LENGTH, STORE_DIR, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
@@ -85,7 +85,7 @@ export const throughPerl = (
     ['-e'],
     [BOOT],
     ['--'],
-    [{ root: true }],
+    [{ root: 'plain' }],
     interpreter,
     script.program,
     script.program,
@@ -96,9 +96,16 @@ export const throughPerl = (
   environment: [...script.environment, startedAs(script.program)],
 })
 
-/** Puts the root into a text. Of `$root`, `$source` and `$fail`; the directory stays open. */
-const PUT_ROOT = `my ($at, $dir) = $root;
-if ($root =~ m{[^0-9A-Za-z/_.,:=~+\\x80-\\xff-]}) {
+/**
+ * Puts the root into a text, or the way to it that the text was called by, where that is a plain one and the root is not.
+ * Of `$root`, `$text`, `$source` and `$fail`; the directory stays open.
+ */
+const PUT_ROOT = `my ($at, $dir, $way) = ($root, undef, $text);
+if ($root =~ m{[^0-9A-Za-z/_.=~+\\x80-\\xff-]}) {
+  1 while $way =~ s{/+[^/]*\\z}{} && join(' ', (stat "$way/")[0, 1]) ne join ' ', (stat "$root/")[0, 1];
+  $at = $way if $way =~ m{^/[0-9A-Za-z/_.=~+\\x80-\\xff-]*\\z};
+}
+if ($at =~ m{[^0-9A-Za-z/_.,:=~+\\x80-\\xff-]}) {
   open $dir, '<', "$root/" and -d '/proc/self/fd/' . fileno $dir
     or $fail->("its bundle lies in a directory whose name it cannot hold, and there is no /proc: $root");
   $at = '/proc/self/fd/' . fileno $dir;

@@ -3,6 +3,9 @@
  * what was there, so that line numbers stay; in a file without `#!` on the first.
  *
  * It sets `_storefree_root` by walking up from the file it stands in until the file's own place in the bundle is below.
+ * Where the root has characters that a command line takes apart, and the file was called by a way to it that has none
+ * (an alias, which launchers and programs make: entry/alias.h), that way is the root.
+ *
  * bash and zsh know that file, also when it is sourced (BASH_SOURCE, %x); other shells only know the script that was run ($0), but
  * that one lies in the same bundle as what it sources. A link from outside has to be read, which needs `readlink`; all
  * else is built in. When nothing is found, the script says so and ends (when sourced: returns) with status 127.
@@ -58,6 +61,7 @@ _storefree_root=$(
     *) if [ -e "./$_storefree_self" ]; then _storefree_self=./$_storefree_self;
       else _storefree_self=$(command -v -- "$_storefree_self") || :; fi ;;
   esac;
+  _storefree_way=$_storefree_self;
   while :; do
     if CDPATH= \\cd -P -- "\${_storefree_self%/*}/" >/dev/null 2>&1; then
       _storefree_self=$PWD/\${_storefree_self##*/};
@@ -78,6 +82,13 @@ _storefree_root=$(
     echo "$0: cannot find its bundle: run it from inside the unpacked bundle, or by a link to it (needs readlink)" >&2;
     exit 127;
   done;
+  case $_storefree_way:$_storefree_up in /*:*[!A-Za-z0-9/._+=@~-]*)
+    while [ -n "$_storefree_way" ] && ! [ "$_storefree_way/" -ef "$_storefree_up/" ] 2>/dev/null; do
+      _storefree_way=\${_storefree_way%/*};
+    done;
+    _storefree_way=\${_storefree_way%"\${_storefree_way##*[!/]}"};
+    case $_storefree_way in '' | *[!A-Za-z0-9/._+=@~-]*) ;; *) _storefree_up=$_storefree_way ;; esac ;;
+  esac;
   printf %sx "$_storefree_up"
 ) || return 127 2>/dev/null || exit 127;
 _storefree_root=\${_storefree_root%x};

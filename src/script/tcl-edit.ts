@@ -7,7 +7,8 @@
  * is what it was, and so are lines, but for a message's "body line".
  *
  * Refused are texts with more than ASCII, whose encoding `source` may have been told, and texts with a Control-Z, which
- * ends them. A root with characters that mean something to Tcl cannot be put in: an error says so.
+ * ends them. A root with characters that mean something to Tcl cannot be put in, but another way to it that the text was
+ * called by (entry/alias.h); where there is none, an error says so.
  */
 import { HASH_LENGTH, STORE_PREFIX_LENGTH } from '../nix/store-path.ts'
 import type { BundlePath } from '../paths.ts'
@@ -45,6 +46,15 @@ function loader(place: BundlePath, named: ReadonlyMap<string, string>): string {
     set r [file normalize $f];
     if {![string match */${place} $r]} {error "$s: cannot find its bundle"};
     set r [string range $r 0 end-${place.length + 1}];
+    if {![regexp {^[\\w/.=+@-]*$} $r] && [string match /* $s]} {
+    set w $s;
+    file stat $r a;
+    while {$w ne "/"} {
+    set w [file dirname $w];
+    file stat $w b;
+    if {$a(dev) == $b(dev) && $a(ino) == $b(ino)} {set r $w; break}
+    }
+    };
     if {![regexp {^[\\w/.,:=+@%^-]*$} $r]} {error "$s: its bundle lies in a directory whose name it cannot hold: $r"};
     set c [open $s];
     fconfigure $c -eofchar \\x1a;

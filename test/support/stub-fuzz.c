@@ -271,7 +271,8 @@ static void set_root(const char *path)
 		alias_number = hash(alias_number, &byte, 1);
 	}
 }
-static unsigned long aliases;
+/* Ways that were taken: aliases, those of roots that have room, roots that are not plain. */
+static unsigned long aliases, plain_aliases, unplain;
 
 static uint32_t random_mode(void)
 {
@@ -436,6 +437,18 @@ static long read_alias(long fd, const char *name, char *to, long room)
 	if (index < opened_place->taken)
 		return chance(20) ? -EINVAL : copy_out(to, room, chance(50) ? "/another" : chance(50) ? "" : other, 0);
 	return opened_place->made && index == opened_place->taken ? copy_out(to, room, bundle, 0) : -ENOENT;
+}
+
+/* Whether a path is of letters and what else no shell, list or format takes apart: said in another way than the stub does. */
+static int is_plain_path(const char *path)
+{
+	for (; *path; path++) {
+		unsigned char c = (unsigned char)*path;
+		int letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c >= 128;
+		if (!letter && c != '/' && c != '.' && c != '_' && c != '-' && c != '+' && c != '=' && c != '@' && c != '~')
+			return 0;
+	}
+	return 1;
 }
 
 /* Whether a root that the stub took is an alias of the bundle's, in a place that nobody else can change. */
@@ -1144,8 +1157,9 @@ static void break_loader(void)
 
 static void random_path(char *to, size_t length, int absolute)
 {
+	unsigned letters = chance(40) ? 100 : chance(50) ? 99 : 80;
 	for (size_t i = 0; i < length; i++) {
-		unsigned char byte = chance(15) ? '/' : chance(80) ? 'a' + below(26) : 1 + below(255);
+		unsigned char byte = chance(15) ? '/' : chance(letters) ? 'a' + below(26) : 1 + below(255);
 		to[i] = (char)byte;
 	}
 	to[length] = 0;
@@ -1438,6 +1452,8 @@ static void one(void)
 	is_root_known = from_proc && fails_at != calls_before;
 	word limit = has_table == WHOLE && table_words[2] >> 32 ? table_words[3] : -1ul;
 	int too_deep = strlen(bundle) > limit;
+	/* What is written is the root, or may be another way to it. */
+	int goes_by_other = too_deep || (limit != -1ul && !is_plain_path(bundle));
 	strcat(strcat(wanted, "/"), config.loader);
 	word deep = 0;
 	for (const char *c = own; *c; c++)
@@ -1499,8 +1515,8 @@ static void one(void)
 			wrong("a static program opened a loader (%d), or leaves something open: %#x", opens, others_open);
 		int written_to = has_sites && from_proc && !beyond && !too_deep;
 		int sure = fails_at < 0 && written_to && strlen(bundle) < 4000;
-		/* Where its root is made up by the kernel, the strings are not foretold. */
-		if (from_proc && fails_at != calls_before && !too_deep)
+		/* Where its root is made up by the kernel, or another way to it is taken, the strings are not foretold. */
+		if (from_proc && fails_at != calls_before && !goes_by_other)
 			check_image(&images[PROGRAM], written_to ? bundle : 0, fails_at < 0 && (sure || !written_to), 0, "a static program");
 		for (size_t i = used_low; fails_at < 0 && i < used_high; i++)
 			if (mapped[i] && !theirs[i] && !gets_path)
@@ -1554,25 +1570,28 @@ static void one(void)
 	Phdr *table = (Phdr *)table_at;
 	word state_at = table->p_paddr, state_pages = 0;
 	if (state_at)
-		state_pages = whole(((ROOT + strlen(bundle) + 1 + 7) & -8ul) + table_words_count * 8) / SMALL;
+		state_pages = whole(((ROOT + (strlen(bundle) > WRITTEN_BYTES ? strlen(bundle) : WRITTEN_BYTES) + 1 + 7) & -8ul) + table_words_count * 8) / SMALL;
 	if (fails_at < 0 && from_proc && !state_at != (has_table != WHOLE) && strlen(bundle) < 4000)
 		wrong("a table is there, or not");
-	if (state_at && fails_at < 0 && from_proc && !too_deep && loader_good)
-		expect_relocated(bundle);
+	if (state_at && fails_at < 0 && from_proc && loader_good)
+		expect_relocated(root_in(state_at));
 	if (!state_at)
 		check_image(&images[PROGRAM], 0, fails_at < 0, 0, "the program without a table");
 	else
 		check_image(&images[PROGRAM], has_sites ? root_in(state_at) : 0, fails_at < 0, 0, "the program");
-	if (state_at && from_proc && fails_at != calls_before && !too_deep && strcmp(root_in(state_at), bundle))
+	if (state_at && from_proc && fails_at != calls_before && !goes_by_other && strcmp(root_in(state_at), bundle))
 		wrong("its root is %s, not %s", root_in(state_at), bundle);
-	if (state_at && from_proc && fails_at != calls_before && too_deep) {
+	if (state_at && from_proc && fails_at != calls_before && goes_by_other) {
 		const char *way = root_in(state_at);
-		int is_alias = is_good_alias(way);
-		aliases += is_alias;
-		if (strlen(way) > limit || (!is_alias && strncmp(way, execfn, strlen(way))))
-			wrong("a shorter way to the root: %s", way);
+		int is_alias = is_good_alias(way), is_own = strcmp(way, bundle) == 0;
+		aliases += is_alias, plain_aliases += is_alias && !too_deep, unplain += is_own;
+		if (strlen(way) > limit || (!is_alias && !is_own && strncmp(way, execfn, strlen(way))))
+			wrong("another way to the root: %s", way);
+		/* One that is not plain only where there is no other; the root's own, if that has room. */
+		if (!is_plain_path(way) && !is_own && !too_deep)
+			wrong("another way that is not plain: %s", way);
 	}
-	int contents = table_words[6] ? 0 : loader_good && from_proc && !too_deep ? fails_at < 0 || !state_at : !state_at;
+	int contents = table_words[6] ? 0 : loader_good && from_proc ? fails_at < 0 || !state_at : !state_at;
 	if (table->p_type != PT_PHDR || table->p_vaddr + bias != table_at || table->p_memsz != table_count * sizeof *table)
 		wrong("PT_PHDR");
 	if (table[1].p_type != PT_INTERP || strcmp((char *)(table[1].p_vaddr + bias), opened_path) || table[1].p_memsz != strlen(opened_path) + 1)
@@ -1674,7 +1693,7 @@ int main(int argc, char **argv)
 		this_seed = seed * 1000003 + i;
 		one();
 	}
-	printf("%lu starts, seed %lu: %lu jumps to the loader, %lu to the program, %lu messages, %lu of them after a failed system call; %lu static, %lu when all is loaded, %lu by an alias, %lu moved\n",
-	       starts, seed, jumps, returns + statics, deaths, failures[0], statics, again, aliases, moves);
+	printf("%lu starts, seed %lu: %lu jumps to the loader, %lu to the program, %lu messages, %lu of them after a failed system call; %lu static, %lu when all is loaded, %lu by an alias, %lu moved; %lu aliases of roots that have room, %lu roots that are not plain\n",
+	       starts, seed, jumps, returns + statics, deaths, failures[0], statics, again, aliases, moves, plain_aliases, unplain);
 	return 0;
 }

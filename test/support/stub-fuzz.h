@@ -7,6 +7,7 @@ enum {
 	SYS_openat, SYS_readlinkat, SYS_pwrite64, SYS_clock_gettime, SYS_newfstatat, SYS_mkdirat, SYS_symlinkat, SYS_fchmod,
 	SYS_mremap
 };
+#define sys4(nr, a, b, c, d) sys(nr, a, b, c, d, 0, 0)
 #define FILE_OFFSET(offset) (long)(offset), 0, 0
 struct status {
 	u64 device, inode, links;

@@ -31,7 +31,8 @@ export async function buildFuzzer(
   const source = join(directory, `${name}.c`)
   const program = join(directory, name)
   const text = (file: string): string => readFileSync(join(ENTRY, file), 'utf8')
-  const all = what === 'stub' ? text('stub.c') : text('sidecar.c').replace('#include "stub.c"', () => text('stub.c'))
+  const stub = text('stub.c').replace('#include "alias.h"', () => text('alias.h'))
+  const all = what === 'stub' ? stub : text('sidecar.c').replace('#include "stub.c"', () => stub)
   expect(all).toContain(from)
   writeFileSync(
     source,
@@ -62,10 +63,12 @@ export async function fuzz(program: string, starts: number, seed: number): Promi
   expect(Number(total)).toBe(starts)
   expect(Number(jumps) + Number(program_) + Number(messages)).toBe(starts)
   for (const count of [jumps, program_, messages]) expect(Number(count)).toBeGreaterThan(starts / 20)
-  const [, statics, again, aliases, moved] =
-    /; (\d+) static, (\d+) when all is loaded, (\d+) by an alias, (\d+) moved/.exec(said)!
+  const [, statics, again, aliases, moved, ofRoom, unplain] =
+    /; (\d+) static, (\d+) when all is loaded, (\d+) by an alias, (\d+) moved; (\d+) aliases .*?, (\d+) roots/.exec(
+      said,
+    )!
   for (const count of [statics, again, moved]) expect(Number(count)).toBeGreaterThan(starts / 50)
-  expect(Number(aliases)).toBeGreaterThan(starts / 2000)
+  for (const count of [aliases, ofRoom, unplain]) expect(Number(count)).toBeGreaterThan(starts / 2000)
 }
 
 /** Builds the fuzzer of the bootstrap (bootstrap-fuzz.c): its code without its first instructions and the kernel. */
