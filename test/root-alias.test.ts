@@ -1,5 +1,5 @@
 /**
- * Roots that are too long for a store path's place: the alias, a link to the root in a directory that nobody but the user
+ * Roots that are too long for a store path's place, or that command lines take apart: the alias, a link to the root in a directory that nobody but the user
  * can change. Which directory that is, and every hostile thing that may be there before.
  */
 import { execFileSync } from 'node:child_process'
@@ -180,6 +180,38 @@ describe('which directory', () => {
         found(aliasOf(`/run/user/${USER}/sf`, root)),
       )
     }
+  })
+
+  test.each(KINDS)('$name: a short root with a blank', async kind => {
+    const machine = new Machine()
+    const at = { kind, root: '/srv/a b' }
+    expect(await machine.start(USER, at)).toEqual(found(aliasOf(`/run/user/${USER}/sf`, at.root)))
+    // Where there is no place for an alias it is named as it is.
+    expect(await new Machine([]).start(USER, at)).toEqual(found(at.root))
+  })
+
+  test('every character that a shell, a list or a format takes apart', async () => {
+    const machine = new Machine()
+    const own = `/run/user/${USER}`
+    for (const c of ' \t\n\x01\x7f!"#$%&\'()*,:;<>?[\\]^`{|}') {
+      const root = `/srv/a${c}b`
+      expect(await machine.start(USER, { root }), JSON.stringify(c)).toEqual(found(aliasOf(`${own}/sf`, root)))
+    }
+    for (const root of ['/srv/A-z_0.9+=@~', '/srv/\xe4\u20ac']) // what it prints is read as bytes
+      expect(await machine.start(USER, { root })).toEqual(found(Buffer.from(root).toString('latin1')))
+  })
+
+  test('the way that it was started by, where that is plain; a long root by one that is not, where there is no alias', async () => {
+    const by = async (root: string, link: string, machine: Machine): Promise<Said> => {
+      machine.more.push('--symlink', root, link)
+      const args = [...machine.arguments(bundles.get(STATIC.name)!, root), '--', '/as', `${USER}`, '022']
+      return say('bwrap', [...args, `${link}/bin/prog`])
+    }
+    expect(await by('/srv/a b', '/plain', new Machine())).toEqual(found('/plain'))
+    expect(await by('/srv/a b', '/a:b', new Machine())).toEqual(found(aliasOf(`/run/user/${USER}/sf`, '/srv/a b')))
+    expect(await by('/srv/a b', '/a:b', new Machine([]))).toEqual(found('/srv/a b'))
+    expect(await by(DEEP, '/a:b', new Machine())).toEqual(found(aliasOf(`/run/user/${USER}/sf`, DEEP)))
+    expect(await by(DEEP, '/a:b', new Machine([]))).toEqual(found('/a:b'))
   })
 
   test('a program that goes on as another user gets through, whatever the umask', async () => {

@@ -123,6 +123,14 @@ describe('the root may be named', () => {
   })
 })
 
+test('a plain way to the root, as the launcher tells it, is what stands in the text', () => {
+  const { root, command } = bundle(`print "${X} $0"`, 'with blank')
+  const way = `${lab.directory()}/way`
+  symlinkSync(root, way)
+  const told = command.map((word, i) => (i === command.indexOf('--') + 1 ? way : word))
+  expect(run(told)).toEqual({ status: 0, err: '', out: `${way}/pkg/x-1 ${root}/${PLACE}` })
+})
+
 test('where there is no memory to write to, a pipe serves, and the script has no child it does not know', () => {
   const text = `print "${X}\\n", wait, <DATA>;\n${'# comment\n'.repeat(20_000)}\n__END__\nb ${X}\n`
   const { root, command } = bundle(text)

@@ -110,6 +110,40 @@ test.each(NAMES)('the root may be named %j', name => {
     expect(run([...shell(sh), `${root}/${PLACE}`])).toEqual({ status: 0, out: `${root}/pkg/x-1\n`, err: '' })
 })
 
+describe.each(SHELL_NAMES)('in %s, a root with a blank', name => {
+  const RUN = [...shell(name)]
+  const LIB = X.replace('x-1', 'lib-1')
+  test('called by a way that is plain, that is the root: also of what is sourced, without quotes', () => {
+    const root = lab.directory('with blank')
+    const way = link(root, `${lab.directory()}/way`)
+    put(root, 'pkg/lib-1/lib/common', `prefix=${X}\n`)
+    put(root, PLACE, `#!/bin/sh\nset -eu\nlib=${LIB}\n. $lib/lib/common\necho $lib $prefix "$0"\n`)
+    link('../pkg/script-1', `${root}/p/0-script-1`)
+    for (const place of [PLACE, '/p/0-script-1//bin/script']) {
+      const called = `${way}/${place}`
+      expect(run([...RUN, called])).toEqual({ status: 0, out: `${way}/pkg/lib-1 ${way}/pkg/x-1 ${called}\n`, err: '' })
+    }
+  })
+
+  test('else it is what it was: by its own path, by a way with a blank, by a link to the file, by a relative path', () => {
+    const root = lab.directory('with blank')
+    put(root, PLACE, `#!/bin/sh\necho ${X}\n`)
+    const other = link(root, `${lab.directory('another blank')}/way`)
+    const file = link(`${root}/${PLACE}`, `${lab.directory()}/file`)
+    const said = { status: 0, out: `${root}/pkg/x-1\n`, err: '' }
+    for (const called of [`${root}/${PLACE}`, `${other}/${PLACE}`, file]) expect(run([...RUN, called])).toEqual(said)
+    const way = link(root, `${lab.directory()}/way`)
+    expect(run([...RUN, `./${PLACE}`], { cwd: way })).toEqual(said)
+  })
+
+  test('a way to another bundle of the same layout is none', () => {
+    const [root, other] = [lab.directory('with blank'), lab.directory('way')]
+    for (const at of [root, other]) put(at, PLACE, `#!/bin/sh\necho ${X}\n`)
+    link(`${root}/pkg/script-1`, `${other}/pkg/linked`)
+    expect(run([...RUN, `${other}/pkg/linked/bin/script`]).out).toBe(`${root}/pkg/x-1\n`)
+  })
+})
+
 describe('lines', () => {
   test.each([
     ['code', `#!/bin/bash\necho ${X} $LINENO\necho $LINENO`, '2\n3\n'],

@@ -42,6 +42,7 @@ test.each([
   ['what is looked at is put back', 'copy(at, kept, sizeof kept);', ';'],
   ['the copies of variables', 'if (s->program)\n\t\trelocate(s, s->program', 'if (0)\n\t\trelocate(s, s->program'],
   ["another user's directory for aliases", '(owner == euid || (roots && owner == 0)) && ', ''],
+  ['no room for an alias', '(root > HASHED ? root : HASHED)', 'root'],
   ['an alias that another root has', 'if (text[i] != root[i] || !root[i])', 'if (0)'],
   ['a directory above that anybody may change', 'is_guarded(&stat, euid, 1)', '1'],
   ["what is an emulator's memory", 'if (*mem >= 0 && !same)', 'if (0)'],

@@ -256,6 +256,9 @@ static word euid, root_inode;
 static u64 alias_number;
 static char bundle[12 * PATH_MAX];
 static int is_root_known;
+/* Whether the root was looked at, and there; and how often a place for aliases was. */
+static int looked_at_root, saw_root;
+static unsigned looked_at_places;
 
 static u64 hash(u64 value, const u64 *from, word count);
 static const u64 hash_seed;
@@ -301,6 +304,7 @@ static void make_places(void)
 		p->taken = chance(80) ? 0 : below(20), p->made = chance(40);
 	}
 	opened_place = 0;
+	looked_at_root = saw_root = looked_at_places = 0;
 }
 
 static struct place_for_aliases *place_at(const char *path)
@@ -362,15 +366,16 @@ static long do_stat(long fd, const char *path, u64 *stat, long flags)
 		return -ENOENT;
 	for (int i = 0; i < PLACES; i++)
 		if (strcmp(places[i].above, path) == 0)
-			return places[i].parent.is_there ? write_status(stat, 8, 040000 | places[i].parent.mode, places[i].parent.owner) : -ENOENT;
+			return looked_at_places++, places[i].parent.is_there ? write_status(stat, 8, 040000 | places[i].parent.mode, places[i].parent.owner) : -ENOENT;
 	word inode = below(6);
 	if (!is_root_known) { /* it is made up by the kernel, and this is the first that is heard of it */
 		set_root(path);
 		is_root_known = 1;
 	}
+	int is_there = chance(80);
 	if (strcmp(path, bundle) == 0)
-		root_inode = inode;
-	return chance(80) ? write_status(stat, inode, 040755, 0) : -ENOENT;
+		root_inode = inode, looked_at_root = 1, saw_root = is_there;
+	return is_there ? write_status(stat, inode, 040755, 0) : -ENOENT;
 }
 
 static long do_mkdir(long fd, const char *path, long mode)
@@ -1412,7 +1417,7 @@ static void one(void)
 		__typeof__(entries[0]) kept = entries[i];
 		entries[i] = entries[other], entries[other] = kept;
 	}
-	int has_execfn = 0, has_entry = 0, has_headers = 3;
+	int has_execfn = 0, has_euid = 0, has_entry = 0, has_headers = 3;
 	for (int i = 0; i < ENTRIES; i++) {
 		word type = entries[i].type;
 		if (entries[i].left_out) {
@@ -1421,6 +1426,7 @@ static void one(void)
 			continue;
 		}
 		has_execfn |= type == AT_EXECFN;
+		has_euid |= type == AT_EUID;
 		has_entry |= type == AT_ENTRY;
 		*at++ = type, *at++ = entries[i].value;
 	}
@@ -1450,10 +1456,11 @@ static void one(void)
 	if (IS_SIDECAR && must_move)
 		calls_before += 2 + parts_of(&images[PROGRAM]);
 	is_root_known = from_proc && fails_at != calls_before;
-	word limit = has_table == WHOLE && table_words[2] >> 32 ? table_words[3] : -1ul;
+	int has_any = has_table == WHOLE && table_words[2] >> 32;
+	word limit = has_any ? table_words[3] : -1ul;
 	int too_deep = strlen(bundle) > limit;
 	/* What is written is the root, or may be another way to it. */
-	int goes_by_other = too_deep || (limit != -1ul && !is_plain_path(bundle));
+	int goes_by_other = too_deep || (has_any && !is_plain_path(bundle));
 	strcat(strcat(wanted, "/"), config.loader);
 	word deep = 0;
 	for (const char *c = own; *c; c++)
@@ -1590,6 +1597,8 @@ static void one(void)
 		/* One that is not plain only where there is no other; the root's own, if that has room. */
 		if (!is_plain_path(way) && !is_own && !too_deep)
 			wrong("another way that is not plain: %s", way);
+		if (is_own && fails_at < 0 && (!looked_at_root || (saw_root && has_euid && !looked_at_places)))
+			wrong("no other way was looked for: %s", way);
 	}
 	int contents = table_words[6] ? 0 : loader_good && from_proc ? fails_at < 0 || !state_at : !state_at;
 	if (table->p_type != PT_PHDR || table->p_vaddr + bias != table_at || table->p_memsz != table_count * sizeof *table)
