@@ -127,14 +127,18 @@ describe.each(KINDS)('$name', kind => {
     })
   })
 
-  test('moved; the longest root; one byte more', async () => {
+  test('moved; with blanks; the longest root; one byte more', async () => {
     const { bundle, more } = await build(kind, [], 'moved')
     const runs = (place: string, mounts: readonly string[] = []) =>
       sayAt(bundle, place, [...qemu, `${place}/bin/prog`], { more: [...more, ...mounts] })
     const limit = rootLimit([{ link: LINK }])
     const longest = `/${'r'.repeat(limit - 1)}`
-    for (const place of ['/a', '/b c/d  e', longest])
+    for (const place of ['/a', longest])
       expect(await runs(place)).toEqual(good(lines(relocated(place), `1 ${place}/bin/prog`)))
+    const blank = '/b c/d  e'
+    const plain = relocated(aliasOf('/dev/shm/sf-0', blank))
+    expect(await runs(blank)).toEqual(good(lines(plain, `1 ${blank}/bin/prog`)))
+    expect(await runs(blank, ['--remount-ro', '/dev'])).toEqual(good(lines(relocated(blank), `1 ${blank}/bin/prog`)))
     const longer = `${longest}r`
     const alias = relocated(aliasOf('/dev/shm/sf-0', longer))
     expect(await runs(longer)).toEqual(good(lines(alias, `1 ${longer}/bin/prog`)))
