@@ -63,7 +63,7 @@ const NO_LIMIT = 0xffffffff
 const ADDRESS_BITS = 40
 /** Above it no string relocates itself: the kernel puts programs below, where they may choose. */
 export const ADDRESS_END = 2 ** ADDRESS_BITS - 2 ** 16
-/** With more digits there would be no room for the alias of a long root (ALIAS_MAX in stub.c). */
+/** With more digits there would be no room for the alias of a long root (ALIAS_MAX in alias.h). */
 const LINK_END = 2 ** 16
 const KEY_BIT = 1n << 63n
 
