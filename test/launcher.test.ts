@@ -98,29 +98,29 @@ describe.each(['x86_64', 'aarch64', 'riscv64', 'i686', 'arm'] as const)('%s', (a
     const { status, stderr, stdout } = lab.run(path, {}, arch)
     expect([status, stderr, stdout.length]).toEqual([127, `launcher: ${root}/pkg/none: no such file or directory\n`, 0])
   })
-})
 
-test.each(['a b', 'a:b', 'a%sb', 'plain'])('a root named %j, by a way that command lines can hold', async name => {
-  const root = lab.root(name)
-  const template: LaunchTemplate = {
-    ...PLAIN,
-    before: [[{ root: true }], [{ root: 'plain' }, '/x:', { root: 'plain' }]],
-    environment: [{ op: 'set', name: 'LIST', value: [{ root: 'plain' }, '/bin'] }],
-  }
-  const path = lab.launcher(root, template)
-  const [, own, two] = lab.given(path).argv
-  const way = two!.slice(0, two!.indexOf('/x:'))
-  expect([own, two]).toEqual([root, `${way}/x:${way}`])
-  expect(lab.given(path).environment).toEqual([`LIST=${way}/bin`])
-  if (name === 'plain') expect(way).toBe(root)
-  else expect(way).toMatch(/^\/[\w/.-]+\/sf[\w-]*(?:\/[0-9a-f]{12})$/)
-  expect(readFileSync(`${way}/printer`).equals(readFileSync(`${root}/printer`))).toBe(true)
-  // The way that it was started by will do as well.
-  const link = `${lab.path}/link-to-${name.length}-${name.charCodeAt(1)}`
-  symlinkSync(root, link)
-  const started = lab.given(`${link}${path.slice(root.length)}`).argv
-  expect(started[1]).toBe(root)
-  expect(started[2]).toBe(name === 'plain' ? two : `${link}/x:${link}`)
+  test.each(['a b', 'a:b', 'a%sb', 'plain'])('a root named %j, by a way that command lines can hold', name => {
+    const root = lab.root(`${arch}/${name}`)
+    const template: LaunchTemplate = {
+      ...PLAIN,
+      before: [[{ root: true }], [{ root: 'plain' }, '/x:', { root: 'plain' }]],
+      environment: [{ op: 'set', name: 'LIST', value: [{ root: 'plain' }, '/bin'] }],
+    }
+    const path = lab.launcher(root, template, arch)
+    const [, own, two] = lab.given(path, {}, arch).argv
+    const way = two!.slice(0, two!.indexOf('/x:'))
+    expect([own, two]).toEqual([root, `${way}/x:${way}`])
+    expect(lab.given(path, {}, arch).environment).toEqual([`LIST=${way}/bin`])
+    if (name === 'plain') expect(way).toBe(root)
+    else expect(way).toMatch(/^\/[\w/.-]+\/sf[\w-]*(?:\/[0-9a-f]{12})$/)
+    expect(readFileSync(`${way}/printer`).equals(readFileSync(`${root}/printer`))).toBe(true)
+    // The way that it was started by will do as well.
+    const link = `${lab.path}/link-${arch}-${name.length}-${name.charCodeAt(1)}`
+    symlinkSync(root, link)
+    const started = lab.given(`${link}${path.slice(root.length)}`, {}, arch).argv
+    expect(started[1]).toBe(root)
+    expect(started[2]).toBe(name === 'plain' ? two : `${link}/x:${link}`)
+  })
 })
 
 // ---- The environment ---------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ const scripts = storePath('scripts-1.0', {
 prefix=${app}
 lib=${app}/lib/common.sh
 . $lib
+[ -f $0 ] && say "its own name without quotes, niess/python-appimage#92"
 say $prefix/bin/helper
 $prefix/bin/helper b
 ${app}/bin/parts
