@@ -263,13 +263,16 @@ let small: Buffer | null = null
 
 /** All of a small file, in a buffer that is larger than it; null when it is no smaller than that any more. */
 export function readWhole(buffer: Buffer, path: string): Buffer | null {
-  const fd = reading(path, () => fs.openSync(native(path), 'r'))
+  let fd: number | null = null
   try {
+    fd = fs.openSync(native(path), 'r')
     // Only at its end a regular file gives less than asked for.
-    const n = reading(path, () => fs.readSync(fd, buffer, 0, buffer.length, 0))
+    const n = fs.readSync(fd, buffer, 0, buffer.length, 0)
     return n < buffer.length ? buffer.subarray(0, n) : null
+  } catch (error) {
+    throw unreadable(path, error)
   } finally {
-    fs.closeSync(fd)
+    if (fd !== null) fs.closeSync(fd)
   }
 }
 

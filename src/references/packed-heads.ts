@@ -268,6 +268,7 @@ export function headsInProgram(source: ByteSource, ranges: readonly Range[]): Pa
 /** The heads in all of a file, as its bytes show them. */
 export function headsShown(bytes: Buffer, sifted: Sifted | null = null): PackedHead[] {
   const found: PackedHead[] = []
+  if (sifted?.length === 0) return found
   search(bytes, 0, bytes.length, wantedOf(bytes), found, sifted)
   return found.sort(byOffset)
 }

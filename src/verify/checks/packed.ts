@@ -117,14 +117,16 @@ class Look implements Opening {
     const { names, contents } = entry
     const isWhole = Buffer.isBuffer(contents)
     const hash = names.length === 1 && this.#wanted.digest && !isWhole ? createHash('sha256') : null
-    const references = new References(this.forbidden)
     const sift = sieve(this.forbidden.hashes !== null)
     const apart = new ApartSearch()
     const heads = new ZlibHeads()
     const before = this.findings.length
     if (isWhole) {
       const sifted = sift(contents)
-      const found = references.of(contents, sifted)
+      // Of most small files nothing is let through.
+      const isNothing = sifted?.length === 0 && this.forbidden.directories.length === 0
+      const references = isNothing ? null : new References(this.forbidden)
+      const found = references?.of(contents, sifted) ?? []
       apart.push(contents, sifted)
       heads.push(contents, sifted)
       const shown = isElf(contents) ? [] : headsShown(contents, sifted)
@@ -135,9 +137,10 @@ class Look implements Opening {
         this.problem(names, problemOf(error))
       }
       const sha256 = names.length === 1 && this.#wanted.digest ? digestOf('sha256', contents) : null
-      const seen = { found, apart, heads, shown, sections: null, tooMany: references.tooMany, sha256, before }
+      const seen = { found, apart, heads, shown, sections: null, tooMany: references?.tooMany ?? false, sha256, before }
       return yield* this.#end(entry, kind, seen, new Kept(null), contents, depth)
     }
+    const references = new References(this.forbidden)
     const kept = new Kept(entry.path)
     const files = new PassingHeads(entry.path)
     const input = new Input(contents, piece => {
