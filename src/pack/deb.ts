@@ -151,15 +151,17 @@ function entriesOf(
       }),
     )
   const added = addedFiles(add, cwd).map(file => ({ ...file, name: `./${file.name}` }))
-  const taken = new Set<string>()
-  for (const { name, type } of [...bundled, ...links, ...added]) {
-    if (taken.has(name) && type !== 'directory')
+  const taken = new Map<string, SourcedEntry>()
+  for (const entry of [...bundled, ...links, ...added]) {
+    const { name, type } = entry
+    const known = taken.get(name)
+    if (known !== undefined && (type !== 'directory' || known.type !== 'directory'))
       throw new BundleError('usage', `--add: ${name.slice(1)} is in the package already`, {
         hint: 'choose another place',
       })
-    taken.add(name)
+    taken.set(name, entry)
   }
-  return [...bundled, ...links, ...added]
+  return [...taken.values()]
 }
 
 async function md5(from: string | Buffer): Promise<string> {

@@ -248,9 +248,11 @@ function filesOf({ tree, files, prefix, groupOf, facts, cwd }: ImageInput, optio
   const directories = new Set<string>()
   for (const file of [...bundled, ...made, ...added]) {
     const known = taken.get(file.name)
-    // What the user gives stands for what is made.
+    // What the user gives stands for what is made, and a directory with its mode for an empty one.
     const isAdded = added.includes(file)
-    const isReplaced = known !== undefined && made.includes(known) && isAdded
+    const isReplaced =
+      known !== undefined &&
+      ((made.includes(known) && isAdded) || (known.type === 'directory' && file.type === 'directory'))
     if ((known !== undefined && !isReplaced) || (isAdded && directories.has(file.name) && file.type !== 'directory'))
       throw new BundleError('usage', `--add, --writable: /${file.name} is in the bundle already`, {
         hint: 'choose another place in the image',

@@ -81,6 +81,37 @@ describe('in', () => {
   })
 })
 
+test('what the user gives of an image or a package stands for an empty one', () => {
+  const own = join(work, 'own')
+  run('mkdir', [own])
+  writeFileSync(join(own, 'first.log'), 'a line\n')
+  const image = join(work, 'writable.tar')
+  const at = (name: string): string => `/app/pkg/${name}`
+  const options = [
+    '--entrypoint',
+    'server',
+    '--writable',
+    at(`${name}/logs`),
+    '--add',
+    `${own}:${at(`${name}/etc/server.d`)}`,
+  ]
+  mustBundle([server, '-q', '-f', 'oci', ...options, '-o', image])
+  run('skopeo', ['copy', '-q', `oci-archive:${image}`, `oci:${work}/layout:latest`])
+  run('umoci', ['unpack', '--rootless', '--image', `${work}/layout:latest`, `${work}/root`])
+  expect(run('stat', ['-c', '%a', `${work}/root/rootfs${at(`${name}/logs`)}`]).stdout).toBe('775\n')
+  expect(readdirSync(`${work}/root/rootfs${at(`${name}/etc/server.d`)}`)).toEqual(['first.log'])
+  const deb = join(work, 'added.deb')
+  mustBundle([server, '-q', '-f', 'deb', '--prefix', '/app', '--add', `${own}:${at(`${name}/logs`)}`, '-o', deb])
+  const listed = run('dpkg-deb', ['-c', deb])
+    .stdout.split('\n')
+    .filter(line => line.includes(`${name}/logs`))
+  expect(listed.map(line => line.slice(line.indexOf('./')))).toEqual([
+    `./app/logs -> pkg/${name}/logs`,
+    `./app/pkg/${name}/logs/`,
+    `./app/pkg/${name}/logs/first.log`,
+  ])
+})
+
 test('one that is listed and gone is found by verify, and one that is a file', () => {
   rmdirSync(join(tree, empty[1]!))
   expect(bundle(['verify', tree])).toMatchObject({
