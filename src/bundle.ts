@@ -174,13 +174,7 @@ async function write(
       policy,
       staging,
     )
-    staging.seal(
-      [
-        ...written.files.map(f => ({ at: f.at, executable: f.executable, link: f.type === 'link' })),
-        { at: MANIFEST, executable: false, link: false },
-      ],
-      plan.empty,
-    )
+    staging.seal([...written.files, { at: MANIFEST, executable: false, type: 'file' }], plan.empty)
 
     const verified = await verify(staging.tree, progress, { hashes: graph.hashes, jobs }, looks)
     looks?.close()

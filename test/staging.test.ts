@@ -36,9 +36,9 @@ function stage(staging: Staging, text = 'data'): void {
   }
   staging.symlink(at('share/link'), 'a/data')
   staging.seal([
-    { at: at('bin/run'), executable: true, link: false },
-    { at: at('share/a/data'), executable: false, link: false },
-    { at: at('share/link'), executable: false, link: true },
+    { at: at('bin/run'), executable: true, type: 'file' },
+    { at: at('share/a/data'), executable: false, type: 'file' },
+    { at: at('share/link'), executable: false, type: 'link' },
   ])
 }
 
@@ -310,7 +310,7 @@ process.stdin.once('data', () => {
   try {
     const staging = new Staging(destination, what.startsWith('force'))
     for (const at of files) { staging.makeParents(at); staging.write(at, Buffer.from(text)) }
-    staging.seal(files.map(at => ({ at, executable: false, link: false })))
+    staging.seal(files.map(at => ({ at, executable: false, type: 'file' as const })))
     fs.writeFileSync(staging.scratch('archive'), text.repeat(1000))
     staging.publish(what.endsWith('tree') ? { tree: true } : { scratch: 'archive' }, what.startsWith('force'))
     process.stdout.write('published\\n')

@@ -147,9 +147,9 @@ export function fileFields({ packages }: Explained, file: ExplainedFile): Row<ty
   const { at, type, role, package: owner, part } = file
   const isUsual = owner === null ? part === '' : part === usualPart(at, packages[owner]!.name)
   return {
-    ...(owner !== null && { package: owner }),
-    ...(!isUsual && { part: pathText(part) }),
-    ...(role !== usualRole(type) && { role }),
+    package: owner ?? undefined,
+    part: isUsual ? undefined : pathText(part),
+    role: role === usualRole(type) ? undefined : role,
   }
 }
 

@@ -137,13 +137,13 @@ export class Staging {
    * @param empty directories without a file
    */
   seal(
-    files: readonly { at: BundlePath; executable: boolean; link: boolean }[],
+    files: Iterable<{ readonly at: BundlePath; readonly executable: boolean; readonly type: 'file' | 'link' }>,
     empty: readonly BundlePath[] = [],
   ): void {
     const directories = new Set<string>([''])
     for (const at of empty) for (let d: string = at; d !== ''; d = parentIn(d)) directories.add(d)
-    for (const { at, executable, link } of files) {
-      if (link) fs.lutimesSync(native(this.path(at)), MTIME, MTIME)
+    for (const { at, executable, type } of files) {
+      if (type === 'link') fs.lutimesSync(native(this.path(at)), MTIME, MTIME)
       else this.finish(at, executable)
       for (let d = at.lastIndexOf('/'); d > 0; d = at.lastIndexOf('/', d - 1)) directories.add(at.slice(0, d))
     }

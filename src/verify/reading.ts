@@ -157,7 +157,14 @@ export class Reading {
         throw error
       }
       if (next.done) return take(met.length)
-      met.push({ member: next.value, look: this.#ask(next.value) })
+      const one: Met = { member: next.value, look: this.#ask(next.value) }
+      if (this.#isEarly) {
+        // Others have been asked already. A member that is held for no longer than this costs no memory.
+        const taken = run(this.#take(one.member, one.look))
+        if (!(taken instanceof Promise ? await taken : taken)) return false
+        continue
+      }
+      met.push(one)
       const window = this.#looks?.window ?? 1
       if (met.length >= window && !(await take(Math.ceil(met.length / 2)))) return false
     }
