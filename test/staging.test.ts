@@ -205,6 +205,14 @@ test('umask makes no difference to the tree', async () => {
       seen.push(
         await asNobody(() => {
           const staging = new Staging(`${parent}/out`, false)
+          for (const [path, executable] of [
+            ['bin/whole', true],
+            ['bin/other', true],
+            ['share/a/whole', false],
+          ] as const) {
+            staging.makeParents(at(path))
+            staging.writeFinished(at(path), Buffer.from(path), executable)
+          }
           stage(staging)
           staging.publish({ tree: true }, false)
           return listing(`${parent}/out`)
@@ -215,6 +223,8 @@ test('umask makes no difference to the tree', async () => {
     process.umask(before)
   }
   expect(seen[0]).toContain('bin/run f 755 1.0000000000 ')
+  expect(seen[0]).toContain('bin/other f 755 1.0000000000 ')
+  expect(seen[0]).toContain('share/a/whole f 644 1.0000000000 ')
   expect(seen[0]).toContain('share/a d 755 1.0000000000 ')
   for (const other of seen) expect(other).toEqual(seen[0])
 })

@@ -98,8 +98,8 @@ export async function apply(
     // Most files are small and stay as they are: they are written without waiting.
     const bytes = step.do === 'write' ? step.bytes : step.edits.length === 0 ? readSmall(step.from, step.size) : null
     if (bytes !== null) {
-      staging.write(step.at, bytes)
-      files[index] = { ...written(step.at, bytes), executable: step.executable }
+      staging.writeFinished(step.at, bytes, step.executable)
+      files[index] = written(step.at, bytes, step.executable)
       finished?.(files[index])
       return
     }
@@ -113,7 +113,7 @@ export async function apply(
     if (facts !== null && !isPatchelfs && isInMemory(step)) {
       const differences = editedObject(step, facts, plan, bytes => {
         staging.write(step.at, bytes)
-        files[index] = { ...written(step.at, bytes), executable: step.executable }
+        files[index] = written(step.at, bytes, step.executable)
       })
       findings.push(...differences)
       if (!isLater) finished?.(files[index]!)
@@ -202,10 +202,10 @@ export async function apply(
 }
 
 /** A file that no step of the plan is. */
-const written = (at: BundlePath, bytes: Uint8Array): WrittenFile => ({
+const written = (at: BundlePath, bytes: Uint8Array, executable = false): WrittenFile => ({
   at,
   type: 'file',
-  executable: false,
+  executable,
   size: bytes.length,
   sha256: digest('sha256', bytes),
   target: null,

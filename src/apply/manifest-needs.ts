@@ -198,11 +198,12 @@ function* needRows({ needs, files, packages }: Explained): Generator<NeedRow> {
   }
 }
 
-/** The first and last of each run of consecutive numbers; they come sorted. */
+/** The first and last of each run of consecutive numbers, in the order of needs: ascending, and some of them twice. */
 function runs(numbers: readonly number[]): [number, number][] {
   const found: [number, number][] = []
-  for (const n of [...new Set(numbers)].sort((a, b) => a - b)) {
+  for (const n of numbers) {
     const last = found.at(-1)
+    if (last && last[1] === n) continue
     if (last && last[1] === n - 1) last[1] = n
     else found.push([n, n])
   }

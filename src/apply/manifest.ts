@@ -190,7 +190,10 @@ export function countOutcomes(plan: BundlePlan): Record<Outcome | 'host-path', n
 function accountsByFile(plan: BundlePlan, explained: Explained): Text['accounts'] {
   const told = new Set(plan.accounts.map(({ at }) => at))
   const ids = new Map<BundlePath, number>()
-  for (const [id, { at }] of explained.files.entries()) if (told.has(at)) ids.set(at, id)
+  for (let id = 0; id < explained.files.length; id++) {
+    const { at } = explained.files[id]!
+    if (told.has(at)) ids.set(at, id)
+  }
   const groups = new Map<string, Text['accounts'][number] & { count: number }>()
   for (const { at, outcome, verdict } of plan.accounts) {
     const target = verdict.target === null ? null : String(strip(verdict.target, plan))

@@ -37,6 +37,8 @@ export class Staging {
   readonly #made = new Set<string>()
   /** Files that have their modes and times. */
   readonly #finished = new Set<BundlePath>()
+  /** Whether a file that is made with a mode has it. */
+  readonly #given = new Map<number, boolean>()
 
   /** @throws BundleError('destination-exists' | 'destination-unwritable') */
   constructor(destination: string, force: boolean) {
@@ -86,6 +88,31 @@ export class Staging {
 
   write(at: BundlePath, bytes: Uint8Array): void {
     this.#writing(at, () => fs.writeFileSync(native(this.path(at)), bytes, { flag: 'wx' }))
+  }
+
+  /** The same of a file that nothing changes any more: it has its mode and times at once, while it is open. */
+  writeFinished(at: BundlePath, bytes: Uint8Array, executable: boolean): void {
+    this.#writing(at, () => {
+      const mode = executable ? 0o755 : 0o644
+      const file = fs.openSync(native(this.path(at)), 'wx', mode)
+      try {
+        for (let done = 0; done < bytes.length; ) done += fs.writeSync(file, bytes, done)
+        if (!this.#isGiven(file, mode)) fs.fchmodSync(file, mode)
+        fs.futimesSync(file, MTIME, MTIME)
+      } finally {
+        fs.closeSync(file)
+      }
+    })
+    this.#finished.add(at)
+  }
+
+  /** Whether files get the mode that they are made with: a umask, or a directory's default ACL, may take some of it. */
+  #isGiven(file: number, mode: number): boolean {
+    const known = this.#given.get(mode)
+    if (known !== undefined) return known
+    const isGiven = (fs.fstatSync(file).mode & 0o7777) === mode
+    this.#given.set(mode, isGiven)
+    return isGiven
   }
 
   /** Writes the pieces to a new file, waiting for each; a small one is written at once. */

@@ -41,6 +41,8 @@ interface Range {
   readonly length: number
 }
 
+const NOTHING = { edits: [], accounts: [] }
+
 export class Accounts {
   readonly #graph: DependencyGraph
   readonly #targets: ReadonlyMap<string, Target>
@@ -123,6 +125,8 @@ export class Accounts {
     inside: readonly string[] | null,
     replaced: readonly Range[],
   ): { edits: Overwrite[]; accounts: Account[] } {
+    // Most files name nothing.
+    if (references.length === 0) return NOTHING
     const edits: Overwrite[] = []
     let end = 0
     let last: Outcome = 'blanked'

@@ -231,6 +231,8 @@ class Scanner {
       this.#held.throughLinks(name, { from: path, name, via: 'wrapper', at })
       this.#held.standsAlone(realPath(name))
     }
+    // Most files name nothing.
+    if (node.references.length + node.members.length === 0) return
     const parts = [{ ...node, names: null }, ...node.members]
     const references = parts.flatMap(({ names, references, verdicts }) =>
       verdicts.map((verdict, i) => ({ ...verdict, name: references[i]!.text, at: evidence(names)(references[i]!) })),
