@@ -324,6 +324,7 @@ describe('what a text sources', () => {
     ['[ -r /e/f ] && . /e/f', ['f']],
     ['. -- "a"; source -- b; .\\\n c; . d\\\ne', ['a', 'b', 'c', 'de']],
     ['. 2>/dev/null a/b; source </dev/null c', ['b', 'c']],
+    [`echo "\${x:-$(. a/b)}" \${ . c/d; }; y=(<(source e)); echo "a . b"`, ['b', 'd', 'e']],
   ])('%j', (text, names) => {
     expect(sourcedNames(text)).toEqual(names)
     for (const name of names) expect(sourcedNames(text, n => n === name)).toContain(name)

@@ -164,6 +164,20 @@ export const rangeOf = (sites: readonly Site[], pos: number, end: number): reado
   howMany(sites, ({ offset }) => offset < end),
 ]
 
+/** The lines of a text in which sites begin, each without the newline behind it. */
+export function linesOf(
+  text: string,
+  sites: readonly Site[],
+): readonly { readonly pos: number; readonly end: number }[] {
+  const lines: { pos: number; end: number }[] = []
+  for (const { offset } of sites) {
+    if (offset < (lines.at(-1)?.end ?? 0)) continue
+    const newline = text.indexOf('\n', offset)
+    lines.push({ pos: text.lastIndexOf('\n', offset) + 1, end: newline < 0 ? text.length : newline })
+  }
+  return lines
+}
+
 /** How many of a list something holds for, when it holds for none behind the first that it does not hold for. */
 export function howMany<T>(list: readonly T[], holds: (one: T) => boolean): number {
   let low = 0

@@ -18,7 +18,7 @@
  * What is decoded before it is parsed (such code, and backquotes, in which a backslash stands before some characters) is
  * a text of its own: it is edited as such, and what is put into it is encoded for what it stands in.
  */
-import { type Command, forEachChild, type HereDoc, type ParsedScript, parse, type SyntaxNode } from 'unbash'
+import { type Command, forEachChild, type HereDoc, type ParsedScript, parse, type SyntaxNode, type Word } from 'unbash'
 import type { BundlePath } from '../paths.ts'
 import {
   blankedSite,
@@ -26,6 +26,7 @@ import {
   indexAround,
   isEscaped,
   isToBeRead,
+  linesOf,
   type RefusalReason,
   rangeOf,
   refuseAll,
@@ -37,6 +38,7 @@ import {
   withSplices,
 } from './edit.ts'
 import { type Decoded, decodeBackquotes, decodeWord, outwards } from './shell-decode.ts'
+import { mayHoldCommands } from './shell-parsed.ts'
 import { type Polyglot, setup, withSetup } from './shell-setup.ts'
 
 export type { Polyglot } from './shell-setup.ts'
@@ -58,7 +60,7 @@ export function editShell(
   let known: ParsedScript | null = null
   const script = (): ParsedScript => (known ??= parsed(text))
   const isRead = isToBeRead(text, sites, polyglot !== null) || (polyglot !== null && MAY_HAND_ON.test(text))
-  const survey: Survey = { text, sites, leaves: [], inner: new Map(), named: [], verbatim: [] }
+  const survey = surveyOf(text, sites, [])
   const edits = isRead ? placeAll(survey, script()) : null
   const edit = edits
     ? textEdit(text, sites, (site, index) => edits[index] ?? blankedSite(text, site))
@@ -96,6 +98,7 @@ interface Leaf {
 interface Survey {
   readonly text: string
   readonly sites: readonly Site[]
+  readonly lines: ReturnType<typeof linesOf>
   readonly leaves: Leaf[]
   /** What became of sites in a text of its own, by index. */
   readonly inner: Map<number, SiteEdit>
@@ -104,6 +107,16 @@ interface Survey {
   /** Here-documents in which nothing is expanded; null in a text of its own. */
   readonly verbatim: HereDoc[] | null
 }
+
+const surveyOf = (text: string, sites: readonly Site[], verbatim: HereDoc[] | null): Survey => ({
+  text,
+  sites,
+  lines: linesOf(text, sites),
+  leaves: [],
+  inner: new Map(),
+  named: [],
+  verbatim,
+})
 
 /** How a part is read: the style of literal text in it, and whether it stands between double quotes. */
 interface Context {
@@ -142,6 +155,7 @@ function visit(survey: Survey, node: SyntaxNode, context: Context): boolean {
     case 'Glob':
     case 'BraceExpansion':
     case 'ExtendedGlob':
+      if (node.type === 'Word' && !isOfInterest(survey, node)) return true
       if (node.type === 'Glob' && node.kind === 'bracket') {
         leaf(node, { refused: 'pattern' })
         return children(node, refusing('pattern'))
@@ -214,6 +228,12 @@ function visit(survey: Survey, node: SyntaxNode, context: Context): boolean {
   }
 }
 
+/** Whether a word lies in a line with a site, or holds what may be no shell. */
+function isOfInterest({ lines }: Survey, word: Word): boolean {
+  const line = lines[howMany(lines, ({ end }) => end <= word.pos)]
+  return (line !== undefined && line.pos < word.end) || mayHoldCommands(word)
+}
+
 /** What has a here-document expanded whose sites have become expressions, and all else in it mean itself. */
 function expanded(text: string, sites: readonly Site[], { delimiter, body }: HereDoc): Splice[] {
   const own = sites.slice(...rangeOf(sites, body.pos, body.end))
@@ -262,8 +282,7 @@ function placeInner(survey: Survey, decoded: Decoded): boolean {
   })
   const own = inside.map(({ site }) => site)
   const text = decoded.text
-  const inner: Survey = { text, sites: own, leaves: [], inner: new Map(), named: [], verbatim: null }
-  const edits = placeAll(inner, parse(text))
+  const edits = placeAll(surveyOf(text, own, null), parse(text))
   if (edits === null) return false
   for (const [i, { index }] of inside.entries()) {
     const edit = edits[i]

@@ -2,10 +2,13 @@
  * Shell texts as they are parsed. Each is asked twice: what it sources, before it is known in which form any script comes
  * along, and then where its store paths stand. To parse is what costs, so the first who asks leaves it for the second.
  */
-import { type ParsedScript, parse } from 'unbash'
+import { type ParsedScript, parse, type Word } from 'unbash'
 
 /** The texts that are kept together have so many bytes at most: what is parsed of one takes 12 to 40 times its own. */
 const KEPT_MAX = 256 << 10
+
+/** Whether there may be commands in a word: `$(...)`, backquotes, `${ ...; }`. To know its parts is to parse the word too. */
+export const mayHoldCommands = ({ text }: Word): boolean => /[(`]|\$\{[\s|]/.test(text)
 
 export class ParsedShell {
   readonly #kept = new Map<string, ParsedScript>()

@@ -1,5 +1,6 @@
 /** What shell texts source: such a file is read by a shell that runs another script, and has to stay a text. */
 import { forEachChild, type ParsedScript, parse, type SyntaxNode, type Word, type WordPart } from 'unbash'
+import { mayHoldCommands } from './shell-parsed.ts'
 
 /**
  * Names of the files that a shell text sources: what stands behind the last slash of the word after `.` or `source`,
@@ -24,7 +25,7 @@ export function sourcedNames(
       const file = words[words[1]?.value === '--' ? 2 : 1]
       if ((words[0]?.value === '.' || words[0]?.value === 'source') && file) for (const tail of tails(file)) add(tail)
     }
-    forEachChild(node, visitAll)
+    if (node.type !== 'Word' || mayHoldCommands(node)) forEachChild(node, visitAll)
   }
   const script = parsed(text)
   visitAll(script)
