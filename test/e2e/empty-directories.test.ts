@@ -60,8 +60,6 @@ test('a program changes to them, and finds nothing in them', () => {
 describe('in', () => {
   test.each([
     ['an archive', ['-f', 'tar.gz']],
-    ['an image', ['-f', 'oci', '--entrypoint', 'server']],
-    ['a package', ['-f', 'deb', '--prefix', '/opt/server']],
     ['one file', ['-f', 'exe', '--entrypoint', 'server']],
   ])('%s, which verify reads', (what, options) => {
     const file = join(work, what.replaceAll(' ', '-'))
@@ -70,18 +68,13 @@ describe('in', () => {
     const out = `${file}.d`
     run('mkdir', [out])
     if (what === 'an archive') run('tar', ['xzf', file, '-C', out, '--strip-components=1'])
-    else if (what === 'a package') run('dpkg-deb', ['-x', file, out])
-    else if (what === 'one file') run(file, [], { env: { STOREFREE_EXTRACT: `${out}/x` } })
-    else {
-      run('skopeo', ['copy', '-q', `oci-archive:${file}`, `oci:${out}/layout:latest`])
-      run('umoci', ['unpack', '--rootless', '--image', `${out}/layout:latest`, `${out}/x`])
-    }
+    else run(file, [], { env: { STOREFREE_EXTRACT: `${out}/x` } })
     const found = run('find', [out, '-type', 'd', '-empty']).stdout.split('\n')
     for (const at of empty) expect(found.filter(path => path.endsWith(at))).toHaveLength(1)
   })
 })
 
-test('what the user gives of an image or a package stands for an empty one', () => {
+test('in an image and a package, where what the user gives stands for one of them', () => {
   const own = join(work, 'own')
   run('mkdir', [own])
   writeFileSync(join(own, 'first.log'), 'a line\n')
@@ -96,20 +89,24 @@ test('what the user gives of an image or a package stands for an empty one', () 
     `${own}:${at(`${name}/etc/server.d`)}`,
   ]
   mustBundle([server, '-q', '-f', 'oci', ...options, '-o', image])
+  expect(bundle(['verify', '-q', image]).code).toBe(0)
   run('skopeo', ['copy', '-q', `oci-archive:${image}`, `oci:${work}/layout:latest`])
   run('umoci', ['unpack', '--rootless', '--image', `${work}/layout:latest`, `${work}/root`])
   expect(run('stat', ['-c', '%a', `${work}/root/rootfs${at(`${name}/logs`)}`]).stdout).toBe('775\n')
   expect(readdirSync(`${work}/root/rootfs${at(`${name}/etc/server.d`)}`)).toEqual(['first.log'])
+  expect(readdirSync(`${work}/root/rootfs${at(empty[2]!.slice('pkg/'.length))}`)).toEqual([])
   const deb = join(work, 'added.deb')
   mustBundle([server, '-q', '-f', 'deb', '--prefix', '/app', '--add', `${own}:${at(`${name}/logs`)}`, '-o', deb])
   const listed = run('dpkg-deb', ['-c', deb])
     .stdout.split('\n')
-    .filter(line => line.includes(`${name}/logs`))
+    .filter(line => /\/logs|lock\/deep/.test(line))
   expect(listed.map(line => line.slice(line.indexOf('./')))).toEqual([
     `./app/logs -> pkg/${name}/logs`,
     `./app/pkg/${name}/logs/`,
     `./app/pkg/${name}/logs/first.log`,
+    `./app/pkg/${name}/run/lock/deep/`,
   ])
+  expect(bundle(['verify', '-q', deb]).code).toBe(0)
 })
 
 test('one that is listed and gone is found by verify, and one that is a file', () => {
