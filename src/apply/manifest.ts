@@ -217,6 +217,7 @@ export function fullReport(
   findings: readonly Finding[],
 ): object {
   const text = (value: string | null): string | null => (value === null ? null : toText(value))
+  const directories = new Set<string>(plan.empty)
   return {
     schema: SCHEMA,
     target: target.label,
@@ -235,7 +236,9 @@ export function fullReport(
       outcome,
       missed,
     })),
-    files: [...plan.placed].map(([file, at]) => ({ file: toText(file), at: toText(at) })),
+    files: [...plan.placed].flatMap(([file, at]) =>
+      directories.has(at) ? [] : [{ file: toText(file), at: toText(at) }],
+    ),
     findings: findings.map(f => JSON.parse(JSON.stringify(f))),
   }
 }

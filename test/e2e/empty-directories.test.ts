@@ -50,6 +50,11 @@ test('those of the package come, and those that something names; not those of do
   expect(readdirSync(join(work, 'without/pkg', name))).not.toContain('logs')
 })
 
+test('a dry run knows that a link to one leads somewhere', () => {
+  const { code, stderr } = bundle([server, '--dry-run'])
+  expect({ code, stderr: stderr.split('\n').filter(line => line.startsWith('error')) }).toEqual({ code: 0, stderr: [] })
+})
+
 test('a program changes to them, and finds nothing in them', () => {
   const { original, relocatable, prefix } = besideOriginal(server, { runs: '"$T"/bin/server' })
   expect(original.runs).toContain('exit 0')

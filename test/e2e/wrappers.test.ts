@@ -8,7 +8,7 @@ const ENVIRONMENT = { FX_UNSET: '1', FX_PREFIX: 'old', FX_SUFFIX: 'old', PATH: '
 const directory = temporary()
 
 /** Of a root with a blank: what a native launcher hands to its program goes by a link to it. */
-const ALIAS = String.raw`/(?:dev/shm/sf-0|run/sf)/[0-9a-f]{12}`
+const ALIAS = '/(?:dev/shm/sf-0|run/sf)/[0-9a-f]{12}'
 
 /** Store paths and paths below the bundle in one form; what bash and bwrap themselves add to an environment left out. */
 const normalized = (output: string, place: string): string[] =>

@@ -20,6 +20,8 @@ describe.each(PLACES)('at %s', place => {
         .replaceAll(`${place}/`, '@/')
         // The probe prints as JSON does.
         .replaceAll(`${JSON.stringify(place).slice(1, -1)}/`, '@/')
+        // By a link to it: a shell text may take such a place apart.
+        .replaceAll(/\/(?:run|dev\/shm|tmp)\/sf[-\d]*\/[0-9a-f]{12}\//g, '@/')
         .split('\n')
         .filter(line => !/^env "(?:PWD|OLDPWD|SHLVL|_|HOME|TERM|GIT_\w+)=/.test(line))
     expect(ours.code, ours.stderr).toBe(0)

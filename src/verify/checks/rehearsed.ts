@@ -22,7 +22,8 @@ export function checkRehearsed(
     if (facts.format === 'elf') elf.set(at, facts)
     else images.set(at, facts)
   const links = new Map(plan.steps.flatMap(step => (step.do === 'symlink' ? [[step.at, step.to] as const] : [])))
-  const tree = { names: new Set(plan.steps.map(step => step.at)), links, elf, images }
+  const names = new Set([...plan.steps.map(step => step.at), ...plan.empty])
+  const tree = { names, links, elf, images }
   const { findings, linkMaps } = checkClosure(tree, programsOf(graph, plan), prefix)
   return [...findings, ...compareChoices(graph, plan, linkMaps)]
 }
