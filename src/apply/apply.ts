@@ -201,7 +201,7 @@ export async function apply(
   return { files, refused, findings }
 }
 
-/** A file that no step of the plan is. */
+/** A file whose bytes are at hand. */
 const written = (at: BundlePath, bytes: Uint8Array, executable = false): WrittenFile => ({
   at,
   type: 'file',
